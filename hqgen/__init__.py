@@ -1,0 +1,1 @@
+"""Build high-quality image sets from spike-camera recordings."""

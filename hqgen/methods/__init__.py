@@ -1,0 +1,1 @@
+"""Reconstruction methods: spikes -> image, one file a method."""

@@ -1,0 +1,62 @@
+"""What a reconstruction method is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.spikes.packed import Window
+
+__all__ = ["Leg", "Method", "Span"]
+
+Leg = Literal["cpu", "gpu"]
+"""The kind of worker that a method needs: `cpu` for model-based methods, `gpu` for networks."""
+
+Span = tuple[int, int]
+"""Frames wanted before and after the centre frame."""
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A way from spikes to an image.
+
+    A subclass is a frozen dataclass whose fields are the parameters, each with a default; two instances with
+    equal fields give equal images. `reconstruct` is pure and deterministic, and knows nothing of files.
+
+    Class attributes:
+        name: what users type; lower case.
+        rank: place in the ensemble; of two equal scores the lower rank wins.
+        version: raised by one whenever the same window would give another image than before.
+        leg: the kind of worker it needs.
+        citation: the paper that defines it.
+    """
+
+    name: ClassVar[str]
+    rank: ClassVar[int]
+    version: ClassVar[int] = 1
+    leg: ClassVar[Leg] = "cpu"
+    citation: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def span(self) -> Span:
+        """Frames it looks at before and after the centre frame, given a recording that is long enough."""
+
+    @abstractmethod
+    def reconstruct(self, window: Window) -> NDArray[np.float32]:
+        """Reconstruct the centre frame of `window`.
+
+        Returns:
+            float32 (H, W), in the method's own units.
+
+        Raises:
+            MethodError: the window is too short for this method; the message gives both numbers.
+        """
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name, as plain JSON values: they go into the plan."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Datasets: catalog entry -> samples."""

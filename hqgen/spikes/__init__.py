@@ -1,0 +1,1 @@
+"""The spike stream as data."""

@@ -1,0 +1,1 @@
+"""Train and run the SpikeCLIP low-light reconstruction network."""
