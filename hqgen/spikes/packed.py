@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["PackedSpikes", "Window", "frame_bytes"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def frame_bytes(height: int, width: int) -> int:
@@ -49,12 +52,12 @@ class PackedSpikes:
             )
 
     def __len__(self) -> int:
-        return self.data.shape[0]
+        return int(self.data.shape[0])
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(T, H, W)."""
-        return (self.data.shape[0], self.height, self.width)
+        return (len(self), self.height, self.width)
 
     @classmethod
     def pack(cls, frames: NDArray[np.generic]) -> PackedSpikes:
@@ -77,7 +80,7 @@ class PackedSpikes:
         bits = np.unpackbits(self.data, axis=1, count=self.height * self.width, bitorder="little")
         return self.image(bits)
 
-    def image(self, flat: NDArray[np.generic]) -> NDArray[np.generic]:
+    def image(self, flat: NDArray[Scalar]) -> NDArray[Scalar]:
         """Give per-pixel values (..., H * W) in stored order the shape (..., H, W), top row first."""
         shaped = flat.reshape(*flat.shape[:-1], self.height, self.width)
         return shaped[..., ::-1, :] if self.bottom_up else shaped

@@ -1,0 +1,353 @@
+"""Recordings: spike streams in files, opened lazily.
+
+=========== ============================================ =========================================
+file        holds                                        geometry
+=========== ============================================ =========================================
+``.dat``    Vidar: packed bits, no header; least         must be told; H * W a multiple of 8
+            significant bit first, bottom row first
+``.npz``    key ``spk`` (T, H, W), optional ``label``    its own; ``axes="HWT"`` for SpikingSIM's
+``.npy``    one array (T, H, W)                          its own
+``.h5``     dataset ``spk``, ``spikes``, or the only     its own
+            one with three axes; (T, H, W)
+=========== ============================================ =========================================
+
+`.dat`, `.npy` and HDF5 are read frame by frame from disk. An `.npz` is a compressed archive: its first access
+decodes the stream whole, packs it (an eighth of the size) and keeps that.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import RecordingError
+from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
+
+__all__ = ["FORMATS", "ArrayRecording", "Axes", "Recording", "open_recording", "write_dat"]
+
+Axes = Literal["THW", "HWT"]
+FORMATS = (".dat", ".npz", ".npy", ".h5", ".hdf5")
+_SPIKE_KEYS = ("spk", "spikes", "spike")
+
+
+class Recording(ABC):
+    """A spike stream that nothing is read of until frames are asked for.
+
+    Attributes:
+        name: what errors call it: the file's path.
+        shape: (T, H, W).
+        label: class label stored with the stream, if any.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    label: int | None = None
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> PackedSpikes:
+        """Frames start..stop-1, both checked."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def spikes(self, start: int = 0, stop: int | None = None) -> PackedSpikes:
+        """Frames start..stop-1 as packed spikes.
+
+        Raises:
+            IndexError: not 0 <= start <= stop <= T.
+            RecordingError: the file can no longer be read.
+        """
+        stop = len(self) if stop is None else stop
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"frames {start}..{stop} are not within 0..{len(self)} of `{self.name}`")
+        try:
+            return self._read(start, stop)
+        except OSError as error:
+            raise RecordingError(
+                f"`{self.name}`: frames {start}..{stop} cannot be read: {_reason(error)}"
+            ) from error
+
+    def packed(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Packed bytes of the frames as they are stored: uint8 (stop - start, ceil(H * W / 8))."""
+        return self.spikes(start, stop).data
+
+    def frames(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Unpacked frames: uint8 (stop - start, H, W), values 0 and 1, top row first."""
+        return self.spikes(start, stop).frames()
+
+    def window(self, centre: int, before: int, after: int) -> Window:
+        """Up to `before` frames before frame `centre` and `after` behind it; fewer at the recording's ends.
+
+        Raises:
+            IndexError: `centre` is not a frame of the recording.
+        """
+        if not 0 <= centre < len(self):
+            raise IndexError(f"frame {centre} is not one of the {len(self)} frames of `{self.name}`")
+        start = max(0, centre - before)
+        stop = min(len(self), centre + after + 1)
+        return Window(self.spikes(start, stop), centre - start)
+
+
+class ArrayRecording(Recording):
+    """A recording that lies in memory."""
+
+    def __init__(self, spikes: PackedSpikes, *, name: str = "array", label: int | None = None) -> None:
+        self.name, self.shape, self.label = name, spikes.shape, label
+        self._spikes = spikes
+
+    def _read(self, start: int, stop: int) -> PackedSpikes:
+        return self._spikes[start:stop]
+
+
+class _DatRecording(Recording):
+    """Packed bits without a header, memory-mapped."""
+
+    def __init__(self, path: Path, height: int | None, width: int | None) -> None:
+        if height is None or width is None:
+            raise RecordingError(
+                f"`{path}`: a .dat file has no header, so its geometry must be told",
+                hint="give height and width, for Vidar cameras 250 and 400",
+            )
+        if height < 1 or width < 1 or height * width % 8:
+            raise RecordingError(
+                f"`{path}`: frames of {height}x{width} are {height * width} bits, no whole number of bytes, "
+                "and .dat leaves open where the next frame would start",
+                hint="keep such streams in .npz or .npy",
+            )
+        size, frame = path.stat().st_size, frame_bytes(height, width)
+        if size == 0:
+            raise RecordingError(f"`{path}`: the file is empty")
+        if size % frame:
+            raise RecordingError(
+                f"`{path}`: {size:,} bytes are {size // frame} frames of {height}x{width} ({frame:,} bytes "
+                f"each) and {size % frame:,} bytes more",
+                hint="either the file is truncated or its frames have another height and width",
+            )
+        self.name, self.shape = str(path), (size // frame, height, width)
+        self._path = path
+
+    @cached_property
+    def _data(self) -> NDArray[np.uint8]:
+        count, height, width = self.shape
+        with self._path.open("rb") as file:
+            # A file that shrank since it was opened would end the process with SIGBUS at the first access.
+            if os.fstat(file.fileno()).st_size < count * frame_bytes(height, width):
+                raise RecordingError(f"`{self._path}`: the file has become shorter since it was opened")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(mapped, np.uint8).reshape(-1, frame_bytes(height, width))
+
+    def _read(self, start: int, stop: int) -> PackedSpikes:
+        return PackedSpikes(self._data[start:stop], self.shape[1], self.shape[2], bottom_up=True)
+
+
+class _ArrayFileRecording(Recording):
+    """Unpacked arrays in a file; `load` gives an array-like of which slices are read."""
+
+    def __init__(
+        self,
+        path: Path,
+        stored_shape: tuple[int, ...],
+        axes: Axes,
+        load: Callable[[], Any],
+        label: int | None = None,
+    ) -> None:
+        if len(stored_shape) != 3:
+            raise RecordingError(
+                f"`{path}`: a stream has three axes ({axes}), found the shape {stored_shape}"
+            )
+        shape = stored_shape if axes == "THW" else (stored_shape[2], *stored_shape[:2])
+        if 0 in shape:
+            raise RecordingError(f"`{path}`: the stream is empty, its shape is {stored_shape}")
+        self.name, self.shape, self.label = str(path), (shape[0], shape[1], shape[2]), label
+        self._path, self._axes, self._load = path, axes, load
+
+    @cached_property
+    def _source(self) -> Any:
+        return self._load()
+
+    def _read(self, start: int, stop: int) -> PackedSpikes:
+        part = self._source[start:stop] if self._axes == "THW" else self._source[:, :, start:stop]
+        frames = np.asarray(part) if self._axes == "THW" else np.moveaxis(np.asarray(part), 2, 0)
+        if frames.dtype.kind not in "bui" or (frames.size and (frames.min() < 0 or frames.max() > 1)):
+            raise RecordingError(
+                f"`{self._path}`: spikes are 0 and 1, found {frames.dtype} values "
+                f"{frames.min()}..{frames.max()} in frames {start}..{stop}"
+            )
+        return PackedSpikes.pack(frames)
+
+
+class _NpzRecording(_ArrayFileRecording):
+    """A compressed archive: decoded and packed once, at the first access."""
+
+    @cached_property
+    def _whole(self) -> PackedSpikes:
+        return super()._read(0, len(self))
+
+    def _read(self, start: int, stop: int) -> PackedSpikes:
+        return self._whole[start:stop]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_source", "_whole")}
+
+
+def open_recording(
+    path: str | os.PathLike[str],
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    axes: Axes = "THW",
+) -> Recording:
+    """Open a recording by the ending of its name; no frame is read.
+
+    Args:
+        path: a `.dat`, `.npz`, `.npy`, `.h5` or `.hdf5` file.
+        height: H; needed for `.dat`; for the others a check against what the file says.
+        width: W; likewise.
+        axes: order of the axes of an array in the file.
+
+    Raises:
+        RecordingError: no such file, a directory, an unknown ending, an empty or truncated file, another
+            geometry than asked for. The message names the file, what was found and what was expected.
+    """
+    path = Path(path)
+    try:
+        recording = _open(path, height, width, axes)
+    except RecordingError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordingError(f"`{path}`: {_reason(error)}") from error
+    found = recording.shape[1:]
+    if (height or found[0], width or found[1]) != found:
+        raise RecordingError(f"`{path}`: frames are {found[0]}x{found[1]}, expected {height}x{width}")
+    return recording
+
+
+def _open(path: Path, height: int | None, width: int | None, axes: Axes) -> Recording:
+    if path.is_dir():
+        raise RecordingError(f"`{path}`: is a directory, not a recording")
+    with path.open("rb"):  # missing or not ours to read: the operating system's own words
+        pass
+    match path.suffix.lower():
+        case ".dat":
+            return _DatRecording(path, height, width)
+        case ".npz":
+            return _open_npz(path, axes)
+        case ".npy":
+            with path.open("rb") as file:
+                shape = _npy_shape(file)
+            return _ArrayFileRecording(path, shape, axes, lambda: np.load(path, mmap_mode="r"))
+        case ".h5" | ".hdf5":
+            return _open_hdf5(path, axes)
+        case other:
+            raise RecordingError(
+                f"`{path}`: unknown ending `{other}`", hint=f"recordings end in {', '.join(FORMATS)}"
+            )
+
+
+def _open_npz(path: Path, axes: Axes) -> Recording:
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        key = _spike_key(path, names)
+        with archive.open(f"{key}.npy") as member:
+            shape = _npy_shape(member)
+        label = None
+        if "label" in names:
+            with archive.open("label.npy") as member:
+                label = int(np.lib.format.read_array(member, allow_pickle=False))
+    return _NpzRecording(path, shape, axes, _NpzMember(path, key), label)
+
+
+class _NpzMember:
+    """Reads one array of an archive; a class and not a closure, so that recordings can be pickled."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+
+    def __call__(self) -> NDArray[Any]:
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                array: NDArray[Any] = archive[self.key]
+                return array
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RecordingError(f"`{self.path}`: {_reason(error)}") from error
+
+
+def _open_hdf5(path: Path, axes: Axes) -> Recording:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        streams = [name for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
+        key = _spike_key(path, streams)
+        shape = tuple(int(size) for size in file[key].shape)
+        label = int(file["label"][()]) if "label" in file else None
+    return _ArrayFileRecording(path, shape, axes, lambda: h5py.File(path, "r")[key], label)
+
+
+def _spike_key(path: Path, names: list[str]) -> str:
+    for key in _SPIKE_KEYS:
+        if key in names:
+            return key
+    if len(names) == 1:
+        return names[0]
+    raise RecordingError(
+        f"`{path}`: holds no `spk`, only {', '.join(f'`{name}`' for name in names) or 'nothing'}",
+        hint="store the stream under the key `spk`",
+    )
+
+
+def _npy_shape(file: IO[bytes]) -> tuple[int, ...]:
+    """Shape from an .npy header, without the data."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape: tuple[int, ...] = read(file)[0]
+    return shape
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text or type(error).__name__
+
+
+def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
+    """Write a Vidar `.dat`: least significant bit first, bottom row first, no header.
+
+    The file appears whole or not at all.
+
+    Raises:
+        RecordingError: H * W is no multiple of 8, there is no frame, or the file cannot be written.
+    """
+    path = Path(path)
+    count, height, width = spikes.shape
+    if height * width % 8:
+        raise RecordingError(
+            f"`{path}`: frames of {height}x{width} are {height * width} bits, no whole number of bytes",
+            hint="write such streams as .npz: `numpy.savez_compressed(path, spk=frames)`",
+        )
+    if count == 0:
+        raise RecordingError(f"`{path}`: a recording without frames")
+    data = spikes.data if spikes.bottom_up else _bottom_up(spikes)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(np.ascontiguousarray(data).data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RecordingError(f"`{path}`: cannot be written: {_reason(error)}") from error
+
+
+def _bottom_up(spikes: PackedSpikes) -> NDArray[np.uint8]:
+    """The packed bytes with the rows in reverse order."""
+    count, height, width = spikes.shape
+    if width % 8 == 0:  # rows are whole bytes
+        return spikes.data.reshape(count, height, width // 8)[:, ::-1].reshape(count, -1)
+    flipped = np.ascontiguousarray(spikes.frames()[:, ::-1])
+    return PackedSpikes.pack(flipped).data
