@@ -42,7 +42,7 @@ def previous_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
     """
     _check_frame(spikes, frame)
     distance, found = _distance_to_spike(spikes.data[frame::-1], spikes)
-    return np.where(found, frame - distance, -1).astype(np.int32, copy=False)
+    return np.where(found, frame - distance, np.int32(-1))
 
 
 def next_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
@@ -56,19 +56,19 @@ def next_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
     """
     _check_frame(spikes, frame)
     distance, found = _distance_to_spike(spikes.data[frame + 1 :], spikes)
-    return np.where(found, frame + 1 + distance, -1).astype(np.int32, copy=False)
+    return np.where(found, frame + 1 + distance, np.int32(-1))
 
 
 def first_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
     """Index of the first spike of every pixel: int32 (H, W), -1 where it never fires."""
     distance, found = _distance_to_spike(spikes.data, spikes)
-    return np.where(found, distance, -1).astype(np.int32, copy=False)
+    return np.where(found, distance, np.int32(-1))
 
 
 def last_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
     """Index of the last spike of every pixel: int32 (H, W), -1 where it never fires."""
     distance, found = _distance_to_spike(spikes.data[::-1], spikes)
-    return np.where(found, len(spikes) - 1 - distance, -1).astype(np.int32, copy=False)
+    return np.where(found, len(spikes) - 1 - distance, np.int32(-1))
 
 
 def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
@@ -143,7 +143,7 @@ def _add_plane(sums: list[Plane], weight: int, plane: Plane) -> None:
 
 def _distance_to_spike(
     frames: NDArray[np.uint8], spikes: PackedSpikes
-) -> tuple[NDArray[np.unsignedinteger], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Index along `frames` of every pixel's first spike, and whether it has one; both (H, W)."""
     size = frame_bytes(spikes.height, spikes.width)
     waiting = np.full(size, 0xFF, np.uint8)
@@ -158,7 +158,7 @@ def _distance_to_spike(
         if index % 8 == 7 and not waiting.any():
             break
     found = _unpack(~waiting, spikes).astype(np.bool_)
-    return _numbers(planes, spikes), found
+    return _numbers(planes, spikes).astype(np.int32), found
 
 
 def _numbers(planes: list[Plane], spikes: PackedSpikes) -> NDArray[np.unsignedinteger]:
