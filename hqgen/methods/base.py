@@ -57,6 +57,10 @@ class Method(ABC):
             MethodError: the window is too short for this method; the message gives both numbers.
         """
 
+    def unavailable(self) -> str | None:
+        """Why it cannot run on this machine (weights that are absent, say); None where it can."""
+        return None
+
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, as plain JSON values: they go into the plan."""
         return asdict(self)
