@@ -1,0 +1,84 @@
+"""`reconstruct`: one image from one place in a spike stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import RecordingError, UsageError
+from hqgen.methods.base import Method
+from hqgen.methods.registry import get_method
+from hqgen.spikes.packed import PackedSpikes, Window
+from hqgen.spikes.recording import Recording
+
+__all__ = ["reconstruct"]
+
+
+def reconstruct(
+    method: str | Method,
+    spikes: Recording | PackedSpikes | NDArray[Any],
+    *,
+    centre: int | None = None,
+    **params: Any,
+) -> NDArray[np.float32]:
+    """Reconstruct one frame of a spike stream.
+
+    Only the frames that the method looks at are read.
+
+    Args:
+        method: a name such as `tfi`, or a method.
+        spikes: a recording, packed spikes, or an array (T, H, W) of 0 and 1 (any number type, or bool).
+        centre: the frame, 0..T-1; by default T // 2.
+        params: parameters of the method, where it is given by name.
+
+    Returns:
+        float32 (H, W), in the method's own units (`hqgen.quality.normalise.to_uint8` makes a picture of it).
+
+    Raises:
+        UsageError: `centre` is no frame of the stream; a wrong parameter; an unknown name.
+        RecordingError: there are no frames, or the array is no spike stream.
+        MethodError: the method cannot run on this machine or this window.
+    """
+    if isinstance(method, str):
+        method = get_method(method, **params)
+    elif params:
+        raise UsageError(
+            f"parameters for `{method.name}`, which is built already: {', '.join(params)}",
+            hint="give the method by name, or build it with these parameters",
+        )
+    return method.reconstruct(_window(spikes, centre, *method.span))
+
+
+def _window(
+    spikes: Recording | PackedSpikes | NDArray[Any], centre: int | None, before: int, after: int
+) -> Window:
+    if not isinstance(spikes, Recording | PackedSpikes):
+        spikes = np.asarray(spikes)
+    shape = spikes.shape
+    if len(shape) != 3 or 0 in shape:
+        raise RecordingError(
+            f"a spike stream has frames, rows and columns, (T, H, W), not the shape {tuple(shape)}"
+        )
+    frames = shape[0]
+    centre = frames // 2 if centre is None else centre
+    if not 0 <= centre < frames:
+        raise UsageError(
+            f"frame {centre} is not one of the {frames} frames of the stream",
+            hint=f"give `centre` as 0 to {frames - 1}",
+        )
+    if isinstance(spikes, Recording):
+        return spikes.window(centre, before, after)
+    near = spikes[max(0, centre - before) : centre + after + 1]
+    return Window(near if isinstance(near, PackedSpikes) else _pack(near), min(centre, before))
+
+
+def _pack(frames: NDArray[Any]) -> PackedSpikes:
+    spikes = frames.astype(bool)
+    if frames.dtype.kind not in "buif" or not np.array_equal(frames, spikes):
+        raise RecordingError(
+            f"spikes are 0 and 1; the array ({frames.dtype}) holds other values",
+            hint="simulate spikes from pictures with `hqgen simulate`",
+        )
+    return PackedSpikes.pack(spikes)

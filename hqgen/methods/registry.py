@@ -1,0 +1,277 @@
+"""Methods by name: the built-in ones, and those that other packages add.
+
+Built-in methods are imported when they are first asked for, so that listing names costs no import of torch.
+Another package adds a method by an entry point of the group `hqgen.methods`; docs/methods.md shows one whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, is_dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from hqgen.errors import HqgenError, MethodError, UnknownNameError, UsageError
+from hqgen.methods.base import Leg, Method, Span
+from hqgen.methods.parameters import (
+    ParameterRow,
+    check_parameters,
+    parameter_rows,
+    read_parameter,
+    without_default,
+)
+
+__all__ = [
+    "Availability",
+    "MethodRow",
+    "ParameterRow",
+    "available_methods",
+    "default_ensemble",
+    "describe_methods",
+    "ensemble",
+    "get_method",
+    "method_names",
+    "parse_methods",
+]
+
+GROUP = "hqgen.methods"
+FIRST_FOREIGN_RANK = 1000
+"""Ranks below are the built-in methods'; so adding a package changes no winner among them on a tie."""
+
+BUILT_IN = {
+    "tfp": "hqgen.methods.tfp:TFP",
+    "tfi": "hqgen.methods.tfi:TFI",
+    "tfstp": "hqgen.methods.tfstp:TFSTP",
+    "spk2imgnet": "hqgen.methods.spk2imgnet:Spk2ImgNet",
+    "ssml": "hqgen.methods.ssml:SSML",
+    "wgse": "hqgen.methods.wgse:WGSE",
+    "spikeformer": "hqgen.methods.spikeformer:SpikeFormer",
+    "rsir": "hqgen.methods.rsir:RSIR",
+    "ssir": "hqgen.methods.ssir:SSIR",
+    "bsf": "hqgen.methods.bsf:BSF",
+    "stir": "hqgen.methods.stir:STIR",
+    "base": "hqgen.methods.base_network:Base",
+}
+
+
+class Availability(NamedTuple):
+    """One method with its default parameters, and whether it can run here.
+
+    Attributes:
+        name: what users type.
+        method: None where its code cannot even be loaded.
+        reason: why it cannot run; None where it can.
+    """
+
+    name: str
+    method: Method | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """What `hqgen methods` shows of a method; None and empty where its code cannot be loaded."""
+
+    name: str
+    rank: int | None
+    leg: Leg | None
+    span: Span | None
+    parameters: tuple[ParameterRow, ...]
+    citation: str
+    weights_licence: str | None
+    available: bool
+    reason: str | None
+
+
+def method_names() -> tuple[str, ...]:
+    """Names of all methods, available or not: the built-in ones by rank, then the others by name.
+
+    Raises:
+        UsageError: two packages claim one name.
+    """
+    return (*BUILT_IN, *sorted(_foreign()))
+
+
+def get_method(name: str, **params: Any) -> Method:
+    """Build the method `name` with parameters.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        UsageError: a parameter that it does not have, or a value that the parameter does not take.
+        MethodError: it cannot run on this machine.
+    """
+    method_class = _load(name)
+    check_parameters(method_class, params)
+    method = method_class(**params)
+    reason = method.unavailable()
+    if reason is not None:
+        raise MethodError(f"method `{name}` is not available: {reason}", hint="see `hqgen methods`")
+    return method
+
+
+def parse_methods(text: str) -> list[Method]:
+    """Build the ensemble that `text` lists, such as `tfp:window=21,tfi:variant=spikeclip:half_window=30`.
+
+    Returns:
+        The methods in rank order.
+
+    Raises:
+        UsageError: an item that is no `name:parameter=value:...`, or as `get_method` and `ensemble`.
+        MethodError: as `get_method`.
+    """
+    return ensemble([_parse_item(item.strip()) for item in text.split(",")])
+
+
+def ensemble(methods: Iterable[Method]) -> list[Method]:
+    """Put methods in rank order.
+
+    Raises:
+        UsageError: none, one of them twice, or two of equal rank, which would leave ties open.
+    """
+    ordered = sorted(methods, key=lambda method: method.rank)
+    if not ordered:
+        raise UsageError("an ensemble without methods", hint=f"known: {', '.join(method_names())}")
+    for one, other in pairwise(ordered):
+        if one.name == other.name:
+            raise UsageError(f"method `{one.name}` is listed twice", hint="leave one of them out")
+        if one.rank == other.rank:
+            raise UsageError(
+                f"methods `{one.name}` and `{other.name}` both have the rank {one.rank}",
+                hint="ranks decide between equal scores and must differ; leave one of them out",
+            )
+    return ordered
+
+
+def available_methods() -> list[Availability]:
+    """Every method with its default parameters, in rank order; those that cannot be loaded come last.
+
+    Raises:
+        UsageError: two packages claim one name.
+    """
+    found = [_availability(name) for name in method_names()]
+    return sorted(found, key=lambda item: float("inf") if item.method is None else item.method.rank)
+
+
+def default_ensemble() -> list[Method]:
+    """Every method that can run here, with its default parameters, in rank order.
+
+    Raises:
+        UsageError: as `ensemble` and `available_methods`.
+    """
+    return ensemble(item.method for item in available_methods() if item.method and item.reason is None)
+
+
+def describe_methods() -> list[MethodRow]:
+    """One row a method, in the order of `available_methods`."""
+    return [_row(item) for item in available_methods()]
+
+
+def _foreign() -> dict[str, EntryPoint]:
+    """Entry points of other packages by method name; nothing is imported."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in BUILT_IN or (point.name in found and found[point.name].value != point.value):
+            rival = "hqgen itself" if point.name in BUILT_IN else f"`{_package(found[point.name])}`"
+            raise UsageError(
+                f"method `{point.name}` of the package `{_package(point)}` is also a method of {rival}",
+                hint=f"uninstall `{_package(point)}` or have its method renamed",
+            )
+        found[point.name] = point
+    return found
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.module
+
+
+def _load(name: str) -> type[Method]:
+    """Import a method's class.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        MethodError: it cannot be imported, or is no method that the registry can use.
+    """
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        try:
+            loaded: type[Method] = getattr(import_module(module), attribute)
+        except (ImportError, OSError) as error:  # OSError: a shared library of torch
+            raise MethodError(f"`{module}` cannot be imported: {error}") from error
+        return loaded
+    foreign = _foreign()
+    if name not in foreign:
+        raise UnknownNameError("method", name, method_names())
+    return _load_foreign(foreign[name])
+
+
+def _load_foreign(point: EntryPoint) -> type[Method]:
+    where = f"`{point.value}` of the package `{_package(point)}`"
+    try:
+        loaded = point.load()
+    except Exception as error:  # whatever a stranger's module raises, the other methods still work
+        raise MethodError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+    problem = _problem(point.name, loaded)
+    if problem is not None:
+        raise MethodError(f"{where} {problem}")
+    return loaded  # type: ignore[no-any-return]
+
+
+def _problem(name: str, loaded: object) -> str | None:
+    """Why `loaded` cannot serve as the method `name`."""
+    if not (isinstance(loaded, type) and issubclass(loaded, Method) and is_dataclass(loaded)):
+        return "is no dataclass derived from `hqgen.methods.base.Method`"
+    missing = [item for item in ("name", "rank", "citation") if not hasattr(loaded, item)]
+    missing += sorted(getattr(loaded, "__abstractmethods__", ()))
+    if missing:
+        return f"does not define {', '.join(f'`{item}`' for item in missing)}"
+    if loaded.name != name:
+        return f"calls itself `{loaded.name}`, its entry point says `{name}`"
+    if loaded.rank < FIRST_FOREIGN_RANK:
+        return f"has the rank {loaded.rank}; ranks below {FIRST_FOREIGN_RANK} are hqgen's own"
+    bare = without_default(loaded)
+    return f"has no default for {', '.join(f'`{item}`' for item in bare)}" if bare else None
+
+
+def _availability(name: str) -> Availability:
+    try:
+        method_class = _load(name)
+    except MethodError as error:
+        return Availability(name, None, error.message)
+    try:
+        method = method_class()
+        return Availability(name, method, method.unavailable())
+    except HqgenError as error:
+        return Availability(name, None, error.message)
+
+
+def _row(item: Availability) -> MethodRow:
+    method = item.method
+    return MethodRow(
+        name=item.name,
+        rank=method.rank if method else None,
+        leg=method.leg if method else None,
+        span=method.span if method else None,
+        parameters=parameter_rows(type(method)) if method else (),
+        citation=method.citation if method else "",
+        weights_licence=getattr(method, "weights_licence", None),
+        available=item.reason is None,
+        reason=item.reason,
+    )
+
+
+def _parse_item(item: str) -> Method:
+    """`name:parameter=value:...` -> method, each value read as the parameter's type says."""
+    name, *assignments = item.split(":")
+    method_class = _load(name)
+    params: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or key in params:
+            raise UsageError(
+                f"`{assignment}` in `{item}` is {'given twice' if equals else 'no `parameter=value`'}",
+                hint="write a method with parameters as `name:parameter=value:parameter=value`",
+            )
+        params[key] = read_parameter(method_class, key, text)
+    return get_method(name, **params)

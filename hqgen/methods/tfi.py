@@ -1,0 +1,86 @@
+"""TFI: texture from interval, the inverse of the time between two spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import UsageError
+from hqgen.methods.base import Method, Span
+from hqgen.spikes.kernels import next_spike, previous_spike
+from hqgen.spikes.packed import Window
+
+__all__ = ["TFI", "Variant"]
+
+Variant = Literal["toolbox", "spikeclip", "paper"]
+
+HALF_WINDOWS: dict[Variant, int] = {"toolbox": 20, "spikeclip": 49, "paper": 100}
+"""As published: Spike-Zoo and SpikeCV (41 frames); SpikeCLIP (T // 4 - 1 at T = 200); Eq. 5 at T = 200."""
+
+
+@dataclass(frozen=True)
+class TFI(Method):
+    """1 / (t+ - t-): t- the last spike at or before the centre frame, t+ the first one after it.
+
+    With h the half window, t- is looked for in frames centre - h + 1 .. centre and t+ in centre + 1 ..
+    centre + h, as far as the recording reaches. The variants differ in what a side without a spike becomes:
+
+    - `toolbox`: the interval is taken as 2 h, even where the other side is near (Spike-Zoo, SpikeCV).
+    - `spikeclip`: that side alone is taken as centre - h or centre + h (SpikeCLIP's code, SSML's too).
+    - `paper`: the interval is infinite and the pixel 0 (SpikeCLIP's Eq. 5; no published code does it).
+
+    So a pixel that never fires is 1 / (2 h), or 0 with `paper`; one that fires in every frame is 1. A spike
+    in frame 0 of a recording counts; the published codes use index 0 as their mark for "none" and lose it.
+
+    Args:
+        variant: one of the above.
+        half_window: h in frames, at least 1; None takes the published one: 20, 49 and 100 in that order.
+
+    Source: Zhu et al., ICME 2019; variants as named.
+    """
+
+    name: ClassVar[str] = "tfi"
+    rank: ClassVar[int] = 20
+    citation: ClassVar[str] = "Zhu et al., A Retina-inspired Sampling Method for Visual Texture, ICME 2019"
+
+    variant: Variant = "toolbox"
+    half_window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.half_window is not None and self.half_window < 1:
+            raise UsageError(
+                f"tfi: a half window of {self.half_window} frames holds nothing",
+                hint="give `half_window` >= 1, or leave it out for the published one",
+            )
+
+    @property
+    def reach(self) -> int:
+        """h, in frames."""
+        return HALF_WINDOWS[self.variant] if self.half_window is None else self.half_window
+
+    @property
+    def span(self) -> Span:
+        """One frame less before the centre, whose own spike belongs to that side."""
+        return self.reach - 1, self.reach
+
+    def parameters(self) -> dict[str, Any]:
+        """As given, with the half window that is meant when none was given."""
+        return {"variant": self.variant, "half_window": self.reach}
+
+    def reconstruct(self, window: Window) -> NDArray[np.float32]:
+        """float32 (H, W), spikes per frame in [1 / (2 h), 1], or 0 where `paper` finds no interval."""
+        near = window.around(*self.span)
+        before = previous_spike(near.spikes, near.centre)
+        after = next_spike(near.spikes, near.centre)
+        missing_before, missing_after = before < 0, after < 0
+        if self.variant == "spikeclip":
+            before[missing_before] = near.centre - self.reach
+            after[missing_after] = near.centre + self.reach
+            return np.float32(1) / (after - before).astype(np.float32)
+        with np.errstate(divide="ignore"):  # -1 - -1: overwritten in the next line
+            image = np.float32(1) / (after - before).astype(np.float32)
+        image[missing_before | missing_after] = 0 if self.variant == "paper" else 0.5 / self.reach
+        return image

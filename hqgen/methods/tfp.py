@@ -1,0 +1,54 @@
+"""TFP: texture from playback, the firing rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import UsageError
+from hqgen.methods.base import Method, Span
+from hqgen.spikes.kernels import count_spikes
+from hqgen.spikes.packed import Window
+
+__all__ = ["TFP"]
+
+
+@dataclass(frozen=True)
+class TFP(Method):
+    """Spikes per frame over a centred window: the picture that an ordinary exposure would give.
+
+    Frames centre - window // 2 .. centre + (window - 1) // 2 are counted, exactly `window` of them; an even
+    window takes its extra frame before the centre, so that 200 frames around frame 100 of 200 are all of them
+    (what SpikeCLIP calls TFP). Where a recording ends inside the window, the mean is over the frames that
+    are there. A pixel that never fires is 0, one that always fires is 1.
+
+    Args:
+        window: frames, at least 1. Long windows have less noise and more motion blur.
+
+    Source: Zhu et al., ICME 2019; window 41 as in Spike-Zoo.
+    """
+
+    name: ClassVar[str] = "tfp"
+    rank: ClassVar[int] = 10
+    citation: ClassVar[str] = "Zhu et al., A Retina-inspired Sampling Method for Visual Texture, ICME 2019"
+
+    window: int = 41
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise UsageError(
+                f"tfp: a window of {self.window} frames holds nothing", hint="give `window` >= 1"
+            )
+
+    @property
+    def span(self) -> Span:
+        """`window` frames, the centre frame among them."""
+        return self.window // 2, (self.window - 1) // 2
+
+    def reconstruct(self, window: Window) -> NDArray[np.float32]:
+        """float32 (H, W), spikes per frame in [0, 1]."""
+        spikes = window.around(*self.span).spikes
+        return count_spikes(spikes).astype(np.float32) / np.float32(len(spikes))
