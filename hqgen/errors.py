@@ -7,6 +7,7 @@
     │   ├── UnknownNameError    a name that is not in a list; the message names the legal ones
     │   └── PlanMismatchError   the output directory holds a build of another plan
     ├── RecordingError          a file that is no spike recording of the expected form
+    │   └── UnreadableError     a recording that the system does not let us read, now
     ├── SourceError             a source whose files cannot be found or read
     ├── MethodError             a method that cannot run on this window or this machine
     ├── ScoreError              a picture that the scorer refuses
@@ -33,6 +34,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "UnknownNameError",
+    "UnreadableError",
     "UsageError",
 ]
 
@@ -83,6 +85,10 @@ class PlanMismatchError(UsageError):
 
 class RecordingError(HqgenError):
     """A file that is no spike recording of the expected form."""
+
+
+class UnreadableError(RecordingError):
+    """A recording that the system does not let us read: says nothing about what is in it."""
 
 
 class SourceError(HqgenError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.errors import MethodError
 from hqgen.spikes.packed import Window
 
 __all__ = ["Leg", "Method", "Span"]
@@ -57,8 +59,22 @@ class Method(ABC):
             MethodError: the window is too short for this method; the message gives both numbers.
         """
 
+    def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
+        """Reconstruct several windows: for each its image, or the error that says why there is none."""
+        return [self._attempt(window) for window in windows]
+
+    def _attempt(self, window: Window) -> NDArray[np.float32] | MethodError:
+        try:
+            return self.reconstruct(window)
+        except MethodError as error:
+            return error
+
     def unavailable(self) -> str | None:
         """Why it cannot run on this machine (weights that are absent, say); None where it can."""
+        return None
+
+    def weights_digest(self) -> str | None:
+        """sha256 of the weights that it would use; None for a method without weights."""
         return None
 
     def parameters(self) -> dict[str, Any]:

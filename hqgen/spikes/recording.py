@@ -29,7 +29,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import RecordingError
+from hqgen.errors import RecordingError, UnreadableError
 from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
 
 __all__ = ["FORMATS", "ArrayRecording", "Axes", "Recording", "open_recording", "write_dat"]
@@ -64,7 +64,8 @@ class Recording(ABC):
 
         Raises:
             IndexError: not 0 <= start <= stop <= T.
-            RecordingError: the file can no longer be read.
+            UnreadableError: the file can no longer be read.
+            RecordingError: what it holds is no spike stream.
         """
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
@@ -72,9 +73,7 @@ class Recording(ABC):
         try:
             return self._read(start, stop)
         except OSError as error:
-            raise RecordingError(
-                f"`{self.name}`: frames {start}..{stop} cannot be read: {_reason(error)}"
-            ) from error
+            raise UnreadableError(f"`{self.name}`: frames {start}..{stop}: {_reason(error)}") from error
 
     def packed(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Packed bytes of the frames as they are stored: uint8 (stop - start, ceil(H * W / 8))."""
@@ -215,15 +214,18 @@ def open_recording(
         axes: order of the axes of an array in the file.
 
     Raises:
-        RecordingError: no such file, a directory, an unknown ending, an empty or truncated file, another
-            geometry than asked for. The message names the file, what was found and what was expected.
+        UnreadableError: no such file, or not ours to read.
+        RecordingError: a directory, an unknown ending, an empty or truncated file, another geometry than
+            asked for. The message names the file, what was found and what was expected.
     """
     path = Path(path)
     try:
         recording = _open(path, height, width, axes)
     except RecordingError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise UnreadableError(f"`{path}`: {_reason(error)}") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RecordingError(f"`{path}`: {_reason(error)}") from error
     found = recording.shape[1:]
     if (height or found[0], width or found[1]) != found:
@@ -284,6 +286,8 @@ class _NpzMember:
 def _open_hdf5(path: Path, axes: Axes) -> Recording:
     import h5py
 
+    if not h5py.is_hdf5(path):  # h5py reports damage as an OSError, as if the file could not be read
+        raise RecordingError(f"`{path}`: is no HDF5 file, or a truncated one")
     with h5py.File(path, "r") as file:
         streams = [name for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
         key = _spike_key(path, streams)

@@ -1,0 +1,1 @@
+"""Plan -> legs -> commit, run on Dask."""

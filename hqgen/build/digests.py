@@ -1,0 +1,87 @@
+"""Digests of recordings, remembered between runs by path, size and time of change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hqgen.build.output import write_atomically
+from hqgen.errors import RecordingError
+from hqgen.sources import FileRecording, SourceRecording
+
+__all__ = ["digest_recordings"]
+
+log = logging.getLogger(__name__)
+
+_Entry = tuple[int, int, str]  # size, time of change in ns, sha256
+
+
+def digest_recordings(
+    recordings: Iterable[SourceRecording],
+    cache: Path | None,
+    *,
+    advance: Callable[[int], None] = lambda size: None,
+) -> tuple[dict[SourceRecording, str], dict[SourceRecording, str]]:
+    """Digest recordings, reading only those that changed since `cache` was written.
+
+    Args:
+        recordings: what to digest.
+        cache: JSON file to remember the digests in; None to forget them.
+        advance: called with the bytes of every recording when its digest is known.
+
+    Returns:
+        The digests, sha256 in hex; and the reasons of those recordings that could not be read.
+    """
+    known = _load(cache)
+    fresh: dict[str, _Entry] = {}
+    digests: dict[SourceRecording, str] = {}
+    failed: dict[SourceRecording, str] = {}
+
+    def digest(recording: SourceRecording) -> tuple[SourceRecording, str | None, str]:
+        key, stamp = _stamp(recording)
+        try:
+            old = known.get(key)
+            value = old[2] if old and stamp and tuple(old[:2]) == stamp else recording.digest()
+        except RecordingError as error:
+            return recording, None, error.message
+        if stamp:
+            fresh[key] = (*stamp, value)
+        return recording, value, ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and reading let the interpreter lock go
+        for recording, value, reason in pool.map(digest, recordings):
+            if value is None:
+                failed[recording] = reason
+            else:
+                digests[recording] = value
+            advance(recording.size)
+    if cache is not None and fresh != known:
+        write_atomically(cache, [json.dumps(fresh, indent=0, sort_keys=True)])
+    return digests, failed
+
+
+def _stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
+    """What tells a file's content without reading it; None for a recording that is no file."""
+    if not isinstance(recording, FileRecording):
+        return recording.name, None
+    try:
+        status = recording.path.stat()
+    except OSError:
+        return str(recording.path), None
+    return str(recording.path), (status.st_size, status.st_mtime_ns)
+
+
+def _load(cache: Path | None) -> dict[str, _Entry]:
+    if cache is None:
+        return {}
+    try:
+        return {path: (entry[0], entry[1], entry[2]) for path, entry in json.loads(cache.read_bytes()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, LookupError, TypeError):
+        log.warning("the remembered digests in `%s` cannot be read; every recording is read again", cache)
+        return {}

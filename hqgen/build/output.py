@@ -1,0 +1,193 @@
+"""The output directory of a build, and what may be done to it.
+
+::
+
+    OUT/hq.zarr                  the HQ store
+    OUT/manifest.json            the manifest; written last, so it is there only for a complete store
+    OUT/hq.build/plan.json       the plan that the store is being built by
+    OUT/hq.build/plans/ID.json   every plan that was ever accepted here
+    OUT/hq.build/records/SOURCE/SHARD.json
+    OUT/hq.build/digests.json    digests of recordings, by path, size and time of change
+    OUT/hq.build/logs/           one log a run
+    OUT/hq.build/lock            held by the build that is running
+
+Every document appears whole or not at all: it is written to a temporary file, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hqgen.errors import StoreError
+from hqgen.manifest import Manifest, Plan, Record, dump
+from hqgen.store import StoreWriter
+
+__all__ = ["Output", "write_atomically"]
+
+
+def write_atomically(path: Path, pieces: Iterable[str]) -> None:
+    """Write text so that `path` holds either what it held or all of the new text, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output directory `root`; picklable, so that workers on other machines can write through it."""
+
+    root: Path
+
+    @property
+    def store(self) -> StoreWriter:
+        """The HQ store."""
+        return StoreWriter(self.root / "hq.zarr")
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest's place beside the store."""
+        return self.root / "manifest.json"
+
+    @property
+    def work(self) -> Path:
+        """The folder of everything that is neither store nor manifest."""
+        return self.root / "hq.build"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the output directory; it is let go when the block or the process ends, however it ends.
+
+        Raises:
+            StoreError: another build holds it, or nothing can be written there.
+        """
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            file = (self.work / "lock").open("a+")
+        except OSError as error:
+            raise StoreError(
+                f"the output directory `{self.root}` cannot be written: {error.strerror}",
+                hint="choose another with `--out`",
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                raise StoreError(
+                    f"another build is writing to `{self.root}` ({file.read().strip() or 'holder unknown'})",
+                    hint="wait until it has ended, or choose another directory with `--out`",
+                ) from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def plan(self) -> Plan | None:
+        """The plan that the store is being built by, or None where nothing was built yet."""
+        return self._read_plan(self.work / "plan.json")
+
+    def earlier_plan(self, plan_id: str) -> Plan | None:
+        """A plan that was accepted here before, by its id."""
+        return self._read_plan(self.work / "plans" / f"{plan_id}.json")
+
+    def accept(self, plan: Plan) -> None:
+        """Make `plan` the one that the store is being built by; the manifest of another one goes."""
+        current = self.plan()
+        if current is None or current.id != plan.id:
+            self.manifest_path.unlink(missing_ok=True)
+        write_atomically(self.work / "plans" / f"{plan.id}.json", dump(plan))
+        write_atomically(self.work / "plan.json", dump(plan))
+
+    def clear(self) -> None:
+        """Remove everything that a build made here, the store first to be checked to be one.
+
+        Raises:
+            StoreError: what lies at the store's place is no HQ store.
+        """
+        self.store.check_ours()
+        self.manifest_path.unlink(missing_ok=True)
+        for name in ("plan.json", "plans", "records"):
+            _remove(self.work / name)
+        self.store.delete()
+
+    def record_path(self, source: str, shard: int) -> Path:
+        """Where the record of a shard lies."""
+        return self.work / "records" / source / f"{shard:06d}.json"
+
+    def record_plan(self, source: str, shard: int) -> str | None:
+        """Id of the plan that a shard was completed by; None where it is not complete."""
+        try:
+            document = json.loads(self.record_path(source, shard).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return str(document.get("plan")) if self.store.has_shard(source, shard) else None
+
+    def record(self, source: str, shard: int) -> Record:
+        """The record of a shard.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        path = self.record_path(source, shard)
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoreError(
+                f"the record `{path}` is missing or damaged: {error}",
+                hint="remove the file and run the same build again; it makes the shard anew",
+            ) from error
+
+    def write_record(self, record: Record) -> None:
+        """Declare a shard complete; its images must be on the disk."""
+        write_atomically(self.record_path(record.source, record.shard), dump(record))
+
+    def records(self, plan: Plan) -> Iterator[Record]:
+        """All records of a plan, in its order, one at a time."""
+        for source in plan.sources:
+            for shard in source.shards(plan.shard_size):
+                yield self.record(source.name, shard)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest: the last act of a build."""
+        write_atomically(self.manifest_path, dump(manifest))
+
+    def _read_plan(self, path: Path) -> Plan | None:
+        try:
+            return Plan.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise StoreError(
+                f"the plan `{path}` cannot be read; it is damaged or of another version of hqgen",
+                hint="build into another directory, or start over with `--existing overwrite`",
+            ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,179 @@
+"""From sources, methods and rules to a plan; comparing and joining plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hqgen.errors import PlanMismatchError
+from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
+from hqgen.methods.base import Method
+from hqgen.sources import Source, SourceRecording
+
+__all__ = ["SHARD_SIZE", "contains", "differences", "joined", "make_plan", "method_spec", "source_spec"]
+
+SHARD_SIZE = 32
+"""Samples in a shard: enough that a task costs little beside its work, few enough to lose on a kill."""
+
+Digest = Callable[[SourceRecording], str]
+
+
+def make_plan(
+    sources: Sequence[tuple[Source, Sequence[Method]]],
+    *,
+    digest: Digest,
+    scorer: Mapping[str, Any],
+    normalisation: Mapping[str, Any],
+    shard_size: int = SHARD_SIZE,
+) -> Plan:
+    """Make the plan for sources, each with its methods.
+
+    The order in which sources and methods were named does not matter: sources go by name, methods by rank.
+    """
+    specs = (source_spec(source, methods, digest) for source, methods in sources)
+    return Plan(
+        shard_size=shard_size,
+        scorer=dict(scorer),
+        normalisation=dict(normalisation),
+        sources=tuple(sorted(specs, key=lambda spec: spec.name)),
+    )
+
+
+def method_spec(method: Method) -> MethodSpec:
+    """A method as a plan fixes it."""
+    return MethodSpec(
+        name=method.name,
+        rank=method.rank,
+        version=method.version,
+        leg=method.leg,
+        parameters=method.parameters(),
+        weights=method.weights_digest(),
+    )
+
+
+def source_spec(source: Source, methods: Sequence[Method], digest: Digest) -> SourceSpec:
+    """A source as a plan fixes it."""
+    height, width = source.geometry
+    index = {recording: number for number, recording in enumerate(source.recordings)}
+    return SourceSpec(
+        name=source.name,
+        height=height,
+        width=width,
+        methods=_by_rank(method_spec(method) for method in methods),
+        recordings=tuple(
+            RecordingSpec(path=item.name, size=item.size, sha256=digest(item), frames=item.frames)
+            for item in source.recordings
+        ),
+        samples=tuple(
+            SampleSpec(key=sample.key, recording=index[sample.recording], centre=sample.centre)
+            for sample in source.samples
+        ),
+    )
+
+
+def _by_rank(methods: Iterator[MethodSpec]) -> tuple[MethodSpec, ...]:
+    return tuple(sorted(methods, key=lambda method: (method.rank, method.name)))
+
+
+def contains(whole: Plan, part: Plan) -> bool:
+    """Whether every score of `part` is one of `whole`, too, at the same place of the store."""
+    sources = {source.name: source for source in whole.sources}
+    return _rules(whole) == _rules(part) and all(
+        (other := sources.get(source.name)) is not None
+        and _samples(other) == _samples(source)
+        and all(method in other.methods for method in source.methods)
+        for source in part.sources
+    )
+
+
+def joined(current: Plan, requested: Plan) -> Plan:
+    """The plan that holds all sources and methods of both.
+
+    Raises:
+        PlanMismatchError: they cannot lie in one store: other rules, other recordings of one source, or one
+            method with two sets of parameters.
+    """
+    sources = {source.name: source for source in current.sources}
+    for source in requested.sources:
+        sources[source.name] = _joined_source(sources.get(source.name, source), source)
+    plan = Plan(
+        shard_size=current.shard_size,
+        scorer=current.scorer,
+        normalisation=current.normalisation,
+        sources=tuple(sources[name] for name in sorted(sources)),
+    )
+    if not (contains(plan, current) and contains(plan, requested)):
+        raise PlanMismatchError(
+            "the new plan cannot be appended to the one in the output directory:\n"
+            + "\n".join(f"  {line}" for line in differences(current, requested)),
+            hint="append adds methods and sources; for anything else use another `--out` or "
+            "`--existing overwrite`",
+        )
+    return plan
+
+
+def _joined_source(current: SourceSpec, requested: SourceSpec) -> SourceSpec:
+    methods = {method.name: method for method in (*current.methods, *requested.methods)}
+    return current.model_copy(update={"methods": _by_rank(iter(methods.values()))})
+
+
+def _rules(plan: Plan) -> tuple[Any, ...]:
+    return plan.schema_version, plan.shard_size, plan.scorer, plan.normalisation
+
+
+def _samples(source: SourceSpec) -> tuple[Any, ...]:
+    return source.height, source.width, source.recordings, source.samples
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """What two plans differ in, a line each, for a person."""
+    lines = []
+    for name in ("schema_version", "shard_size", "scorer", "normalisation"):
+        lines += _changed(name.replace("_", " "), getattr(old, name), getattr(new, name))
+    before, after = ({source.name: source for source in plan.sources} for plan in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            lines.append(f"source {name}: is no longer there")
+        elif name not in before:
+            lines.append(f"source {name}: is new")
+        else:
+            lines += _source_differences(before[name], after[name])
+    return lines
+
+
+def _source_differences(old: SourceSpec, new: SourceSpec) -> list[str]:
+    where = f"source {new.name}: "
+    lines = _changed(f"{where}geometry", f"{old.height}x{old.width}", f"{new.height}x{new.width}")
+    lines += _method_differences(where, old, new)
+    before, after = ({item.path: item for item in source.recordings} for source in (old, new))
+    lines += _named(f"{where}recordings gone", before.keys() - after.keys())
+    lines += _named(f"{where}recordings added", after.keys() - before.keys())
+    changed = {path for path in before.keys() & after.keys() if before[path] != after[path]}
+    lines += _named(f"{where}recordings whose content changed", changed)
+    if not lines and old.samples != new.samples:
+        lines.append(f"{where}other frames are chosen ({len(old.samples)} -> {len(new.samples)} samples)")
+    return lines
+
+
+def _method_differences(where: str, old: SourceSpec, new: SourceSpec) -> list[str]:
+    before, after = ({method.name: method for method in source.methods} for source in (old, new))
+    lines = _named(f"{where}methods gone", before.keys() - after.keys())
+    lines += _named(f"{where}methods added", after.keys() - before.keys())
+    for name in sorted(before.keys() & after.keys()):
+        was, now = before[name].model_dump(), after[name].model_dump()
+        flat_was, flat_now = was | was.pop("parameters"), now | now.pop("parameters")
+        for key in sorted(flat_was.keys() | flat_now.keys()):
+            lines += _changed(f"{where}{name} {key}", flat_was.get(key), flat_now.get(key))
+    return lines
+
+
+def _changed(what: str, old: Any, new: Any) -> list[str]:
+    return [] if old == new else [f"{what}: {old} -> {new}"]
+
+
+def _named(what: str, names: set[str]) -> list[str]:
+    if not names:
+        return []
+    shown = sorted(names)
+    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+    return [f"{what}: {', '.join(shown[:5])}{more}"]

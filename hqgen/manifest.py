@@ -1,0 +1,272 @@
+"""The documents of a build: the plan, the record of a shard, the manifest.
+
+The *plan* is everything that decides the result; its hash, the plan id, names it. A *record* says that one
+shard is complete and what came of it. The *manifest* describes the finished store whole. All three are JSON
+with published schemas (`manifests/*.schema.json`); the score of a candidate that could not be made or scored
+is `null`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hqgen.errors import StoreError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Manifest",
+    "MethodSpec",
+    "Plan",
+    "QuarantinedRecording",
+    "Record",
+    "RecordingSpec",
+    "SampleRecord",
+    "SampleSpec",
+    "SourceManifest",
+    "SourceSpec",
+    "dump",
+    "read_manifest",
+]
+
+SCHEMA_VERSION = 1
+"""Raised when the meaning of a plan or of a stored byte changes: no old shard must pass for a new one."""
+
+
+class Document(BaseModel):
+    """A part of a document: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MethodSpec(Document):
+    """A method as a plan fixes it.
+
+    Attributes:
+        name: what users type.
+        rank: of two equal scores the lower rank wins.
+        version: raised whenever the method gives other images than before.
+        leg: `cpu` or `gpu`, the kind of worker it needs.
+        parameters: all of them by name.
+        weights: sha256 of its weights; null for a method without.
+    """
+
+    name: str
+    rank: int
+    version: int
+    leg: Literal["cpu", "gpu"]
+    parameters: dict[str, Any]
+    weights: str | None = None
+
+
+class RecordingSpec(Document):
+    """A recording as a plan fixes it: path relative to its source's folder, size in bytes, digest, frames."""
+
+    path: str
+    size: int
+    sha256: str
+    frames: int
+
+
+class SampleSpec(Document):
+    """One place in one recording: stable key, index into the source's recordings, centre frame from 0."""
+
+    key: str
+    recording: int
+    centre: int
+
+
+class SourceSpec(Document):
+    """One source as a plan fixes it; its samples are in the order of the store."""
+
+    name: str
+    height: int
+    width: int
+    methods: tuple[MethodSpec, ...]
+    recordings: tuple[RecordingSpec, ...]
+    samples: tuple[SampleSpec, ...]
+
+    def shards(self, size: int) -> range:
+        """Indices of the shards of `size` consecutive samples that hold this source."""
+        return range(math.ceil(len(self.samples) / size))
+
+
+class Plan(Document):
+    """Everything that decides the result of a build.
+
+    Attributes:
+        schema_version: `SCHEMA_VERSION` of the code that made it.
+        shard_size: consecutive samples in a shard.
+        scorer: name, version and parameters of the scorer.
+        normalisation: name, version and parameters of the rule that turns an image into a candidate.
+        sources: in order of their names.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    shard_size: int
+    scorer: dict[str, Any]
+    normalisation: dict[str, Any]
+    sources: tuple[SourceSpec, ...]
+
+    @property
+    def id(self) -> str:
+        """The plan id: 16 hexadecimal digits of the sha256 of the plan's canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class SampleRecord(Document):
+    """What came of one sample.
+
+    Attributes:
+        key: the sample's key.
+        method: the winner; null where no candidate could be made and scored.
+        margin: the winner's lead over the runner-up; null where there was no second candidate.
+        scores: by method, as stored (float32); null for a candidate that could not be made or scored.
+        reasons: by method, why there is no score.
+    """
+
+    key: str
+    method: str | None
+    margin: float | None
+    scores: dict[str, float | None]
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def score(self) -> float | None:
+        """The winner's score."""
+        return None if self.method is None else self.scores[self.method]
+
+
+class Record(Document):
+    """A shard is complete: its images lie in the store and have this digest.
+
+    Attributes:
+        plan: id of the plan that it was built by.
+        source: name of the source.
+        shard: index of the shard; it holds samples shard * shard_size onwards.
+        images_sha256: digest of its images, uint8 (n, H, W) in C order.
+        samples: in order.
+    """
+
+    plan: str
+    source: str
+    shard: int
+    images_sha256: str
+    samples: tuple[SampleRecord, ...]
+
+
+class ShardDigest(Document):
+    """Digest of one shard's images, as in its record."""
+
+    shard: int
+    images_sha256: str
+
+
+class QuarantinedRecording(Document):
+    """A file that looks like a recording of the source and is none, with the reason."""
+
+    path: str
+    reason: str
+
+
+class SourceManifest(Document):
+    """One source of a finished store; row i of its arrays is `samples[i]`."""
+
+    name: str
+    shards: tuple[ShardDigest, ...]
+    quarantined_recordings: tuple[QuarantinedRecording, ...]
+    samples: tuple[SampleRecord, ...]
+
+    @property
+    def quarantined_samples(self) -> list[SampleRecord]:
+        """Samples without a winner."""
+        return [sample for sample in self.samples if sample.method is None]
+
+
+class Times(Document):
+    """When the build that finished the store ran, in UTC, and for how many seconds."""
+
+    started: str
+    finished: str
+    seconds: float
+
+
+class Manifest(Document):
+    """The whole store, described.
+
+    Attributes:
+        format: always `hqgen-manifest`.
+        plan_id: hash of `plan`.
+        store: path of the store, relative to the manifest.
+        software: versions of what made it.
+        plan: everything that decided the result.
+        sources: what came of it, in the plan's order.
+        times: the only part that differs between two builds of one plan.
+    """
+
+    format: Literal["hqgen-manifest"] = "hqgen-manifest"
+    plan_id: str
+    store: str
+    software: dict[str, str]
+    plan: Plan
+    sources: tuple[SourceManifest, ...]
+    times: Times
+
+    @property
+    def quarantined(self) -> int:
+        """Recordings and samples that gave no picture."""
+        return sum(
+            len(source.quarantined_recordings) + len(source.quarantined_samples) for source in self.sources
+        )
+
+
+def dump(document: Document) -> Iterator[str]:
+    """A document as JSON text in pieces: its outer levels over many lines, what lies deeper on one."""
+    yield from _pieces(document.model_dump(mode="json"), indent="", depth=4)
+    yield "\n"
+
+
+def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
+    if depth == 0 or not isinstance(value, dict | list) or not value:
+        yield json.dumps(value, ensure_ascii=False)
+        return
+    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    inner = indent + " "
+    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+    yield opening
+    for index, (key, item) in enumerate(items):
+        yield f"{',' if index else ''}\n{inner}"
+        if key is not None:
+            yield f"{json.dumps(key, ensure_ascii=False)}: "
+        yield from _pieces(item, inner, depth - 1)
+    yield f"\n{indent}{closing}"
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        StoreError: there is no such file, or it is no manifest that this version understands.
+    """
+    path = Path(path)
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StoreError(
+            f"manifest `{path}` cannot be read: {error.strerror or error}",
+            hint="`hqgen build` writes `manifest.json` beside `hq.zarr` when a build is complete",
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise StoreError(
+            f"`{path}` is no manifest of this version: {where}: {first['msg']}",
+            hint="see `manifests/manifest.schema.json` for the form",
+        ) from error
