@@ -20,7 +20,7 @@ from hqgen.methods.weights import file_digest, find_weights, load_weights, weigh
 from hqgen.spikes.packed import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["NetworkMethod", "OutputScale", "exact_arithmetic", "resolve_device"]
 
@@ -44,7 +44,8 @@ class NetworkMethod(Method):
         valid_rate: mean firing rates (spikes a frame) for which the output is usable.
         weights_licence: licence of the published weights.
         weights_source: where they are published.
-        batch: windows that the network takes at once on a GPU; fewer where memory does not suffice.
+        batch_on: windows that the network takes at once on each device; fewer where memory does not suffice.
+            On a CPU a batch is no faster, and one at a time keeps an image independent of its neighbours.
     """
 
     leg: ClassVar[Leg] = "gpu"
@@ -54,7 +55,7 @@ class NetworkMethod(Method):
     valid_rate: ClassVar[tuple[float, float]] = (0.0, 1.0)
     weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = ""
-    batch: ClassVar[int] = 8
+    batch_on: ClassVar[Mapping[str, int]] = {"cpu": 1, "cuda": 8}
 
     weights: str | None = field(default=None, kw_only=True)
     device: str = field(default="auto", kw_only=True)
@@ -200,8 +201,7 @@ class NetworkMethod(Method):
     def _images(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
         """Run the network on windows of one size, on fewer at a time where memory does not suffice."""
         network, device = self.loaded(), resolve_device(self.device)
-        # On a CPU a batch is no faster, and one at a time makes an image independent of its neighbours.
-        size = self.batch if device == "cuda" else 1
+        size = self.batch_on[device]
         images: list[NDArray[np.float32]] = []
         while len(images) < len(windows):
             taken = windows[len(images) : len(images) + size]

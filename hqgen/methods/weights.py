@@ -130,9 +130,9 @@ def add_weights(
     """
     target = weights_folder(folder)
     name = method.weights_name
-    entries = _read_registry(target)
     try:
         target.mkdir(parents=True, exist_ok=True)
+        entries = _read_registry(target)
         with tempfile.TemporaryDirectory(dir=target, prefix=".adding-") as temporary:
             copy = Path(temporary) / "checkpoint"
             shutil.copyfile(_existing(Path(file)), copy)
@@ -336,10 +336,9 @@ def _write_registry(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
     """Write `weights.json` whole or not at all."""
     moved = [_moved(entries[name], Path(entries[name].file.name)) for name in sorted(entries)]
     document = {"weights": [asdict(entry) | {"file": str(entry.file)} for entry in moved]}
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
-    Path(file.name).replace(folder / REGISTRY)
+    temporary = folder / f".{REGISTRY}.{os.getpid()}"
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    temporary.replace(folder / REGISTRY)
 
 
 def _moved(entry: WeightsEntry, file: Path) -> WeightsEntry:
