@@ -1,0 +1,116 @@
+"""Handles of recordings: small, picklable, opened only when frames are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from hqgen.errors import RecordingError
+from hqgen.spikes.recording import ArrayRecording, Axes, Recording, open_recording
+
+__all__ = ["DemoRecording", "FileRecording", "Rejected", "SourceRecording"]
+
+
+class SourceRecording(ABC):
+    """One recording of a source, wherever its frames come from.
+
+    Attributes:
+        name: path relative to the source's folder, with `/` between the parts.
+        split: `train`, `val`, `test`, or None for a source without splits.
+        label: class label stored with the stream, if any.
+        frames: T.
+        size: bytes.
+    """
+
+    __slots__ = ()
+    name: str
+    split: str | None
+    label: int | None
+    frames: int
+    size: int
+
+    @abstractmethod
+    def open(self) -> Recording:
+        """Open it; no frame is read.
+
+        Raises:
+            RecordingError: the file is gone or no longer what it was.
+        """
+
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256, in hex, of its bytes.
+
+        Raises:
+            RecordingError: the bytes cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecording(SourceRecording):
+    """A recording in a file; `geometry` is its source's (H, W)."""
+
+    folder: Path
+    name: str
+    split: str | None
+    label: int | None
+    frames: int
+    size: int
+    geometry: tuple[int, int]
+    axes: Axes = "THW"
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the file."""
+        return self.folder / self.name
+
+    def open(self) -> Recording:  # noqa: D102
+        height, width = self.geometry
+        recording = open_recording(self.path, height=height, width=width, axes=self.axes)
+        if len(recording) != self.frames:
+            raise RecordingError(
+                f"`{self.path}`: has {len(recording)} frames, had {self.frames} when its source was read",
+                hint="leave recordings alone while they are worked on",
+            )
+        return recording
+
+    def digest(self) -> str:  # noqa: D102
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RecordingError(f"`{self.path}`: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRecording(SourceRecording):
+    """A recording that is simulated when it is opened, always with the same bits."""
+
+    name: str
+    frames: int
+    size: int
+    split: str | None = None
+    label: int | None = None
+
+    def open(self) -> Recording:  # noqa: D102
+        from hqgen.sources.demo import demo_recording
+
+        return ArrayRecording(demo_recording(self.name), name=f"demo/{self.name}")
+
+    def digest(self) -> str:  # noqa: D102
+        return hashlib.sha256(self.open().packed().tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that could not be used.
+
+    Attributes:
+        path: relative to the source's folder.
+        reason: what is wrong with it.
+    """
+
+    path: str
+    reason: str

@@ -1,0 +1,122 @@
+"""From the names that a user types to sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hqgen.errors import SourceError, UnknownNameError, UsageError
+from hqgen.sources.catalog import CatalogEntry, load_catalog, load_folder_settings
+from hqgen.sources.source import Source, read_demo, read_folder
+
+__all__ = ["complaint", "read_entry", "resolve_sources"]
+
+_FOLDER = "folder:"
+
+
+def resolve_sources(names: str | Sequence[str], data_root: Path) -> list[Source]:
+    """Read the sources with these names, in the order of the names.
+
+    Args:
+        names: of the catalog, or `folder:PATH` for any folder of recordings; a string holds several
+            separated by commas.
+        data_root: the folder in which the catalog's folders lie; not needed for `demo` and `folder:PATH`.
+
+    Raises:
+        UsageError: no name, one name twice, or two folders of one name.
+        UnknownNameError: a name that is neither in the catalog nor `folder:PATH`.
+        SourceError: a source without a usable recording; the hint says where it was looked for and how to
+            get it.
+    """
+    listed = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    _check_names(listed)
+    return [_usable(_read(name, data_root)) for name in listed]
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse what is wrong with the names alone, before any folder is searched."""
+    if not all(names) or not names:
+        raise UsageError("a source has no name", hint="name sources as in `--sources reds,recvidar2019`")
+    taken: dict[str, str] = {}
+    for name in names:
+        # Case aside: groups of a store are folders, and some file systems do not tell them apart.
+        group = _group(name)
+        if other := taken.get(group.lower()):
+            raise UsageError(
+                f"two sources would be stored as `{group}`: `{other}` and `{name}`",
+                hint="name each source once; of two folders with one name rename one",
+            )
+        taken[group.lower()] = name
+
+
+def _group(name: str) -> str:
+    """The source's name in stores and keys: the catalog's, or `folder-` and the folder's own."""
+    if name.startswith(_FOLDER):
+        return "folder-" + (re.sub(r"[^A-Za-z0-9._-]", "-", _path(name).name) or "root")
+    catalog = load_catalog()
+    if name not in catalog:
+        raise UnknownNameError("source", name, [*catalog, f"{_FOLDER}PATH"])
+    return name
+
+
+def _path(name: str) -> Path:
+    path = name.removeprefix(_FOLDER)
+    if not path:
+        raise UsageError(f"`{name}` names no folder", hint="give a path, as in `folder:recordings/today`")
+    try:
+        return Path(path).expanduser().resolve()
+    except RuntimeError as error:  # no such user after `~`, or links that go round in a circle
+        raise UsageError(f"`{name}`: {error}") from error
+
+
+def _read(name: str, data_root: Path) -> Source:
+    if name.startswith(_FOLDER):
+        folder = _path(name)
+        if not folder.is_dir():
+            raise SourceError(
+                f"source `{name}`: there is no folder `{folder}`",
+                hint="relative paths start where the command was called",
+            )
+        return read_folder(_group(name), load_folder_settings(folder), folder)
+    return read_entry(name, load_catalog()[name], data_root)
+
+
+def read_entry(name: str, entry: CatalogEntry, data_root: Path) -> Source:
+    """Read a dataset of the catalog; it may turn out to hold nothing.
+
+    Raises:
+        SourceError: there is no such folder.
+    """
+    if entry.folder is None:
+        return read_demo(entry)
+    if not data_root.is_dir():
+        raise SourceError(
+            f"source `{name}`: the data root `{data_root}` is no folder",
+            hint="say where the datasets lie with `--data-root` or `HQGEN_DATA_ROOT`",
+        )
+    folder = data_root / entry.folder
+    if not folder.is_dir():
+        raise SourceError(f"source `{name}`: there is no folder `{folder}`", hint=entry.obtain)
+    return read_folder(name, entry, folder)
+
+
+def complaint(source: Source) -> str:
+    """Why a source gives no sample; empty when it gives some."""
+    if source.recordings:
+        return ""
+    if source.rejected:
+        first, count = source.rejected[0], len(source.rejected)
+        return f"none of {count} files in `{source.folder}` can be used; `{first.path}`: {first.reason}"
+    return f"no recordings in `{source.folder}`"
+
+
+def _usable(source: Source) -> Source:
+    if reason := complaint(source):
+        patterns = [pattern for row in source.entry.layout for pattern in row.recordings]
+        files = [f"`{pattern}{end}`" for pattern in dict.fromkeys(patterns) for end in source.entry.suffixes]
+        raise SourceError(
+            f"source `{source.name}`: {reason}",
+            hint=f"looked for {', '.join(files)}. {source.entry.obtain}".rstrip(),
+        )
+    return source

@@ -1,0 +1,158 @@
+"""Which files of a folder are recordings and ground truth of a source; nothing is opened here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hqgen.sources.catalog import Layout, SourceSettings
+from hqgen.sources.recordings import Rejected
+
+__all__ = ["Found", "Listing", "find_files", "stem"]
+
+_WILDCARDS = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file by its path relative to the source's folder, and the split it belongs to."""
+
+    path: str
+    split: str | None
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files of a source: recordings and ground truth in the source's order, and what cannot be used."""
+
+    recordings: list[Found] = field(default_factory=list)
+    truth: list[Found] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def find_files(settings: SourceSettings, folder: Path) -> Listing:
+    """Sort the files below `folder` into recordings, ground truth and what cannot be used.
+
+    Links are followed; hidden files and folders are passed over. A directory that is named like a recording
+    is listed as one, so that opening it says what is wrong with it.
+    """
+    rows = [_Row(layout) for layout in settings.layout]
+    listing = Listing()
+    for path in _walk(str(folder), "", _depth(settings), (), settings.suffixes, listing.rejected):
+        _sort_in(path, rows, settings.suffixes, listing)
+    for found in (listing.recordings, listing.truth):
+        found.sort(key=lambda item: _place(item.path, by_number=settings.order == "number"))
+    return listing
+
+
+def stem(path: str) -> str:
+    """The name of the file without folders and ending."""
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
+class _Row:
+    """A row of the layout, its patterns compiled."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.split, self._numbers = layout.split, layout.numbers
+        self._recordings, self._truth = _compile(layout.recordings), _compile(layout.truth)
+
+    def holds_recording(self, path_without_ending: str) -> bool:
+        return self._recordings.fullmatch(path_without_ending) is not None
+
+    def holds_truth(self, path: str) -> bool:
+        return self._truth.fullmatch(path) is not None
+
+    def admits(self, number: int | None) -> bool:
+        if self._numbers is None:
+            return True
+        first, last = self._numbers
+        return number is not None and first <= number <= last
+
+
+def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for several patterns; for none, one that matches nothing."""
+    return re.compile("|".join(map(_translate, patterns)) or r"(?!)")
+
+
+def _translate(pattern: str) -> str:
+    tokens = re.findall(r"\*\*/|\*|\?|[^*?]+", pattern)
+    return "".join(_WILDCARDS.get(token) or re.escape(token) for token in tokens)
+
+
+def _depth(settings: SourceSettings) -> int | None:
+    """Levels of folders that the patterns reach, None for any number."""
+    patterns = [pattern for row in settings.layout for pattern in (*row.recordings, *row.truth)]
+    return None if any("**/" in pattern for pattern in patterns) else max(p.count("/") for p in patterns)
+
+
+def _walk(
+    folder: str,
+    prefix: str,
+    depth: int | None,
+    above: tuple[tuple[int, int], ...],
+    suffixes: tuple[str, ...],
+    rejected: list[Rejected],
+) -> Iterator[str]:
+    """Paths of the files below `folder`, and of directories named like recordings.
+
+    `above` holds the identities of the folders on the way here, so that a link to one of them ends there.
+    """
+    try:
+        status = Path(folder).stat()
+        if (identity := (status.st_dev, status.st_ino)) in above:
+            return
+        with os.scandir(folder) as entries:
+            children = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        rejected.append(Rejected(prefix, f"the folder cannot be read: {error.strerror or error}"))
+        return
+    for name, is_folder in children:
+        path = prefix + name
+        if not _is_text(name):
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            rejected.append(Rejected(shown, "its name is not valid UTF-8, so no key can be made of it"))
+        elif not is_folder or name.lower().endswith(suffixes):
+            yield path
+        elif depth is None or path.count("/") < depth:
+            below = (*above, identity)
+            yield from _walk(f"{folder}/{name}", f"{path}/", depth, below, suffixes, rejected)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name is valid UTF-8: Python keeps the bytes of one that is not as lone surrogates."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _sort_in(path: str, rows: list[_Row], suffixes: tuple[str, ...], listing: Listing) -> None:
+    if not path.lower().endswith(suffixes):
+        row = next((row for row in rows if row.holds_truth(path)), None)
+        if row is not None:
+            listing.truth.append(Found(path, row.split))
+        return
+    candidates = [row for row in rows if row.holds_recording(path.rpartition(".")[0])]
+    number = _number(path)
+    for row in candidates:
+        if row.admits(number):
+            listing.recordings.append(Found(path, row.split))
+            return
+    if candidates:
+        what = "no number" if number is None else f"the number {number}"
+        listing.rejected.append(Rejected(path, f"its name has {what}, which belongs to none of the splits"))
+
+
+def _number(path: str) -> int | None:
+    """The last number in the file's name: 4144 for `helicopter_04144.npz`."""
+    digits = re.findall(r"[0-9]+", stem(path))
+    return int(digits[-1]) if digits else None
+
+
+def _place(path: str, *, by_number: bool) -> tuple[float, list[str | int], str]:
+    """Sort key: by number if asked for, then by path with the numbers in it compared as numbers."""
+    parts: list[str | int] = list(re.split(r"([0-9]+)", path))
+    parts[1::2] = map(int, parts[1::2])
+    number = _number(path) if by_number else 0
+    return (float("inf") if number is None else number, parts, path)
