@@ -1,1 +1,22 @@
-"""Image -> score."""
+"""Image -> score.
+
+Importing this is cheap: numba, Pillow, torch and pyiqa are imported by what needs them, when it is called.
+"""
+
+from __future__ import annotations
+
+from hqgen.quality.niqe import niqe, score_images
+from hqgen.quality.pictures import luma, read_picture
+from hqgen.quality.scorers import FileScore, Scorer, get_scorer, score_files, scorer_names
+
+__all__ = [
+    "FileScore",
+    "Scorer",
+    "get_scorer",
+    "luma",
+    "niqe",
+    "read_picture",
+    "score_files",
+    "score_images",
+    "scorer_names",
+]

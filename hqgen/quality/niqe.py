@@ -1,0 +1,177 @@
+"""NIQE: how far the statistics of a picture are from those of pristine pictures; lower is better.
+
+The algorithm is that of A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'Completely Blind' Image Quality
+Analyzer", IEEE Signal Processing Letters 20(3), 2013, with the numerical choices of pyiqa's `niqe`, which it
+equals (see docs/niqe.md). `niqe_pristine.npz` holds the mean and covariance of the official release (Mittal
+et al. 2013) of the Laboratory for Image and Video Engineering (LIVE), University of Texas at Austin. They are
+the arrays of `basicsr/metrics/niqe_pris_params.npz` in the source distribution of basicsr 1.4.2 on PyPI, sha256
+2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296.
+
+A picture is cut into blocks of 96x96. Each block gives 18 features at full size and 18 at half size, and the
+score is the distance between the Gaussian fitted to the features of the blocks and the pristine one (eq. 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.resources import as_file, files
+from math import lgamma
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.quality.pictures import stacked
+
+__all__ = ["niqe", "pristine", "score_images"]
+
+SMALLEST = 96
+"""Pixels a side of the smallest picture that has a score: one block."""
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def niqe(images: NDArray[Any], *, threads: int = 1) -> Array:
+    """Score grey pictures; lower is better.
+
+    Args:
+        images: (H, W) or (N, H, W). uint8 are grey levels 0 to 255. Floats are in [0, 1], as for pyiqa: they
+            are multiplied by 255 and rounded half to even, but not clamped.
+        threads: how many pictures are worked on at once; the scores do not depend on it.
+
+    Returns:
+        float64 (N,), N = 1 for (H, W). A picture that has no score, flat or not finite, gets +inf.
+
+    Raises:
+        ScoreError: another dtype or number of axes, or a side under 96 pixels.
+    """
+    return score_images(images, threads=threads)[0]
+
+
+def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list[str | None]]:
+    """Score as `niqe` does, and say of each picture without a score why it has none.
+
+    Returns:
+        float64 (N,), and N times None or the reason of a +inf.
+
+    Raises:
+        ScoreError: as `niqe`.
+    """
+    measured = _each(_measure, stacked(images, metric="niqe", smallest=SMALLEST), threads)
+    reasons = [result if isinstance(result, str) else None for result in measured]
+    scores = np.full(len(measured), np.inf)
+    moments = [result for result in measured if not isinstance(result, str)]
+    if moments:
+        scores[[reason is None for reason in reasons]] = _distances(_features(np.stack(moments)))
+    for n in np.flatnonzero(~np.isfinite(scores)).tolist():
+        reasons[n] = reasons[n] or "no block of the picture has structure at both scales"
+    return scores, reasons
+
+
+def _each(function: Callable[[T], U], items: Iterable[T], threads: int) -> list[U]:
+    if threads == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, items))
+
+
+def _measure(image: NDArray[Any]) -> Array | str:
+    """`scene_moments` of one picture, float64 (2, B, 5, 5), or the reason why it has no score."""
+    from hqgen.quality.scene import scene_moments  # here, because it imports numba
+
+    levels = _levels(image)
+    if not np.isfinite(levels).all():
+        return "the picture has values that are not finite"
+    height, width = (side // SMALLEST * SMALLEST for side in levels.shape)
+    blocks = levels[:height, :width]
+    if blocks.min() == blocks.max():
+        return "the picture is flat"
+    return scene_moments(np.ascontiguousarray(blocks, np.float64))
+
+
+def _levels(image: NDArray[Any]) -> NDArray[Any]:
+    """Grey levels of a picture; inf where they leave the range of float32, in which it is halved."""
+    if image.dtype == np.uint8:
+        return image
+    with np.errstate(over="ignore"):
+        wide = image.astype(np.promote_types(image.dtype, np.float32))
+        return np.where(np.isfinite((wide * 255).astype(np.float32)), np.rint(wide * 255), np.inf)
+
+
+class _Shapes(NamedTuple):
+    """Functions of the shape alpha of a generalised Gaussian, tabulated; each float64 (9801,)."""
+
+    alpha: Array
+    ratio: Array  # G(2/a)² / (G(1/a) G(3/a)): E|x|² / E x² of the distribution
+    scale: Array  # sqrt(G(1/a) / G(3/a)): beta of unit deviation
+    mean: Array  # G(2/a) / G(1/a)
+
+
+@cache
+def _shapes() -> _Shapes:
+    alpha: Array = 0.2 + 0.001 * np.arange(9801)
+    one, two, three = (np.array([lgamma(n / a) for a in alpha.tolist()]) for n in (1, 2, 3))
+    return _Shapes(alpha, np.exp(2 * two - one - three), np.exp((one - three) / 2), np.exp(two - one))
+
+
+def _features(moments: Array) -> Array:
+    """Fit asymmetric generalised Gaussians by their moments (Lasmar et al. 2009; NIQE eq. 5 to 8).
+
+    A block without negative or without positive values has features that are not a number.
+
+    Args:
+        moments: float64 (N, 2, B, 5, 5) of `scene_moments`.
+
+    Returns:
+        float64 (N, B, 36): at full size, then at half size, alpha and beta of the block itself and alpha,
+        mean, left and right beta of its four products.
+    """
+    shapes = _shapes()
+    left_squares, right_squares, magnitudes, lefts, rights = np.moveaxis(moments, -1, 0)
+    pixels = (np.array([SMALLEST, SMALLEST // 2]) ** 2)[:, None, None]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        left, right = np.sqrt(left_squares / lefts), np.sqrt(right_squares / rights)
+        gamma = left / right
+        ratio = (magnitudes / pixels) ** 2 / ((left_squares + right_squares) / pixels)
+        ratio *= (gamma**3 + 1) * (gamma + 1) / (gamma**2 + 1) ** 2
+    nearest = np.searchsorted((shapes.ratio[1:] + shapes.ratio[:-1]) / 2, ratio)
+    nearest[np.isnan(ratio)] = 0  # as pyiqa's search does; alpha then counts in the mean over the blocks
+    alpha, scale = shapes.alpha[nearest], shapes.scale[nearest]
+    beta_left, beta_right = left * scale, right * scale
+    mean = (beta_right - beta_left) * shapes.mean[nearest]
+    block = np.stack([alpha, (beta_left + beta_right) / 2], axis=-1)[..., 0, :]
+    products = np.stack([alpha, mean, beta_left, beta_right], axis=-1)[..., 1:, :]
+    scales = np.concatenate([block, products.reshape(*products.shape[:-2], 16)], axis=-1)
+    return np.concatenate([scales[:, 0], scales[:, 1]], axis=-1)
+
+
+@cache
+def pristine() -> tuple[Array, Array]:
+    """Mean (36,) and covariance (36, 36) of the features of pristine pictures."""
+    with as_file(files("hqgen.quality") / "niqe_pristine.npz") as path, np.load(path) as file:
+        return file["mu"], file["cov"]
+
+
+def _distances(features: Array) -> Array:
+    """Distance of the blocks' features, (N, B, 36), to the pristine ones (eq. 10): (N,), +inf if undefined.
+
+    The mean over blocks leaves out features that are not a number, the covariance leaves out whole blocks
+    that have one.
+    """
+    mu, cov = pristine()
+    scores = np.full(len(features), np.inf)
+    for n, image in enumerate(features):
+        blocks = image[~np.isnan(image).any(axis=-1)]
+        if not len(blocks):
+            continue
+        centred = blocks - blocks.mean(axis=0)
+        spread = centred.T @ centred / max(len(blocks) - 1, 1)
+        difference = mu - np.nanmean(image, axis=0)
+        # symmetric, so the singular values are the magnitudes of the eigenvalues; torch's default tolerance
+        inverse = np.linalg.pinv((cov + spread) / 2, rcond=36 * np.finfo(np.float64).eps, hermitian=True)
+        scores[n] = np.sqrt(difference @ inverse @ difference)
+    return scores

@@ -1,0 +1,225 @@
+"""Metrics by name: what a build scores its candidates with, and scores of picture files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import ScoreError, UnknownNameError
+from hqgen.quality.niqe import pristine, score_images
+from hqgen.quality.pictures import read_picture, stacked
+
+__all__ = ["FileScore", "Scorer", "get_scorer", "score_files", "scorer_names"]
+
+_HUB = "chaofengc/IQA-PyTorch-Weights"
+"""Where pyiqa downloads its parameters from."""
+
+Scores = tuple[NDArray[np.float64], list[str | None]]
+
+
+class Scorer(Protocol):
+    """A no-reference metric; lower is better."""
+
+    @property
+    def name(self) -> str:
+        """What users type."""
+
+    @property
+    def version(self) -> int:
+        """Raised by one whenever the same picture would get another score than before."""
+
+    def parameters(self) -> dict[str, Any]:
+        """What else decides the scores, as plain JSON values: it goes into the plan."""
+
+    def score(self, images: NDArray[np.uint8]) -> Scores:
+        """Score grey pictures, each as if it were alone.
+
+        Args:
+            images: uint8 (N, H, W).
+
+        Returns:
+            float64 (N,), and N times None or the reason why the score is +inf.
+
+        Raises:
+            ScoreError: the pictures are too small for the metric, or no grey pictures.
+        """
+
+
+@dataclass(frozen=True)
+class Niqe:
+    """NIQE as hqgen computes it."""
+
+    name: str = "niqe"
+    version: int = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """None: version 1 stands for the official pristine parameters."""
+        return {}
+
+    def score(self, images: NDArray[np.uint8]) -> Scores:
+        """Score grey pictures; see `Scorer`."""
+        return score_images(images)
+
+
+@dataclass(frozen=True)
+class Pyiqa:
+    """A metric of pyiqa, on the CPU.
+
+    Args:
+        name: what users type.
+        metric: pyiqa's name for it.
+        smallest: pixels a side of the smallest picture that it can take.
+        weights: file with its parameters that pyiqa downloads at first use, if it needs one.
+        version: see `Scorer`.
+    """
+
+    name: str
+    metric: str
+    smallest: int
+    weights: str | None = None
+    version: int = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """The version of pyiqa, and the digest of the parameters that it downloaded."""
+        found: dict[str, Any] = {"pyiqa": installed_version("pyiqa")}
+        if self.weights:
+            self.network()
+            found["weights_sha256"] = sha256((_pyiqa_cache() / self.weights).read_bytes()).hexdigest()
+        return found
+
+    def network(self) -> Callable[[Any], Any]:
+        """The metric as pyiqa makes it, from (1, 1, H, W) tensors in [0, 1] to a score.
+
+        Raises:
+            ScoreError: pyiqa is not installed, or has no parameters for the metric and cannot download them.
+        """
+        if find_spec("pyiqa") is None:
+            raise ScoreError(
+                f"the metric `{self.name}` needs pyiqa, which is not installed",
+                hint="pip install 'hqgen[iqa]'",
+            )
+        try:
+            return _pyiqa_network(self.metric)
+        except OSError as error:
+            if self.weights is None:
+                raise
+            raise ScoreError(
+                f"the metric `{self.name}` needs `{_pyiqa_cache() / self.weights}`, which is missing, "
+                f"and pyiqa could not download it: {error}",
+                hint=f"copy it there from `{_HUB}` on Hugging Face; the metric `niqe` needs no file",
+            ) from error
+
+    def score(self, images: NDArray[np.uint8]) -> Scores:
+        """Score grey pictures one by one, which takes pyiqa no longer; see `Scorer`."""
+        import torch
+
+        network = self.network()
+        images = stacked(images, metric=self.name, smallest=self.smallest)
+        scores, reasons = np.full(len(images), np.inf), list[str | None]()
+        for n, image in enumerate(images):
+            reason = "the picture is flat" if image.min() == image.max() else None
+            if reason is None:
+                try:
+                    scores[n] = float(network(torch.from_numpy(image[None, None] / np.float32(255))))
+                except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+                    reason = str(error)
+                if not np.isfinite(scores[n]):
+                    scores[n], reason = np.inf, reason or "the metric is not defined for the picture"
+            reasons.append(reason)
+        return scores, reasons
+
+
+def _pyiqa_cache() -> Path:
+    from pyiqa.utils.download_util import DEFAULT_CACHE_DIR
+
+    return Path(DEFAULT_CACHE_DIR)
+
+
+@cache
+def _pyiqa_network(metric: str) -> Callable[[Any], Any]:
+    """Create a metric; NIQE gets our copy of its parameters, so that it needs no download."""
+    import pyiqa
+    from scipy.io import savemat
+
+    # pyiqa tells of downloads on stdout, which is for data.
+    with redirect_stdout(sys.stderr), TemporaryDirectory() as folder:
+        options = {}
+        if metric == "niqe":
+            mu, cov = pristine()
+            options["pretrained_model_path"] = str(Path(folder) / "niqe.mat")
+            savemat(options["pretrained_model_path"], {"mu_prisparam": mu, "cov_prisparam": cov})
+        network: Callable[[Any], Any] = pyiqa.create_metric(metric, device="cpu", **options)
+    return network
+
+
+_SCORERS: dict[str, Niqe | Pyiqa] = {
+    scorer.name: scorer
+    for scorer in (
+        Niqe(),
+        Pyiqa("pyiqa-niqe", "niqe", smallest=96),
+        # half of the picture holds the 7x7 filter
+        Pyiqa("brisque", "brisque", smallest=14, weights="brisque_svm_weights.pth"),
+        # one block
+        Pyiqa("piqe", "piqe", smallest=16),
+    )
+}
+
+
+def scorer_names() -> list[str]:
+    """The names that `get_scorer` knows, hqgen's own first."""
+    return list(_SCORERS)
+
+
+def get_scorer(name: str) -> Scorer:
+    """Find a metric by name, and make sure that it can run here.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        ScoreError: it needs pyiqa, or parameters of pyiqa, that are not there.
+    """
+    if name not in _SCORERS:
+        raise UnknownNameError("metric", name, _SCORERS)
+    scorer = _SCORERS[name]
+    if isinstance(scorer, Pyiqa):
+        scorer.network()
+    return scorer
+
+
+class FileScore(NamedTuple):
+    """Score of a picture file; +inf with a reason if it has none."""
+
+    path: Path
+    score: float
+    reason: str | None
+
+
+def score_files(paths: Iterable[str | Path], metric: str = "niqe") -> list[FileScore]:
+    """Score picture files; one that cannot be read or is too small gets a reason, the others their scores.
+
+    Colour pictures are scored by their luma, rounded to whole grey levels.
+
+    Raises:
+        UnknownNameError, ScoreError: as `get_scorer`.
+    """
+    scorer = get_scorer(metric)
+    return [_score_file(Path(path), scorer) for path in paths]
+
+
+def _score_file(path: Path, scorer: Scorer) -> FileScore:
+    try:
+        scores, reasons = scorer.score(read_picture(path)[None])
+    except ScoreError as error:
+        return FileScore(path, float("inf"), error.message)
+    return FileScore(path, float(scores[0]), reasons[0])
