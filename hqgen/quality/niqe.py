@@ -4,8 +4,8 @@ The algorithm is that of A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'Co
 Analyzer", IEEE Signal Processing Letters 20(3), 2013, with the numerical choices of pyiqa's `niqe`, which it
 equals (see docs/niqe.md). `niqe_pristine.npz` holds the mean and covariance of the official release (Mittal
 et al. 2013) of the Laboratory for Image and Video Engineering (LIVE), University of Texas at Austin. They are
-the arrays of `basicsr/metrics/niqe_pris_params.npz` in the source distribution of basicsr 1.4.2 on PyPI, sha256
-2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296.
+the arrays of `basicsr/metrics/niqe_pris_params.npz` (sha256
+2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296) in the source distribution of basicsr 1.4.2.
 
 A picture is cut into blocks of 96x96. Each block gives 18 features at full size and 18 at half size, and the
 score is the distance between the Gaussian fitted to the features of the blocks and the pristine one (eq. 10).
@@ -113,7 +113,7 @@ class _Shapes(NamedTuple):
 
 @cache
 def _shapes() -> _Shapes:
-    alpha: Array = 0.2 + 0.001 * np.arange(9801)
+    alpha = np.arange(200.0, 10001.0) / 1000
     one, two, three = (np.array([lgamma(n / a) for a in alpha.tolist()]) for n in (1, 2, 3))
     return _Shapes(alpha, np.exp(2 * two - one - three), np.exp((one - three) / 2), np.exp(two - one))
 
