@@ -1,0 +1,109 @@
+"""Float image -> uint8 candidate: one rule for every method.
+
+Methods put out firing rates, inverse intervals or network units, so an absolute scale does not exist and the
+rule has to find the gain. It only finds the gain: zero stays zero, nothing is stretched at the dark end, no
+curve is applied, and two methods that see the same scene come out equally bright.
+The measurements behind it are in docs/normalisation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import ScoreError, UsageError
+
+__all__ = ["Normalisation", "to_uint8"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Scale the white point to `level`.
+
+    The white point is the `quantile` of the brightness of blocks of `block` x `block` pixels. A block's
+    brightness is the mean without its brightest pixel, so that neither noise (which differs by method: an
+    inverse interval jumps between 1/2 and 1/3 where a rate is 0.4) nor single hot pixels darken the picture.
+
+    Args:
+        quantile: share of the blocks that are no brighter than the white point, in (0, 1].
+        level: grey value of the white point, in (0, 1]; what is left above it keeps the noise of the bright
+            regions from being clipped.
+        block: side of a block in pixels, at least 2.
+
+    Raises:
+        UsageError: a parameter out of its range.
+    """
+
+    name: ClassVar[str] = "white"
+    version: ClassVar[int] = 1
+
+    quantile: float = 0.995
+    level: float = 0.9
+    block: int = 4
+
+    def __post_init__(self) -> None:
+        if not (0 < self.quantile <= 1 and 0 < self.level <= 1 and self.block >= 2):
+            raise UsageError(
+                f"normalisation cannot have quantile {self.quantile}, level {self.level}, block {self.block}",
+                hint="quantile and level lie in (0, 1], a block has at least 2 pixels a side",
+            )
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that decides the pixels, as plain JSON values: it goes into the plan."""
+        return {"name": self.name, "version": self.version, **asdict(self)}
+
+
+def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[np.uint8]:
+    """Make the picture that is scored and stored.
+
+    Args:
+        image: (H, W) of any real type, unit and gain; what is below zero becomes black.
+        rule: by default `Normalisation()`.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        ScoreError: no picture can be made: a value is not finite, nothing is brighter than zero apart from
+            small spots, or all pixels come out the same. The message is the candidate's reason.
+    """
+    rule = rule or Normalisation()
+    if image.ndim != 2 or min(image.shape) < rule.block:
+        raise ScoreError(
+            f"an image has at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
+        )
+    finite = np.isfinite(image)
+    if not finite.all():
+        raise ScoreError(f"{image.size - np.count_nonzero(finite)} of {image.size} pixels are not finite")
+    grey: NDArray[np.float64] = image.astype(np.float64)
+    white = _white_point(grey, rule)
+    if white <= 0:
+        raise ScoreError(f"dark image: {rule.quantile:.1%} of it is not brighter than zero")
+    grey *= 255 * rule.level / white
+    np.clip(grey, 0, 255, out=grey)
+    np.rint(grey, out=grey)
+    if grey.min() == grey.max():
+        raise ScoreError(f"flat image: every pixel is {grey[0, 0]:.0f}")
+    return grey.astype(np.uint8)
+
+
+def _white_point(image: NDArray[np.float64], rule: Normalisation) -> float:
+    """Brightness that `rule.quantile` of the blocks do not exceed; only whole blocks count."""
+    side = rule.block
+    rows, columns = (length // side * side for length in image.shape)
+    whole = image[:rows, :columns]
+    total, brightest = _over_blocks(np.add, whole, side), _over_blocks(np.maximum, whole, side)
+    brightness = (total - brightest).ravel() / (side * side - 1)
+    index = int(np.ceil(rule.quantile * brightness.size)) - 1
+    return float(np.partition(brightness, index)[index])
+
+
+def _over_blocks(combine: np.ufunc, image: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Reduce blocks of side x side pixels to one value each; slices are four times faster than a reshape."""
+    lines = reduce(combine, [image[offset::side] for offset in range(side)])
+    blocks: NDArray[np.float64] = reduce(combine, [lines[:, offset::side] for offset in range(side)])
+    return blocks
