@@ -29,6 +29,7 @@ __all__ = [
     "RecordingSpec",
     "SampleRecord",
     "SampleSpec",
+    "SourceFiles",
     "SourceManifest",
     "SourceSpec",
     "dump",
@@ -120,6 +121,10 @@ class Plan(Document):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def part(self, source: str) -> Plan:
+        """The plan of one source alone: what decides its shards, whatever other sources there are."""
+        return self.model_copy(update={"sources": tuple(s for s in self.sources if s.name == source)})
+
 
 class SampleRecord(Document):
     """What came of one sample.
@@ -148,7 +153,7 @@ class Record(Document):
     """A shard is complete: its images lie in the store and have this digest.
 
     Attributes:
-        plan: id of the plan that it was built by.
+        plan: id of its source's part of the plan.
         source: name of the source.
         shard: index of the shard; it holds samples shard * shard_size onwards.
         images_sha256: digest of its images, uint8 (n, H, W) in C order.
@@ -176,10 +181,26 @@ class QuarantinedRecording(Document):
     reason: str
 
 
+class SourceFiles(Document):
+    """What is on the disk for a source: its folder, null for one without files, and what is unusable in it."""
+
+    folder: str | None
+    quarantined: tuple[QuarantinedRecording, ...]
+
+
 class SourceManifest(Document):
-    """One source of a finished store; row i of its arrays is `samples[i]`."""
+    """One source of a finished store; row i of its arrays is `samples[i]`.
+
+    Attributes:
+        name: the source's name.
+        folder: where its recordings lay when the store was finished; null for a source without files.
+        shards: digests of its shards, in order.
+        quarantined_recordings: files that could not be used.
+        samples: what came of every sample.
+    """
 
     name: str
+    folder: str | None
     shards: tuple[ShardDigest, ...]
     quarantined_recordings: tuple[QuarantinedRecording, ...]
     samples: tuple[SampleRecord, ...]

@@ -16,7 +16,7 @@ from hqgen.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["connect", "has_gpu_worker", "local_client", "worker_threads"]
+__all__ = ["check_paths", "connect", "has_gpu_worker", "has_local_gpu", "local_client", "worker_threads"]
 
 _TIMEOUT = "20s"
 
@@ -118,7 +118,7 @@ def check_paths(client: Client, output: Output, recording: Path | None) -> None:
         if missing:
             raise BuildError(
                 f"worker `{address}` cannot reach `{missing}`",
-                hint="recordings and output must lie on a file system that all machines share, under one path",
+                hint="recordings and output must lie on a file system that all machines share",
             )
 
 
@@ -128,6 +128,13 @@ def _missing(output: Path, recording: Path | None) -> str | None:
     if recording is not None and not os.access(recording, os.R_OK):
         return str(recording)
     return None
+
+
+def has_local_gpu() -> bool:
+    """Whether networks can run on a GPU of this machine."""
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def has_gpu_worker(client: Client) -> bool:

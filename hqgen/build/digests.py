@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hqgen.build.output import write_atomically
 from hqgen.errors import RecordingError
-from hqgen.sources import FileRecording, SourceRecording
+from hqgen.sources.recordings import FileRecording, SourceRecording
 
 __all__ = ["digest_recordings"]
 
@@ -22,15 +22,15 @@ _Entry = tuple[int, int, str]  # size, time of change in ns, sha256
 
 def digest_recordings(
     recordings: Iterable[SourceRecording],
-    cache: Path | None,
+    cache: Path,
     *,
-    advance: Callable[[int], None] = lambda size: None,
+    advance: Callable[[int], None],
 ) -> tuple[dict[SourceRecording, str], dict[SourceRecording, str]]:
     """Digest recordings, reading only those that changed since `cache` was written.
 
     Args:
         recordings: what to digest.
-        cache: JSON file to remember the digests in; None to forget them.
+        cache: JSON file to remember the digests in.
         advance: called with the bytes of every recording when its digest is known.
 
     Returns:
@@ -59,7 +59,7 @@ def digest_recordings(
             else:
                 digests[recording] = value
             advance(recording.size)
-    if cache is not None and fresh != known:
+    if fresh != known:
         write_atomically(cache, [json.dumps(fresh, indent=0, sort_keys=True)])
     return digests, failed
 
@@ -75,11 +75,9 @@ def _stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
     return str(recording.path), (status.st_size, status.st_mtime_ns)
 
 
-def _load(cache: Path | None) -> dict[str, _Entry]:
-    if cache is None:
-        return {}
+def _load(cache: Path) -> dict[str, _Entry]:
     try:
-        return {path: (entry[0], entry[1], entry[2]) for path, entry in json.loads(cache.read_bytes()).items()}
+        return {path: (size, time, sha) for path, (size, time, sha) in json.loads(cache.read_bytes()).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, LookupError, TypeError):

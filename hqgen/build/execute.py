@@ -1,7 +1,7 @@
 """Run shards, in this process or on a Dask cluster, and give back their records as they complete.
 
-On a cluster every shard is up to four tasks: one leg for each kind of worker (and one for what the store holds
-already), then the commit. The client hands out a bounded number of shards at a time: tasks with resources are
+On a cluster every shard is up to four tasks: one leg for each kind of worker, one for what the store holds
+already, then the commit. The client hands out a bounded number of shards at a time: tasks with resources are
 not queued by the scheduler, so all of them at once would pile up on one worker.
 """
 
@@ -71,7 +71,7 @@ class Executor(Protocol):
 def stoppable(stop: Stop, message: str) -> Iterator[None]:
     """Let the first interrupt (Ctrl-C, or a termination signal) set `stop`; the next one interrupts."""
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         if stop.asked:
             raise KeyboardInterrupt
         stop.asked = True

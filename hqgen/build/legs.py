@@ -1,9 +1,9 @@
 """The work of one shard: legs that make and score candidates, and the commit that stores the winners.
 
-A leg runs some of the methods on all samples of one shard and keeps, for every sample, only the best candidate
-so far. Two legs' results merge by taking the smaller (score, place of the method), which does not depend on
-their order; so methods can be spread over workers of different kinds, and a method added later competes with
-what the store already holds, which is just one more leg.
+A leg runs some of the methods on all samples of one shard and keeps, for every sample, only the best
+candidate so far. Two legs' results merge by taking the smaller (score, place of the method), which does not
+depend on their order; so methods can be spread over workers of different kinds, and a method added later
+competes with what the store already holds, which is just one more leg.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from hqgen.build.output import Output
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import Record, SampleRecord
 from hqgen.methods.base import Method
-from hqgen.quality import Normalisation, Scorer
-from hqgen.sources import Sample
+from hqgen.quality.normalise import Normalisation, to_uint8
+from hqgen.quality.scorers import Scorer
+from hqgen.sources.samples import Sample
 from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
@@ -41,12 +42,13 @@ class Shard:
     """A shard's place and samples.
 
     Attributes:
-        plan_id: of the plan it is built by.
+        plan_id: of its source's part of the plan.
         source: name of its source.
         index: its number within the source.
         start: row of its first sample in the store.
         height, width: geometry of its source.
         methods: names of all methods of its source, by rank: the order that breaks ties.
+        weights: sha256 of the weights that the plan fixes, by method; only of methods that have some.
         samples: in the order of the store.
     """
 
@@ -57,6 +59,7 @@ class Shard:
     height: int
     width: int
     methods: tuple[str, ...]
+    weights: dict[str, str]
     samples: tuple[Sample, ...]
 
 
@@ -73,7 +76,7 @@ class Judge:
         Raises:
             ScoreError: the image cannot be one: it is flat or not finite.
         """
-        return self.normalisation.to_uint8(image)
+        return to_uint8(image, self.normalisation)
 
     def score(self, candidates: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[str | None]]:
         """Scores as they are stored, float32 (N,), and the reasons of those that are not finite.
@@ -89,7 +92,7 @@ class LegResult:
 
     Attributes:
         images: uint8 (n, H, W), the best candidates; black where there is none.
-        best: index in the shard's methods of each sample's best one; the number of methods where there is none.
+        best: index of each sample's best method in the shard's; their number where there is none.
         scores: float32 (n, M), +inf where there is none.
         reasons: by sample index and method name, why there is no score.
     """
@@ -135,8 +138,11 @@ def run_leg(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
 
     Raises:
         UnreadableError: a recording that could be read when the build was planned cannot be read now.
+        MethodError: a method cannot run on this worker, or would run with other weights than planned.
         MemoryError: there is too little memory for a method.
     """
+    for method in methods:
+        _check_weights(method, shard.weights.get(method.name))
     result = LegResult(shard)
     windows = _Windows(shard, methods)
     for start in range(0, len(shard.samples), BATCH):
@@ -147,6 +153,15 @@ def run_leg(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
     for sample, reason in windows.failures.items():
         result.reasons |= {(sample, method.name): reason for method in methods}
     return result
+
+
+def _check_weights(method: Method, planned: str | None) -> None:
+    found = method.weights_digest()
+    if found != planned:
+        raise MethodError(
+            f"the weights of `{method.name}` on this worker have the digest {found}, the plan says {planned}",
+            hint="give all workers the same weights folder, by `HQGEN_WEIGHTS`",
+        )
 
 
 class _Windows:
@@ -204,8 +219,8 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
     """Images of some windows; what a method raises against its contract becomes a reason, too."""
     try:
         return method.reconstruct_batch(windows)
-    except MemoryError:
-        raise  # no property of the windows: the shard must be done again with more memory
+    except (MethodError, MemoryError):
+        raise  # no property of the windows: another worker, or a later run, must do the shard
     except Exception as error:  # noqa: BLE001 - any method may come from a third party
         log.warning("method %s failed:\n%s", method.name, traceback.format_exc())
         if len(windows) > 1:

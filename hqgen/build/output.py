@@ -5,8 +5,9 @@
     OUT/hq.zarr                  the HQ store
     OUT/manifest.json            the manifest; written last, so it is there only for a complete store
     OUT/hq.build/plan.json       the plan that the store is being built by
-    OUT/hq.build/plans/ID.json   every plan that was ever accepted here
+    OUT/hq.build/plans/ID.json   the part of a plan that one source has, for every one ever accepted here
     OUT/hq.build/records/SOURCE/SHARD.json
+    OUT/hq.build/sources.json    folders of the sources, and the recordings in them that cannot be used
     OUT/hq.build/digests.json    digests of recordings, by path, size and time of change
     OUT/hq.build/logs/           one log a run
     OUT/hq.build/lock            held by the build that is running
@@ -26,13 +27,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from hqgen.errors import StoreError
-from hqgen.manifest import Manifest, Plan, Record, dump
+from hqgen.manifest import Manifest, Plan, Record, SourceFiles, dump, read_manifest
 from hqgen.store import StoreWriter
 
 __all__ = ["Output", "write_atomically"]
+
+_FILES: TypeAdapter[dict[str, SourceFiles]] = TypeAdapter(dict[str, SourceFiles])
 
 
 def write_atomically(path: Path, pieces: Iterable[str]) -> None:
@@ -109,17 +112,29 @@ class Output:
         """The plan that the store is being built by, or None where nothing was built yet."""
         return self._read_plan(self.work / "plan.json")
 
-    def earlier_plan(self, plan_id: str) -> Plan | None:
-        """A plan that was accepted here before, by its id."""
+    def part(self, plan_id: str) -> Plan | None:
+        """A source's part of a plan that was accepted here, now or before, by the id that records give."""
         return self._read_plan(self.work / "plans" / f"{plan_id}.json")
 
-    def accept(self, plan: Plan) -> None:
-        """Make `plan` the one that the store is being built by; the manifest of another one goes."""
-        current = self.plan()
-        if current is None or current.id != plan.id:
-            self.manifest_path.unlink(missing_ok=True)
-        write_atomically(self.work / "plans" / f"{plan.id}.json", dump(plan))
+    def accept(self, plan: Plan, files: dict[str, SourceFiles]) -> None:
+        """Make `plan` the one that the store is being built by; a manifest that is there goes."""
+        self.manifest_path.unlink(missing_ok=True)
+        write_atomically(self.work / "sources.json", [_FILES.dump_json(files, indent=1).decode()])
+        for source in plan.sources:
+            part = plan.part(source.name)
+            write_atomically(self.work / "plans" / f"{part.id}.json", dump(part))
         write_atomically(self.work / "plan.json", dump(plan))
+
+    def files(self) -> dict[str, SourceFiles]:
+        """What there was on the disk for every source when a plan was last accepted."""
+        try:
+            return _FILES.validate_json((self.work / "sources.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+
+    def manifest(self) -> Manifest | None:
+        """The manifest, or None where the store is not complete."""
+        return read_manifest(self.manifest_path) if self.manifest_path.exists() else None
 
     def clear(self) -> None:
         """Remove everything that a build made here, the store first to be checked to be one.
@@ -129,7 +144,7 @@ class Output:
         """
         self.store.check_ours()
         self.manifest_path.unlink(missing_ok=True)
-        for name in ("plan.json", "plans", "records"):
+        for name in ("plan.json", "plans", "records", "sources.json"):
             _remove(self.work / name)
         self.store.delete()
 
@@ -138,7 +153,7 @@ class Output:
         return self.work / "records" / source / f"{shard:06d}.json"
 
     def record_plan(self, source: str, shard: int) -> str | None:
-        """Id of the plan that a shard was completed by; None where it is not complete."""
+        """Id of the part of a plan that a shard was completed by; None where it is not complete."""
         try:
             document = json.loads(self.record_path(source, shard).read_bytes())
         except (FileNotFoundError, ValueError):

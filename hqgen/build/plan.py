@@ -8,7 +8,8 @@ from typing import Any
 from hqgen.errors import PlanMismatchError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
-from hqgen.sources import Source, SourceRecording
+from hqgen.sources.recordings import SourceRecording
+from hqgen.sources.source import Source
 
 __all__ = ["SHARD_SIZE", "contains", "differences", "joined", "make_plan", "method_spec", "source_spec"]
 

@@ -17,12 +17,14 @@ decodes the stream whole, packs it (an eighth of the size) and keeps that.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -160,9 +162,7 @@ class _ArrayFileRecording(Recording):
         label: int | None = None,
     ) -> None:
         if len(stored_shape) != 3:
-            raise RecordingError(
-                f"`{path}`: a stream has three axes ({axes}), found the shape {stored_shape}"
-            )
+            raise RecordingError(f"`{path}`: a stream has the axes {axes}, found the shape {stored_shape}")
         shape = stored_shape if axes == "THW" else (stored_shape[2], *stored_shape[:2])
         if 0 in shape:
             raise RecordingError(f"`{path}`: the stream is empty, its shape is {stored_shape}")
@@ -244,9 +244,7 @@ def _open(path: Path, height: int | None, width: int | None, axes: Axes) -> Reco
         case ".npz":
             return _open_npz(path, axes)
         case ".npy":
-            with path.open("rb") as file:
-                shape = _npy_shape(file)
-            return _ArrayFileRecording(path, shape, axes, lambda: np.load(path, mmap_mode="r"))
+            return _open_npy(path, axes)
         case ".h5" | ".hdf5":
             return _open_hdf5(path, axes)
         case other:
@@ -260,27 +258,32 @@ def _open_npz(path: Path, axes: Axes) -> Recording:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         key = _spike_key(path, names)
         with archive.open(f"{key}.npy") as member:
-            shape = _npy_shape(member)
+            shape, _ = _npy_header(member)
         label = None
         if "label" in names:
             with archive.open("label.npy") as member:
                 label = int(np.lib.format.read_array(member, allow_pickle=False))
-    return _NpzRecording(path, shape, axes, _NpzMember(path, key), label)
+    return _NpzRecording(path, shape, axes, partial(_load_npz, path, key), label)
 
 
-class _NpzMember:
-    """Reads one array of an archive; a class and not a closure, so that recordings can be pickled."""
+def _load_npz(path: Path, key: str) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array: NDArray[Any] = archive[key]
+            return array
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RecordingError(f"`{path}`: {_reason(error)}") from error
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
 
-    def __call__(self) -> NDArray[Any]:
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                array: NDArray[Any] = archive[self.key]
-                return array
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise RecordingError(f"`{self.path}`: {_reason(error)}") from error
+def _open_npy(path: Path, axes: Axes) -> Recording:
+    with path.open("rb") as file:
+        shape, kind = _npy_header(file)
+        expected = file.tell() + math.prod(shape) * kind.itemsize
+    if path.stat().st_size < expected:
+        raise RecordingError(
+            f"`{path}`: has {path.stat().st_size:,} bytes, its header says {expected:,}; it is truncated"
+        )
+    return _ArrayFileRecording(path, shape, axes, partial(np.load, path, mmap_mode="r"))
 
 
 def _open_hdf5(path: Path, axes: Axes) -> Recording:
@@ -308,12 +311,12 @@ def _spike_key(path: Path, names: list[str]) -> str:
     )
 
 
-def _npy_shape(file: IO[bytes]) -> tuple[int, ...]:
-    """Shape from an .npy header, without the data."""
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type from an .npy header, without the data."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape: tuple[int, ...] = read(file)[0]
-    return shape
+    shape, _, kind = read(file)
+    return shape, kind
 
 
 def _reason(error: BaseException) -> str:
@@ -339,12 +342,12 @@ def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
     if count == 0:
         raise RecordingError(f"`{path}`: a recording without frames")
     data = spikes.data if spikes.bottom_up else _bottom_up(spikes)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(np.ascontiguousarray(data).data)
-        partial.replace(path)
+        unfinished.write_bytes(np.ascontiguousarray(data).data)
+        unfinished.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise RecordingError(f"`{path}`: cannot be written: {_reason(error)}") from error
 
 
