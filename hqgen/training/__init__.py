@@ -1,0 +1,1 @@
+"""Training the methods that hqgen ships weights for, on spike streams simulated from pictures."""
