@@ -13,12 +13,12 @@ score is the distance between the Gaussian fitted to the features of the blocks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import as_file, files
+from itertools import chain
 from math import lgamma
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,6 @@ SMALLEST = 96
 """Pixels a side of the smallest picture that has a score: one block."""
 
 Array = NDArray[np.float64]
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 def niqe(images: NDArray[Any], *, threads: int = 1) -> Array:
@@ -61,7 +59,10 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
     Raises:
         ScoreError: as `niqe`.
     """
-    measured = _each(_measure, stacked(images, metric="niqe", smallest=SMALLEST), threads)
+    images = stacked(images, metric="niqe", smallest=SMALLEST)
+    threads = max(1, min(threads, len(images)))
+    with ThreadPoolExecutor(threads) as pool:
+        measured = [*chain.from_iterable(pool.map(_measure, np.array_split(images, threads)))]
     reasons = [result if isinstance(result, str) else None for result in measured]
     scores = np.full(len(measured), np.inf)
     moments = [result for result in measured if not isinstance(result, str)]
@@ -72,25 +73,23 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
     return scores, reasons
 
 
-def _each(function: Callable[[T], U], items: Iterable[T], threads: int) -> list[U]:
-    if threads == 1:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
+def _measure(images: NDArray[Any]) -> list[Array | str]:
+    """`Scene.moments` of each picture, or the reason why it has no score; (N, H, W) on this thread."""
+    from hqgen.quality.scene import Scene  # here, because it imports numba
 
-
-def _measure(image: NDArray[Any]) -> Array | str:
-    """`scene_moments` of one picture, float64 (2, B, 5, 5), or the reason why it has no score."""
-    from hqgen.quality.scene import scene_moments  # here, because it imports numba
-
-    levels = _levels(image)
-    if not np.isfinite(levels).all():
-        return "the picture has values that are not finite"
-    height, width = (side // SMALLEST * SMALLEST for side in levels.shape)
-    blocks = levels[:height, :width]
-    if blocks.min() == blocks.max():
-        return "the picture is flat"
-    return scene_moments(np.ascontiguousarray(blocks, np.float64))
+    height, width = (side // SMALLEST * SMALLEST for side in images.shape[1:])
+    scene = Scene(height, width)
+    measured: list[Array | str] = []
+    for image in images:
+        levels = _levels(image)
+        blocks = levels[:height, :width]
+        if levels.dtype != np.uint8 and not np.isfinite(levels).all():
+            measured.append("the picture has values that are not finite")
+        elif blocks.min() == blocks.max():
+            measured.append("the picture is flat")
+        else:
+            measured.append(scene.moments(blocks))
+    return measured
 
 
 def _levels(image: NDArray[Any]) -> NDArray[Any]:
@@ -124,7 +123,7 @@ def _features(moments: Array) -> Array:
     A block without negative or without positive values has features that are not a number.
 
     Args:
-        moments: float64 (N, 2, B, 5, 5) of `scene_moments`.
+        moments: float64 (N, 2, B, 5, 5) of `Scene.moments`.
 
     Returns:
         float64 (N, B, 36): at full size, then at half size, alpha and beta of the block itself and alpha,
@@ -163,15 +162,16 @@ def _distances(features: Array) -> Array:
     that have one.
     """
     mu, cov = pristine()
-    scores = np.full(len(features), np.inf)
-    for n, image in enumerate(features):
-        blocks = image[~np.isnan(image).any(axis=-1)]
-        if not len(blocks):
-            continue
-        centred = blocks - blocks.mean(axis=0)
-        spread = centred.T @ centred / max(len(blocks) - 1, 1)
-        difference = mu - np.nanmean(image, axis=0)
-        # symmetric, so the singular values are the magnitudes of the eigenvalues; torch's default tolerance
-        inverse = np.linalg.pinv((cov + spread) / 2, rcond=36 * np.finfo(np.float64).eps, hermitian=True)
-        scores[n] = np.sqrt(difference @ inverse @ difference)
+    known = np.isfinite(features)
+    whole: NDArray[np.bool_] = np.all(known, axis=2, keepdims=True)
+    defined: NDArray[np.bool_] = np.any(whole, axis=(1, 2))
+    features, known, whole = np.where(known, features, 0)[defined], known[defined], whole[defined]
+    count = whole.sum(axis=1, keepdims=True)
+    centred = (features - (features * whole).sum(axis=1, keepdims=True) / count) * whole
+    spread = centred.swapaxes(1, 2) @ centred / np.maximum(count - 1, 1)
+    difference = (mu - features.sum(axis=1) / known.sum(axis=1))[:, None]
+    # symmetric, so the singular values are the magnitudes of the eigenvalues; torch's default tolerance
+    inverse = np.linalg.pinv((cov + spread) / 2, rcond=36 * np.finfo(np.float64).eps, hermitian=True)
+    scores = np.full(len(defined), np.inf)
+    scores[defined] = np.sqrt(difference @ inverse @ difference.swapaxes(1, 2))[:, 0, 0]
     return scores

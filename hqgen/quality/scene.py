@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 
-__all__ = ["BLOCK", "scene_moments"]
+__all__ = ["BLOCK", "Scene"]
 
 BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
@@ -78,14 +78,14 @@ def along_row(line: Image, mean: Image) -> None:
 
 
 @compiled
-def contrast_normalised(image: Image) -> Image:
+def contrast_normalise(image: Image, normalised: Image) -> None:
     """(x - mu) / (sigma + 1), mu and sigma the Gaussian-weighted local mean and deviation (eq. 1 to 3).
 
     Args:
         image: float64 (H, W), grey levels; beyond the border its edge repeats.
+        normalised: float64 (H, W), written.
     """
     height, width = image.shape
-    normalised = np.empty_like(image)
     line_x, line_xx = np.empty(width + 6), np.empty(width + 6)
     mean, square = np.empty(width), np.empty(width)
     for i in range(height):
@@ -97,20 +97,19 @@ def contrast_normalised(image: Image) -> Image:
             sigma = np.sqrt(abs(square[j] - mean[j] * mean[j]) + EPSILON)
             # `/` would look for a zero first, which keeps the loop from using vector instructions.
             y[j] = np.divide(x[j] - mean[j], sigma + 1.0)
-    return normalised
 
 
 @compiled
-def halved(image: Half) -> Half:
+def halve(image: Half, half: Half) -> None:
     """Bicubic reduction by two with antialiasing; beyond the border the image is mirrored.
 
     In float32 as pyiqa does it: where the picture is nearly flat, the last bits decide on signs.
 
     Args:
         image: float32 (H, W), H and W even.
+        half: float32 (H / 2, W / 2), written.
     """
     height, width = image.shape
-    half = np.empty((height // 2, width // 2), np.float32)
     line = np.empty(width + 6, np.float32)
     inner = line[3 : width + 3]
     for i in range(height // 2):
@@ -130,7 +129,6 @@ def halved(image: Half) -> Half:
             for k in range(8):
                 value += BICUBIC[k] * line[2 * j + k]
             half[i, j] = value
-    return half
 
 
 @compiled
@@ -205,19 +203,35 @@ def moments_of_blocks(normalised: Image, size: int) -> Image:
     return moments
 
 
-def scene_moments(image: Image) -> Image:
-    """Moments of all blocks at both scales.
+class Scene:
+    """Memory to take the moments of pictures of one size in: fresh pages would cost as much time as the sums.
 
     Args:
-        image: float64 (H, W), C-contiguous, grey levels, H and W multiples of `BLOCK`.
-
-    Returns:
-        float64 (2, B, 5, 5): scale, block, and what `block_moments` writes.
+        height: rows of the pictures, a multiple of `BLOCK`.
+        width: columns, likewise.
     """
-    small = halved((image / 255).astype(np.float32)).astype(np.float64) * 255
-    return np.stack(
-        [
-            moments_of_blocks(contrast_normalised(image), BLOCK),
-            moments_of_blocks(contrast_normalised(small), BLOCK // 2),
-        ]
-    )
+
+    def __init__(self, height: int, width: int) -> None:
+        self.full, self.full_normalised = np.empty((2, height, width))
+        self.small, self.small_normalised = np.empty((2, height // 2, width // 2))
+        self.unit = np.empty((height, width), np.float32)
+        self.unit_small = np.empty((height // 2, width // 2), np.float32)
+
+    def moments(self, levels: NDArray[np.generic]) -> Image:
+        """Moments of all blocks of a picture, given its grey levels (H, W), at both scales.
+
+        Returns:
+            float64 (2, B, 5, 5): scale, block, and what `block_moments` writes.
+        """
+        np.copyto(self.full, levels, casting="safe")
+        np.divide(self.full, 255, out=self.unit, casting="same_kind")
+        halve(self.unit, self.unit_small)
+        np.multiply(self.unit_small, 255, out=self.small, dtype=np.float64)
+        contrast_normalise(self.full, self.full_normalised)
+        contrast_normalise(self.small, self.small_normalised)
+        return np.stack(
+            [
+                moments_of_blocks(self.full_normalised, BLOCK),
+                moments_of_blocks(self.small_normalised, BLOCK // 2),
+            ]
+        )
