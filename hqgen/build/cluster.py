@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -31,7 +32,14 @@ def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     def worker(resources: dict[str, float]) -> dict[str, Any]:
-        return {"cls": Nanny, "options": {"nthreads": 1, "resources": resources, "memory_limit": memory}}
+        options = {
+            "nthreads": 1,
+            "resources": resources,
+            "memory_limit": memory,
+            "silence_logs": logging.CRITICAL,
+            "dashboard": False,
+        }
+        return {"cls": Nanny, "options": options}
 
     # GPU workers mostly wait for the device, so they come on top of those that fill the cores.
     memory = _memory_limit(workers + gpu)
@@ -43,7 +51,7 @@ def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with dask.config.set({"distributed.admin.tick.limit": "1h"}):
-            cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=50)
+            cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)
     finally:
         signal.signal(signal.SIGINT, handler)
     with cluster, Client(cluster) as client:

@@ -13,7 +13,7 @@ from hqgen.build.output import write_atomically
 from hqgen.errors import RecordingError
 from hqgen.sources.recordings import FileRecording, SourceRecording
 
-__all__ = ["digest_recordings"]
+__all__ = ["digest_recordings", "remembered_digests"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def digest_recordings(
         key, stamp = _stamp(recording)
         try:
             old = known.get(key)
-            value = old[2] if old and stamp and tuple(old[:2]) == stamp else recording.digest()
+            value = old[2] if old and old[:2] == stamp else recording.digest()
         except RecordingError as error:
             return recording, None, error.message
         if stamp:
@@ -62,6 +62,24 @@ def digest_recordings(
     if fresh != known:
         write_atomically(cache, [json.dumps(fresh, indent=0, sort_keys=True)])
     return digests, failed
+
+
+def remembered_digests(
+    recordings: Iterable[SourceRecording], cache: Path
+) -> dict[SourceRecording, str] | None:
+    """Digests of all recordings without reading any file; None where one is not known."""
+    known = _load(cache)
+    digests: dict[SourceRecording, str] = {}
+    for recording in recordings:
+        key, stamp = _stamp(recording)
+        old = known.get(key)
+        if isinstance(recording, FileRecording):
+            if old is None or old[:2] != stamp:
+                return None
+            digests[recording] = old[2]
+        else:
+            digests[recording] = recording.digest()
+    return digests
 
 
 def _stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:

@@ -222,7 +222,7 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
     except (MethodError, MemoryError):
         raise  # no property of the windows: another worker, or a later run, must do the shard
     except Exception as error:  # noqa: BLE001 - any method may come from a third party
-        log.warning("method %s failed:\n%s", method.name, traceback.format_exc())
+        log.info("method %s failed:\n%s", method.name, traceback.format_exc())
         if len(windows) > 1:
             return [image for window in windows for image in _reconstruct(method, [window])]
         return [MethodError(f"`{method.name}` failed: {type(error).__name__}: {error}")]

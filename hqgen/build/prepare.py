@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -134,17 +134,12 @@ def _ensembles(
         left_out = [item.name for item in available_methods() if item.reason is not None]
         if left_out:
             observer.note(f"not available here (`hqgen methods` says why): {', '.join(left_out)}")
-        shared = [_on_device(method, settings.device) for method in default_ensemble()]
+        shared = [method.on(settings.device) for method in default_ensemble()]
     return own | dict.fromkeys(rest, shared)
 
 
 def _parsed(text: str, settings: BuildSettings) -> list[Method]:
-    return [_on_device(method, settings.device) for method in parse_methods(text)]
-
-
-def _on_device(method: Method, device: Device) -> Method:
-    on_device = any(field.name == "device" for field in fields(method))
-    return replace(method, device=device) if on_device else method  # type: ignore[call-arg]
+    return [method.on(settings.device) for method in parse_methods(text)]
 
 
 def plan_for(found: Found, cache: Path, observer: Observer) -> tuple[Plan, Found]:

@@ -73,6 +73,11 @@ class Method(ABC):
         """Why it cannot run on this machine (weights that are absent, say); None where it can."""
         return None
 
+    def on(self, device: Literal["auto", "cpu", "cuda"]) -> Method:
+        """The same method running on `device`; one without a network runs where it always does."""
+        del device
+        return self
+
     def weights_digest(self) -> str | None:
         """sha256 of the weights that it would use; None for a method without weights."""
         return None

@@ -21,7 +21,6 @@ import math
 import mmap
 import os
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -225,8 +224,8 @@ def open_recording(
         raise
     except OSError as error:
         raise UnreadableError(f"`{path}`: {_reason(error)}") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RecordingError(f"`{path}`: {_reason(error)}") from error
+    except Exception as error:
+        raise _damaged(path, error) from error
     found = recording.shape[1:]
     if (height or found[0], width or found[1]) != found:
         raise RecordingError(f"`{path}`: frames are {found[0]}x{found[1]}, expected {height}x{width}")
@@ -271,8 +270,15 @@ def _load_npz(path: Path, key: str) -> NDArray[Any]:
         with np.load(path, allow_pickle=False) as archive:
             array: NDArray[Any] = archive[key]
             return array
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordingError(f"`{path}`: {_reason(error)}") from error
+    except OSError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    """What a damaged file is called, whatever it makes NumPy, zipfile, zlib or h5py raise."""
+    return RecordingError(f"`{path}`: is damaged, or no recording: {_reason(error)}")
 
 
 def _open_npy(path: Path, axes: Axes) -> Recording:

@@ -255,3 +255,23 @@ def test_the_low_light_recording_has_its_label_and_firing_rate(data_root: Path) 
     recording = open_recording(data_root / "u-caltech/helicopter_04144.npz")
     assert (recording.shape, recording.label) == ((200, 250, 250), 47)
     assert count_spikes(recording.spikes()).mean() / 200 == pytest.approx(0.031, abs=0.0005)
+
+
+@pytest.mark.parametrize("name", ["r.npz", "r.npy", "r.h5"])
+def test_whatever_is_damaged_is_a_recording_error(
+    tmp_path: Path, frames: NDArray[np.uint8], name: str
+) -> None:
+    """Every byte of the file overwritten in turn: it still opens, or it says what it is."""
+    whole = write(tmp_path / name, frames).read_bytes()
+    path = tmp_path / f"damaged{Path(name).suffix}"
+    generator = np.random.default_rng(3)
+    refused = 0
+    for position in generator.permutation(len(whole))[:300]:
+        damaged = bytearray(whole)
+        damaged[position] ^= int(generator.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            opened(path).frames()
+        except RecordingError:
+            refused += 1
+    assert refused

@@ -1,0 +1,69 @@
+"""What a build would do, and what it did, for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hqgen.report.words import byte_size, count, duration
+
+if TYPE_CHECKING:
+    from hqgen.build.estimate import BuildEstimate, SourceEstimate
+    from hqgen.build.run import Outcome
+
+__all__ = ["estimate_view", "outcome_view"]
+
+
+def estimate_view(found: BuildEstimate) -> RenderableType:
+    """What would run: a row a source, then the whole."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("source", "recordings", "samples", "shards", "missing", "read", "images", "a sample"):
+        table.add_column(header, justify="left" if header == "source" else "right")
+    for source in found.sources:
+        table.add_row(*_estimate_cells(source))
+    per_method = {name: seconds for source in found.sources for name, seconds in source.seconds.items()}
+    costs = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in per_method.items())
+    return Group(
+        table,
+        Text(f"{count(found.workers, 'worker')}, up to {byte_size(found.worker_bytes)} of memory each"),
+        Text(f"about {duration(found.seconds)}; a candidate with its score takes {costs}"),
+    )
+
+
+def _estimate_cells(source: SourceEstimate) -> list[str]:
+    bad = f" (+{source.quarantined} unusable)" if source.quarantined else ""
+    return [
+        source.name,
+        f"{source.recordings:,}{bad}",
+        f"{source.samples:,}",
+        f"{source.shards:,}",
+        "unknown" if source.missing is None else f"{source.missing:,}",
+        byte_size(source.read_bytes),
+        byte_size(source.store_bytes),
+        f"{sum(source.seconds.values()) * 1000:.1f} ms",
+    ]
+
+
+def outcome_view(outcome: Outcome) -> RenderableType:
+    """What a build came to, in a few lines."""
+    manifest = outcome.manifest
+    samples = sum(len(source.samples) for source in manifest.sources)
+    made = f"{outcome.made:,} made now" if outcome.made else "all of them were there: nothing to do"
+    lines = [Text(f"{count(samples, 'sample')} from {count(len(manifest.sources), 'source')}; {made}")]
+    for source in manifest.sources:
+        wins: dict[str, int] = {}
+        for sample in source.samples:
+            if sample.method is not None:
+                wins[sample.method] = wins.get(sample.method, 0) + 1
+        ranking = sorted(wins.items(), key=lambda item: -item[1])
+        lines.append(Text(f"  {source.name}: " + ", ".join(f"{name} {number:,}" for name, number in ranking)))
+    if manifest.quarantined:
+        lines.append(Text(f"{manifest.quarantined:,} recordings or samples gave no picture", style="yellow"))
+    path = outcome.output.manifest_path
+    lines += [Text(f"store     {outcome.output.store.path}"), Text(f"manifest  {path}")]
+    lines.append(Text(f"look at it with: hqgen inspect {path}", style="dim"))
+    return Group(*lines)
