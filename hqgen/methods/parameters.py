@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
-from hqgen.errors import UsageError
+from hqgen.errors import MethodError, UsageError
 from hqgen.methods.base import Method
 
 __all__ = ["ParameterRow", "check_parameters", "parameter_rows", "read_parameter", "without_default"]
@@ -24,17 +26,18 @@ class ParameterRow:
 
 
 def parameter_rows(method_class: type[Method]) -> tuple[ParameterRow, ...]:
-    """The parameters of a method, in the order of its fields; each must have a default."""
-    hints = get_type_hints(method_class)
-    return tuple(
-        ParameterRow(
-            item.name,
-            _type_name(hints[item.name]),
-            item.default if item.default_factory is MISSING else item.default_factory(),
-            get_args(hints[item.name]) if get_origin(hints[item.name]) is Literal else (),
-        )
-        for item in _parameters(method_class)
-    )
+    """The parameters of a method, in the order of its fields; each must have a default.
+
+    Raises:
+        MethodError: the type of one is no expression that means something in its module.
+    """
+    rows = []
+    for item in _parameters(method_class):
+        hint = _evaluated(method_class, item)
+        default = item.default if item.default_factory is MISSING else item.default_factory()
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        rows.append(ParameterRow(item.name, _type_name(hint), default, choices))
+    return tuple(rows)
 
 
 def without_default(method_class: type[Method]) -> list[str]:
@@ -79,12 +82,31 @@ def _parameters(method_class: type[Method]) -> list[Field[Any]]:
 
 def _hint(method_class: type[Method], name: str) -> Any:
     """Type of the parameter `name`; UsageError where there is none."""
-    if name not in [item.name for item in _parameters(method_class)]:
-        legal = ", ".join(f"{row.name} ({row.type})" for row in parameter_rows(method_class))
-        raise UsageError(
-            f"method `{method_class.name}` has no parameter `{name}`", hint=f"it has: {legal or 'none'}"
-        )
-    return get_type_hints(method_class)[name]
+    for item in _parameters(method_class):
+        if item.name == name:
+            return _evaluated(method_class, item)
+    legal = ", ".join(f"{row.name} ({row.type})" for row in parameter_rows(method_class))
+    raise UsageError(
+        f"method `{method_class.name}` has no parameter `{name}`", hint=f"it has: {legal or 'none'}"
+    )
+
+
+def _evaluated(method_class: type[Method], item: Field[Any]) -> Any:
+    """The type of a field.
+
+    `typing.get_type_hints` would need every annotation of the class to mean something at run time, those of
+    class variables too, whose types are often imported for type checkers alone.
+    """
+    if not isinstance(item.type, str):
+        return item.type
+    owner = next(kind for kind in method_class.__mro__ if item.name in inspect.get_annotations(kind))
+    try:
+        return eval(item.type, vars(sys.modules[owner.__module__]))
+    except (NameError, AttributeError, TypeError) as error:
+        raise MethodError(
+            f"the type `{item.type}` of parameter `{item.name}` of method `{method_class.name}` "
+            f"means nothing at run time: {error}"
+        ) from error
 
 
 def _wrong_value(method_class: type[Method], name: str, value: object, hint: Any) -> UsageError:

@@ -215,6 +215,7 @@ def _load_foreign(point: EntryPoint) -> type[Method]:
     problem = _problem(point.name, loaded)
     if problem is not None:
         raise MethodError(f"{where} {problem}")
+    parameter_rows(loaded)  # raises where the types of its parameters cannot be told
     return loaded  # type: ignore[no-any-return]
 
 
@@ -237,13 +238,12 @@ def _problem(name: str, loaded: object) -> str | None:
 def _availability(name: str) -> Availability:
     try:
         method_class = _load(name)
-    except MethodError as error:
-        return Availability(name, None, error.message)
-    try:
         method = method_class()
         return Availability(name, method, method.unavailable())
     except HqgenError as error:
         return Availability(name, None, error.message)
+    except Exception as error:  # noqa: BLE001 - a stranger's method; the others still work
+        return Availability(name, None, f"{type(error).__name__}: {error}")
 
 
 def _row(item: Availability) -> MethodRow:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Flat(Method):
     """A method as another package would write it, with a parameter of every kind."""
 
     name: ClassVar[str] = "flat"
+    sizes: ClassVar[OnlyForTypeCheckers]  # type: ignore[name-defined]  # noqa: F821
     rank: ClassVar[int] = 1000
     citation: ClassVar[str] = "none"
 
@@ -92,6 +94,23 @@ class Picky(Flat):
 
     def __post_init__(self) -> None:
         raise UsageError("picky: refuses its own default")
+
+
+@dataclass(frozen=True)
+class Crash(Flat):
+    name: ClassVar[str] = "crash"
+    rank: ClassVar[int] = 1005
+
+    def unavailable(self) -> str | None:
+        raise ZeroDivisionError("no weights, no mercy")
+
+
+@dataclass(frozen=True)
+class Untyped(Flat):
+    name: ClassVar[str] = "untyped"
+    rank: ClassVar[int] = 1004
+
+    size: OnlyForTypeCheckers = 3  # type: ignore[name-defined]  # noqa: F821
 
 
 @dataclass(frozen=True)
@@ -254,6 +273,11 @@ def test_a_foreign_method_is_listed_built_and_described(install: Install) -> Non
         ({"low_rank": LowRank}, "has the rank 15; ranks below 1000 are hqgen's own"),
         ({"unfinished": Unfinished}, "does not define `citation`, `reconstruct`, `span`"),
         ({"picky": Picky}, "refuses its own default"),
+        ({"crash": Crash}, "ZeroDivisionError: no weights, no mercy"),
+        (
+            {"untyped": Untyped},
+            "the type `OnlyForTypeCheckers` of parameter `size` of method `untyped` means",
+        ),
     ],
 )
 def test_a_broken_foreign_method_is_unavailable_with_its_reason(
@@ -312,7 +336,8 @@ def test_two_methods_of_one_rank_cannot_compete(install: Install) -> None:
 def test_the_method_of_the_documentation_works_once_its_package_is_installed(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
     [module] = re.findall(r"```python\n(\"\"\"stork.py.*?)```", text, re.DOTALL)
-    [points] = re.findall(r"```toml\n\[project.entry-points.\"hqgen.methods\"\]\n(.*?)```", text, re.DOTALL)
+    project = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0])["project"]
+    points = "".join(f"{name}={value}\n" for name, value in project["entry-points"]["hqgen.methods"].items())
     (tmp_path / "stork.py").write_text(module)
     installed = tmp_path / "stork-1.0.dist-info"
     installed.mkdir()
