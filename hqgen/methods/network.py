@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,9 +19,6 @@ from hqgen.errors import MethodError, UnknownNameError
 from hqgen.methods.base import Leg, Method, Span
 from hqgen.methods.weights import file_digest, find_weights, load_weights, weights_folder
 from hqgen.spikes.packed import Window
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["NetworkMethod", "OutputScale", "exact_arithmetic", "resolve_device"]
 
@@ -94,6 +92,10 @@ class NetworkMethod(Method):
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, without `weights` and `device`."""
         return {name: value for name, value in asdict(self).items() if name not in ("weights", "device")}
+
+    def on(self, device: Literal["auto", "cpu", "cuda"]) -> NetworkMethod:
+        """The same method running on `device`."""
+        return replace(self, device=device)
 
     def checkpoint(self) -> tuple[Path, str | None]:
         """The weights file and the sha256 it was registered with, None for a file given by `weights`.
