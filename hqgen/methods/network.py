@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -24,9 +24,6 @@ __all__ = ["NetworkMethod", "OutputScale", "exact_arithmetic", "resolve_device"]
 
 OutputScale = Literal["rate", "brightness", "other"]
 """What the published weights put out: spikes per frame, ground-truth brightness in [0, 1], or neither."""
-
-Outcome = NDArray[np.float32] | MethodError
-"""An image, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class NetworkMethod(Method):
     valid_rate: ClassVar[tuple[float, float]] = (0.0, 1.0)
     weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = ""
-    batch_on: ClassVar[Mapping[str, int]] = {"cpu": 1, "cuda": 8}
+    batch_on: ClassVar[dict[str, int]] = {"cpu": 1, "cuda": 8}
 
     weights: str | None = field(default=None, kw_only=True)
     device: str = field(default="auto", kw_only=True)
@@ -162,7 +159,7 @@ class NetworkMethod(Method):
             raise outcome
         return outcome
 
-    def reconstruct_batch(self, windows: Sequence[Window]) -> list[Outcome]:
+    def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
         """Reconstruct the centre frame of each window; windows of one size share a run of the network.
 
         Returns:
@@ -172,7 +169,9 @@ class NetworkMethod(Method):
         Raises:
             MethodError: what is wrong is not the windows: weights, device, memory.
         """
-        outcomes: list[Outcome | None] = [self._objection(window) for window in windows]
+        outcomes: list[NDArray[np.float32] | MethodError | None] = [
+            self._objection(window) for window in windows
+        ]
         by_size: dict[tuple[int, int], list[int]] = {}
         for index, window in enumerate(windows):
             if outcomes[index] is None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.errors import UnknownNameError, UsageError
+from hqgen.errors import UsageError
 from hqgen.methods.network import NetworkMethod
 
 __all__ = ["SSML", "DoubleNet", "MotionInference", "UNet", "Variant", "interval_rate", "thinned"]
@@ -275,7 +275,7 @@ class SSML(NetworkMethod):
             as bring the window's mean rate nearest to `COMFORTABLE_RATE`, with `full` all.
 
     Raises:
-        UsageError: no such variant, or `thin` below 0.
+        UsageError: `thin` below 0.
     """
 
     name: ClassVar[str] = "ssml"
@@ -292,10 +292,8 @@ class SSML(NetworkMethod):
     thin: int = 0
 
     def __post_init__(self) -> None:
-        if self.variant not in get_args(Variant):
-            raise UnknownNameError("variant of ssml", self.variant, get_args(Variant))
         if self.thin < 0:
-            raise UsageError(f"`thin` of ssml is {self.thin}", hint="choose 0 (by firing rate), 1, 2, ...")
+            raise UsageError(f"ssml: `thin` is {self.thin}", hint="give 0 (by firing rate), 1, 2, ...")
 
     @property
     def weights_name(self) -> str:

@@ -6,6 +6,7 @@ The rule of the formula stands in every golden's JSON (`fill`), and in `shared/g
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Golden", "formula_state", "load_golden"]
+from hqgen.spikes.packed import PackedSpikes, Window
+
+__all__ = ["CONTAINERS", "Golden", "formula_state", "load_golden", "prefixed"]
+
+
+def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Put `prefix` before every name."""
+    return {prefix + name: value for name, value in state.items()}
+
+
+CONTAINERS: dict[str, Callable[[dict[str, Tensor]], object]] = {
+    "plain": lambda state: state,
+    "data parallel": lambda state: prefixed(state, "module."),
+    "compiled data parallel": lambda state: prefixed(state, "module._orig_mod."),
+    "state_dict": lambda state: {"epoch": 3, "state_dict": prefixed(state, "module.")},
+    "model": lambda state: {"model": state, "optimizer": {"lr": 0.1}},
+    "params": lambda state: {"params": state, "iter": 1},
+    "nested": lambda state: {"model": {"state_dict": prefixed(state, "net.")}},
+}
+"""The forms in which a state_dict is published."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,10 @@ class Golden:
     def spikes(self, name: str = "spike") -> Tensor:
         """An input as a batch of one, float32 (1, T, H, W)."""
         return torch.from_numpy(self.arrays[name].astype(np.float32))[None]
+
+    def window(self, name: str = "spike") -> Window:
+        """An input as a method gets it, around its middle frame."""
+        return Window(PackedSpikes.pack(self.arrays[name]), len(self.arrays[name]) // 2)
 
     def filled(self, network: nn.Module) -> nn.Module:
         """Give `network` the formula's weights and put it in eval mode.

@@ -3,7 +3,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +24,7 @@ from hqgen.methods.weights import (
     read_checkpoint,
     weights_folder,
 )
+from tests.methods.golden import CONTAINERS
 
 
 class Small(nn.Module):
@@ -71,21 +71,6 @@ def checkpoint(tmp_path: Path, trained: dict[str, Tensor]) -> Path:
 def saved(content: object, path: Path, **options: Any) -> Path:
     torch.save(content, path, **options)
     return path
-
-
-def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {prefix + name: value for name, value in state.items()}
-
-
-CONTAINERS: dict[str, Callable[[dict[str, Tensor]], object]] = {
-    "plain": lambda state: state,
-    "data parallel": lambda state: prefixed(state, "module."),
-    "compiled data parallel": lambda state: prefixed(state, "module._orig_mod."),
-    "state_dict": lambda state: {"epoch": 3, "state_dict": prefixed(state, "module.")},
-    "model": lambda state: {"model": state, "optimizer": {"lr": 0.1}},
-    "params": lambda state: {"params": state, "iter": 1},
-    "nested": lambda state: {"model": {"state_dict": prefixed(state, "net.")}},
-}
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
