@@ -62,7 +62,13 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
     images = stacked(images, metric="niqe", smallest=SMALLEST)
     threads = max(1, min(threads, len(images)))
     with ThreadPoolExecutor(threads) as pool:
-        measured = [*chain.from_iterable(pool.map(_measure, np.array_split(images, threads)))]
+        scores, reasons = zip(*pool.map(_score, np.array_split(images, threads)), strict=True)
+    return np.concatenate(scores), [*chain.from_iterable(reasons)]
+
+
+def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
+    """Score (N, H, W) on this thread."""
+    measured = _measure(images)
     reasons = [result if isinstance(result, str) else None for result in measured]
     scores = np.full(len(measured), np.inf)
     moments = [result for result in measured if not isinstance(result, str)]
@@ -74,7 +80,7 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
 
 
 def _measure(images: NDArray[Any]) -> list[Array | str]:
-    """`Scene.moments` of each picture, or the reason why it has no score; (N, H, W) on this thread."""
+    """`Scene.moments` of each picture, or the reason why it has no score."""
     from hqgen.quality.scene import Scene  # here, because it imports numba
 
     height, width = (side // SMALLEST * SMALLEST for side in images.shape[1:])

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import hqgen.quality.scorers as scorers_module
+from hqgen.errors import ScoreError, UnknownNameError
+from hqgen.quality import get_scorer, niqe, score_files, scorer_names
+
+WITH_PYIQA = ["pyiqa-niqe", "piqe"]
+"""Metrics that pyiqa can compute without a download."""
+
+
+@pytest.fixture
+def pictures() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (3, 96, 192), np.uint8)
+
+
+@pytest.fixture
+def pyiqa_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder where pyiqa looks for its parameters; nothing can be downloaded."""
+    download_util = pytest.importorskip("pyiqa.utils.download_util", reason="pyiqa is not installed")
+
+    def unreachable(*args: object, **options: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(download_util, "DEFAULT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(download_util, "download_url_to_file", unreachable)
+    scorers_module._pyiqa_network.cache_clear()
+    yield tmp_path
+    scorers_module._pyiqa_network.cache_clear()
+
+
+def test_an_unknown_metric_names_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown metric `nique`") as caught:
+        get_scorer("nique")
+    assert "did you mean `niqe`" in caught.value.hint
+    assert all(name in caught.value.hint for name in scorer_names())
+
+
+def test_the_own_metric_is_niqe(pictures: NDArray[np.uint8]) -> None:
+    scorer = get_scorer("niqe")
+    scores, reasons = scorer.score(pictures)
+    np.testing.assert_array_equal(scores, niqe(pictures))
+    assert reasons == [None] * 3
+
+
+def test_what_goes_into_the_plan_is_json_and_a_scorer_crosses_processes() -> None:
+    for name in ["niqe", *WITH_PYIQA]:
+        if name != "niqe":
+            pytest.importorskip("pyiqa", reason="pyiqa is not installed")
+        scorer = get_scorer(name)
+        assert scorer.name == name
+        assert scorer.version >= 1
+        json.dumps(scorer.parameters())
+        assert pickle.loads(pickle.dumps(scorer)) == scorer
+
+
+@pytest.mark.parametrize("name", WITH_PYIQA)
+def test_metrics_of_pyiqa_need_no_download_and_flat_pictures_harm_no_neighbour(
+    name: str, pyiqa_folder: Path, pictures: NDArray[np.uint8]
+) -> None:
+    alone = get_scorer(name).score(pictures)[0]
+    pictures[1] = 0
+    scores, reasons = get_scorer(name).score(pictures)
+    assert scores[0] == alone[0]
+    assert scores[2] == alone[2]
+    assert np.isposinf(scores[1])
+    assert reasons == [None, "the picture is flat", None]
+    assert not list(pyiqa_folder.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:cov")  # of no block
+def test_a_picture_that_pyiqa_cannot_score_has_a_reason(pyiqa_folder: Path) -> None:
+    image = np.zeros((1, 96, 192), np.uint8)
+    image[..., 96:] = 100
+    scores, reasons = get_scorer("pyiqa-niqe").score(image)
+    assert np.isposinf(scores).all()
+    assert reasons[0]
+
+
+@pytest.mark.real
+def test_piqe_of_spike_pictures_is_that_of_pyiqa(shared: Path) -> None:
+    pytest.importorskip("pyiqa", reason="pyiqa is not installed")
+    cases = json.loads((shared / "golden" / "iqa.json").read_text())["spike_reds_ground_truth"]
+    with np.load(shared / "golden" / "iqa" / "images.npz") as images:
+        stack = np.stack([images[case["array_in_images_npz"]] for case in cases])
+    scores, _ = get_scorer("piqe").score(stack)
+    assert scores == pytest.approx([case["pyiqa_piqe_1ch"] for case in cases], abs=1e-2)
+
+
+@pytest.mark.parametrize(("name", "side"), [("niqe", 96), ("pyiqa-niqe", 96), ("piqe", 16)])
+def test_the_smallest_picture_scores_and_a_smaller_one_is_refused(name: str, side: int) -> None:
+    if name != "niqe":
+        pytest.importorskip("pyiqa", reason="pyiqa is not installed")
+    noise = np.random.default_rng(0).integers(0, 256, (1, side, side), np.uint8)
+    scorer = get_scorer(name)
+    assert np.isfinite(scorer.score(noise)[0]).all()
+    with pytest.raises(ScoreError, match=f"too small for `{name}`: it needs {side} a side"):
+        scorer.score(noise[:, 1:])
+
+
+@pytest.mark.parametrize("name", ["pyiqa-niqe", "brisque", "piqe"])
+def test_without_pyiqa_the_hint_says_how_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorers_module, "find_spec", lambda module: None)
+    with pytest.raises(ScoreError, match=f"`{name}` needs pyiqa, which is not installed") as caught:
+        get_scorer(name)
+    assert caught.value.hint == "pip install 'hqgen[iqa]'"
+
+
+def test_parameters_that_cannot_be_downloaded_are_named_with_their_place(
+    pyiqa_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ScoreError, match="no network") as caught:
+        get_scorer("brisque")
+    assert str(pyiqa_folder / "brisque_svm_weights.pth") in caught.value.message
+    assert "IQA-PyTorch-Weights" in caught.value.hint
+    assert capsys.readouterr().out == ""
+
+
+def test_brisque_reads_the_parameters_where_the_error_says_they_belong(pyiqa_folder: Path) -> None:
+    import torch
+
+    path = pyiqa_folder / "brisque_svm_weights.pth"
+    torch.save((torch.ones(4), torch.zeros(4, 36)), path)
+    scorer = get_scorer("brisque")
+    noise = np.random.default_rng(0).integers(0, 256, (2, 14, 14), np.uint8)
+    scores, reasons = scorer.score(noise)
+    assert reasons == [None, None]
+    assert np.isfinite(scores).all()
+    assert scorer.parameters()["weights_sha256"] == sha256(path.read_bytes()).hexdigest()
+
+
+def test_files_are_scored_and_bad_ones_get_their_reason(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = {
+        "good": rng.integers(0, 256, (96, 100), np.uint8),
+        "small": rng.integers(0, 256, (95, 100), np.uint8),
+        "flat": np.zeros((96, 100), np.uint8),
+        "colour": rng.integers(0, 256, (96, 100, 3), np.uint8),
+    }
+    for name, image in images.items():
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    names = ["missing", "good", "small", "flat", "colour"]
+    found = score_files([tmp_path / f"{name}.png" for name in names])
+    assert [file.path.stem for file in found] == names
+    missing, good, small, flat, colour = found
+    assert good == (tmp_path / "good.png", niqe(images["good"])[0], None)
+    assert np.isfinite(colour.score)
+    assert [np.isposinf(file.score) for file in (missing, small, flat)] == [True] * 3
+    assert "cannot be read" in str(missing.reason)
+    assert "95x100 pixels is too small" in str(small.reason)
+    assert flat.reason == "the picture is flat"
+
+
+def test_an_unknown_metric_for_files_is_an_error_before_any_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError):
+        score_files([tmp_path / "missing.png"], metric="ssim")
+
+
+def test_importing_quality_imports_nothing_heavy() -> None:
+    code = "import sys, hqgen.quality; print({'numba', 'torch', 'pyiqa', 'scipy', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
