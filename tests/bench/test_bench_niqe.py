@@ -1,8 +1,8 @@
 """Speed of NIQE against pyiqa's on one thread, and over two threads.
 
-Measured on 2 cores of an AMD EPYC with AVX-512, shared with other work, 250x400 uint8: pyiqa 0.1.16 28.0 ms of
-processor time an image, hqgen 0.81 ms, 35 times faster (34 to 38 in four runs). Two threads gave between 1.0 and
-1.9 times the images of one, as the other work left cores free. A cold start, compilation included, takes 4 s.
+Measured on 2 cores of an AMD EPYC with AVX-512, 250x400 uint8: pyiqa 0.1.16 28.0 ms of processor time each,
+hqgen 0.81 ms, 35 times faster (34 to 38 in five runs). Two threads gave 0.7 to 1.9 times as many: other
+work kept both cores busy, so this says little. A cold start, compilation included, takes 3 to 4 s.
 """
 
 from __future__ import annotations
