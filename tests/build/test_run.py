@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hqgen.build.prepare import BuildSettings
 from hqgen.build.run import InterruptedBuildError, build
 from hqgen.errors import (
     BuildError,
+    HqgenError,
     MethodError,
     PlanMismatchError,
     ScoreError,
@@ -21,13 +23,14 @@ from hqgen.errors import (
     UnknownNameError,
     UsageError,
 )
+from hqgen.manifest import Plan
 from hqgen.methods.api import reconstruct
 from hqgen.quality.niqe import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
 from hqgen.store import StoreWriter, open_store
-from tests.build.conftest import HEIGHT, WIDTH, Recorder, build_again, content, stream
+from tests.build.small import HEIGHT, WIDTH, Recorder, build_again, content, stream
 
 NAME = "folder-recordings"
 
@@ -295,18 +298,18 @@ def test_a_recording_that_vanishes_during_the_build_is_no_quarantine(
     """What cannot be read now may be read by the next run: the shard stays missing."""
     hidden = tmp_path / "hidden.dat"
 
-    def lose(*_: object) -> None:
+    create = StoreWriter.create
+
+    def create_and_lose(self: StoreWriter, plan: Plan) -> None:
+        create(self, plan)
         (recordings / "scene0.dat").rename(hidden)
 
     with monkeypatch.context() as patch:
-        patch.setattr("hqgen.store.StoreWriter.create", lambda self, plan: (create(self, plan), lose()))
+        patch.setattr(StoreWriter, "create", create_and_lose)
         with pytest.raises(BuildError, match=r"scene0\.dat"):
             build_again(settings)
     hidden.rename(recordings / "scene0.dat")
     assert build_again(settings).made == 2
-
-
-create = StoreWriter.create
 
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(
@@ -386,7 +389,7 @@ def test_a_log_is_kept_of_every_run(settings: BuildSettings) -> None:
 
 
 def test_names_that_make_no_sense_are_refused_before_anything_is_written(settings: BuildSettings) -> None:
-    for change, error in [
+    cases: list[tuple[dict[str, Any], type[HqgenError] | tuple[type[HqgenError], ...]]] = [
         ({"sources": ("redz",)}, UnknownNameError),
         ({"sources": ("reds",)}, SourceError),
         ({"methods": "tfx"}, UnknownNameError),
@@ -394,9 +397,10 @@ def test_names_that_make_no_sense_are_refused_before_anything_is_written(setting
         ({"metric": "beauty"}, UnknownNameError),
         ({"workers": 0}, UsageError),
         ({"source_methods": {"reds": "tfp"}}, UsageError),
-    ]:
-        with pytest.raises(error):  # type: ignore[arg-type]
-            build_again(settings, **change)  # type: ignore[arg-type]
+    ]
+    for change, error in cases:
+        with pytest.raises(error):
+            build_again(settings, **change)
     assert not settings.out.exists()
 
 

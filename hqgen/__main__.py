@@ -1,0 +1,6 @@
+"""`python -m hqgen`."""
+
+from hqgen.cli import main
+
+if __name__ == "__main__":
+    main()
