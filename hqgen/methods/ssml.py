@@ -18,7 +18,16 @@ from torch.nn import functional
 from hqgen.errors import UsageError
 from hqgen.methods.network import NetworkMethod
 
-__all__ = ["SSML", "DoubleNet", "MotionInference", "UNet", "Variant", "interval_rate", "thinned"]
+__all__ = [
+    "SSML",
+    "DoubleNet",
+    "MotionInference",
+    "UNet",
+    "Variant",
+    "interval_rate",
+    "mirrored_to",
+    "thinned",
+]
 
 Variant = Literal["full", "simple"]
 
@@ -203,7 +212,7 @@ class Branch(nn.Module):
     def forward(self, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) spikes to (B, 1, H, W)."""
         height, width = spikes.shape[-2:]
-        square = _mirrored_to(_mirrored_to(spikes, max(height, width), 2), max(height, width), 3)
+        square = mirrored_to(mirrored_to(spikes, max(height, width), 2), max(height, width), 3)
         rotated = torch.cat([torch.rot90(square, -turns, (2, 3)) for turns in range(4)])
         features = self.unet(torch.cat([rotated, self.MotionInference(rotated)], 1))
         if self.blind:
@@ -215,7 +224,7 @@ class Branch(nn.Module):
         return image[:, :, top : top + height, left : left + width]
 
 
-def _mirrored_to(image: Tensor, size: int, axis: int) -> Tensor:
+def mirrored_to(image: Tensor, size: int, axis: int) -> Tensor:
     """Mirror the image about its border pixels until `axis` has `size`; again and again where it is short."""
     found = image.shape[axis]
     position = torch.arange(size, device=image.device) - (size - found) // 2
