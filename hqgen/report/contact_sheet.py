@@ -1,0 +1,241 @@
+"""A contact sheet: the best, worst and most ambiguous picks of every source, all candidates side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hqgen.errors import UsageError
+from hqgen.report.picks import Gallery, Pick, Tile
+from hqgen.report.statistics import ManifestStatistics, SourceStatistics, statistics
+from hqgen.report.words import count, shortened
+
+__all__ = ["contact_sheet", "draw_pick"]
+
+COLUMNS = 6
+"""Candidates in a line; more go to a second line, so that a sheet stays as wide as a page can show."""
+
+TILE = 400
+"""Pixels that a picture is wide at most: one of a Vidar camera is shown pixel by pixel."""
+
+FRAME = 5
+"""Pixels of the frame around a winner; it lies outside the picture, of which it hides nothing."""
+
+MARGIN, GAP = 72, 24
+CAPTION = 40
+TITLE, HEADING, BODY, SMALL = 44, 32, 23, 19
+
+PAPER = (255, 255, 255)
+INK = (28, 28, 30)
+QUIET = (122, 122, 128)
+HAIRLINE = (222, 222, 226)
+BLANK = (246, 246, 247)
+WINNER = (0, 98, 178)
+WARNING = (178, 60, 40)
+
+Colour = tuple[int, int, int]
+
+
+def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Path | None = None) -> None:
+    """Draw a contact sheet as a PNG.
+
+    Args:
+        manifest_path: the manifest of a finished store.
+        out_png: where to write.
+        data_root: where the catalog's folders lie, for sources that are no longer where they were.
+
+    Raises:
+        SourceError: recordings are gone; the message names the folder.
+        StoreError: there is no manifest or no complete store, or it cannot be made again by this version.
+        UsageError: the picture cannot be written.
+    """
+    gallery = Gallery(manifest_path, data_root)
+    found = statistics(gallery.manifest)
+    width = _content_width(found)
+    parts = [_title(found, width)]
+    for index, source in enumerate(found.sources):
+        parts.append(_source_heading(source, found.scorer, width))
+        parts += [draw_pick(pick, width) for pick in gallery.picks(index)]
+    sheet = _stacked(parts, width)
+    try:
+        sheet.save(out_png, format="PNG")
+    except OSError as error:
+        raise UsageError(
+            f"`{out_png}` cannot be written: {error.strerror or error}",
+            hint="name a `.png` in a folder that is there",
+        ) from error
+
+
+def _content_width(found: ManifestStatistics) -> int:
+    """As wide as the widest line of candidates; a few columns at least, so that captions have room."""
+    return max(_line_width(len(source.methods), source.width) for source in found.sources)
+
+
+def _line_width(methods: int, picture: int) -> int:
+    columns = min(max(methods, 3), COLUMNS)
+    return columns * min(picture, TILE) + (columns - 1) * GAP
+
+
+def _stacked(parts: Sequence[Image.Image], width: int) -> Image.Image:
+    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(part.height for part in parts) + 2 * MARGIN), PAPER)
+    top = MARGIN
+    for part in parts:
+        sheet.paste(part, (MARGIN - (part.width - width) // 2, top))
+        top += part.height
+    return sheet
+
+
+def _title(found: ManifestStatistics, width: int) -> Image.Image:
+    part = _Part(width, 120)
+    part.text((0, 0), f"{count(found.pictures, 'picture')} of {count(found.samples, 'sample')}", TITLE)
+    plan = f"plan {found.plan_id}, {found.finished[:10]}"
+    part.text((width, 20), plan, BODY, QUIET, anchor="ra")
+    part.draw.rectangle((2, 72, 28, 92), outline=WINNER, width=FRAME)
+    legend = f"the winner, as it is in the store; numbers are {found.scorer.upper()}, lower is better"
+    part.text((42, 68), legend, BODY, QUIET)
+    return part.image
+
+
+def _source_heading(source: SourceStatistics, scorer: str, width: int) -> Image.Image:
+    part = _Part(width, 128)
+    part.rule(20)
+    part.text((0, 44), source.name, HEADING)
+    name = part.length(source.name, HEADING)
+    geometry = f"{source.height} x {source.width}, {source.pictures:,} of {count(source.samples, 'sample')}"
+    part.text((name + 24, 53), geometry, BODY, QUIET)
+    part.text((width, 53), _summary(source, scorer), BODY, QUIET, anchor="ra")
+    return part.image
+
+
+def _summary(source: SourceStatistics, scorer: str) -> str:
+    ranking = sorted(source.methods, key=lambda method: -method.wins)
+    wins = ", ".join(f"{method.name} {method.wins:,}" for method in ranking[:3] if method.wins)
+    if source.winners is None:
+        return "no sample has a picture"
+    return f"won by {wins}; median {scorer.upper()} of the winners {source.winners.median:.2f}"
+
+
+def draw_pick(pick: Pick, width: int) -> Image.Image:
+    """Draw a sample: a caption, then its candidates in lines.
+
+    Args:
+        pick: the sample.
+        width: of the content, in pixels.
+
+    Returns:
+        An RGB image that is wider by `FRAME` at both sides.
+    """
+    tile_width, tile_height = _tile_size(pick)
+    tiles = [_draw_tile(tile, tile_width, tile_height) for tile in pick.tiles]
+    lines = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
+    heights = [max(tile.height for tile in line) for line in lines]
+    part = _Part(width + 2 * FRAME, CAPTION + sum(heights) + 28)
+    _caption(part, pick, width)
+    top = CAPTION
+    for line, height in zip(lines, heights, strict=True):
+        for column, tile in enumerate(line):
+            part.image.paste(tile, (column * (tile_width + GAP), top))
+        top += height
+    return part.image
+
+
+def _tile_size(pick: Pick) -> tuple[int, int]:
+    """Width and height of a picture as it is shown."""
+    height, width = pick.shape
+    shown = min(width, TILE)
+    return shown, round(height * shown / width)
+
+
+def _caption(part: _Part, pick: Pick, width: int) -> None:
+    right = "" if pick.winner is None else _margin(pick)
+    part.text((FRAME + width, 8), right, BODY, QUIET, anchor="ra")
+    kinds = ", ".join(pick.kinds).capitalize()
+    part.text((FRAME, 8), kinds, BODY)
+    left = FRAME + part.length(kinds, BODY) + 24
+    room = width - left - part.length(right, BODY) - 24
+    part.text((left, 8), part.fitted(f"{pick.key}, frame {pick.frame}", BODY, room), BODY, QUIET)
+
+
+def _margin(pick: Pick) -> str:
+    if pick.margin is None:
+        return "no runner-up"
+    return f"margin {pick.margin:.3f}{', ambiguous' if pick.ambiguous else ''}"
+
+
+def _draw_tile(tile: Tile, width: int, height: int) -> Image.Image:
+    """A candidate in the room of its frame, with its name, score and, where there is one, its note."""
+    note = _lines(tile.note, width, SMALL) if tile.picture is not None else []
+    part = _Part(width + 2 * FRAME, height + 2 * FRAME + 46 + 24 * len(note))
+    left, right, below = FRAME, FRAME + width, 2 * FRAME + height
+    if tile.picture is None:
+        part.draw.rectangle((left, FRAME, right - 1, FRAME + height - 1), fill=BLANK, outline=HAIRLINE)
+        part.block(_lines(tile.note, width - 48, SMALL), left + width // 2, FRAME + height // 2)
+    else:
+        part.image.paste(_shown(tile.picture, width, height), (left, FRAME))
+    if tile.winner:
+        part.draw.rectangle((0, 0, right + FRAME - 1, below - 1), outline=WINNER, width=FRAME)
+    colour = WINNER if tile.winner else INK
+    part.text((left, below + 4), f"{tile.method}, winner" if tile.winner else tile.method, BODY, colour)
+    score = "" if tile.score is None else f"{tile.score:.3f}"
+    part.text((right, below + 4), score, BODY, colour, anchor="ra")
+    for number, line in enumerate(note):
+        part.text((left, below + 34 + 24 * number), line, SMALL, WARNING)
+    return part.image
+
+
+def _shown(picture: NDArray[Any], width: int, height: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _lines(text: str, width: int, size: int) -> list[str]:
+    """Text in lines of a width in pixels; long reasons are cut after a few."""
+    letters = max(int(width / (0.52 * size)), 8)
+    return wrap(shortened(text, 6 * letters), letters)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise UsageError("Pillow was built without FreeType", hint="install Pillow's wheel from PyPI")
+    return font
+
+
+class _Part:
+    """A white piece of the sheet and what is drawn on it."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.image = Image.new("RGB", (width, height), PAPER)
+        self.draw = ImageDraw.Draw(self.image)
+
+    def text(
+        self, place: tuple[int, int], text: str, size: int, colour: Colour = INK, anchor: str = "la"
+    ) -> None:
+        self.draw.text(place, text, fill=colour, font=_font(size), anchor=anchor)
+
+    def block(self, lines: Sequence[str], x: int, y: int) -> None:
+        """Lines around a centre."""
+        top = y - 13 * len(lines)
+        for number, line in enumerate(lines):
+            self.text((x, top + 26 * number), line, SMALL, QUIET, anchor="ma")
+
+    def rule(self, top: int) -> None:
+        self.draw.line((0, top, self.image.width, top), fill=HAIRLINE, width=2)
+
+    def length(self, text: str, size: int) -> int:
+        """Pixels that a text is wide."""
+        return round(_font(size).getlength(text))
+
+    def fitted(self, text: str, size: int, room: int) -> str:
+        """The text, shortened until it fits into `room` pixels."""
+        letters = len(text)
+        while letters > 8 and self.length(shortened(text, letters), size) > room:
+            letters -= 1
+        return shortened(text, letters)

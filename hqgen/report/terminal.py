@@ -1,0 +1,215 @@
+"""Tables for the terminal: a manifest, and what there is of sources, methods and weights.
+
+Tables are as wide as the terminal, and good on 80 columns: what does not fit is folded, never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hqgen.manifest import Manifest
+from hqgen.report.statistics import (
+    ManifestStatistics,
+    MethodStatistics,
+    Quartiles,
+    SourceStatistics,
+    statistics,
+)
+from hqgen.report.words import byte_size, count, duration, shortened
+
+if TYPE_CHECKING:
+    from hqgen.methods.registry import MethodRow
+    from hqgen.methods.weights import WeightsEntry
+    from hqgen.report.verify import Damage
+    from hqgen.sources import SourceRow
+
+__all__ = ["damage_view", "methods_view", "quarantine_view", "show", "sources_view", "weights_view"]
+
+SHOWN = 5
+"""Quarantined files or samples that are listed for one reason; the rest is counted."""
+
+
+def show(what: Manifest | ManifestStatistics, console: Console) -> None:
+    """Print a manifest: how it was made, a table a source, the quarantine."""
+    found = statistics(what) if isinstance(what, Manifest) else what
+    console.print(_heading(found))
+    for source in found.sources:
+        console.print()
+        console.print(_source(source, found))
+    if any(source.quarantined_recordings or source.quarantined_samples for source in found.sources):
+        console.print()
+        console.print(quarantine_view(found))
+
+
+def _heading(found: ManifestStatistics) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    pictures = f"{found.pictures:,} of {count(found.samples, 'sample')}"
+    grid.add_row("HQ store", Text(found.store, style="bold"))
+    grid.add_row("pictures", f"{pictures}, {count(len(found.sources), 'source')}")
+    grid.add_row("plan", found.plan_id)
+    grid.add_row("scorer", f"{found.scorer}, lower is better")
+    grid.add_row("finished", f"{found.finished}, after {duration(found.seconds)}")
+    grid.add_row("software", ", ".join(f"{name} {version}" for name, version in found.software.items()))
+    return grid
+
+
+def _source(source: SourceStatistics, found: ManifestStatistics) -> RenderableType:
+    headers = ("method", "wins", "share", f"{found.scorer} 25 %", "median", "75 %", "failed")
+    table = _table(*headers, right=range(1, len(headers)))
+    for method in source.methods:
+        _add(table, *_method_cells(method))
+    table.add_section()
+    _add(table, "winners", f"{source.pictures:,}", "", *_quartile_cells(source.winners), "", style="bold")
+    _add(table, "margin", "", "", *_quartile_cells(source.margins), "")
+    return Group(_source_title(source), table, *_source_notes(source, found))
+
+
+def _source_title(source: SourceStatistics) -> Text:
+    geometry = f"  {source.height}x{source.width}, {count(source.samples, 'sample')}"
+    recordings = f" in {count(source.recordings, 'recording')}"
+    return Text.assemble((source.name, "bold"), (geometry + recordings, "dim"))
+
+
+def _method_cells(method: MethodStatistics) -> list[str]:
+    failed = f"{method.failed:,}" if method.failed else ""
+    share = f"{method.share:.0%}" if method.wins else ""
+    return [method.name, f"{method.wins:,}", share, *_quartile_cells(method.scores), failed]
+
+
+def _quartile_cells(values: Quartiles | None) -> list[str]:
+    if values is None:
+        return ["-", "-", "-"]
+    return [f"{value:.2f}" for value in (values.lower, values.median, values.upper)]
+
+
+def _source_notes(source: SourceStatistics, found: ManifestStatistics) -> list[RenderableType]:
+    """Lines below the table: how sure the picks are."""
+    notes = []
+    if source.ambiguous is not None and source.contested:
+        share = f"{source.ambiguous / source.contested:.0%}"
+        picks = f"{source.ambiguous:,} of {count(source.contested, 'pick')} ({share})"
+        notes.append(f"ambiguous: {picks}, with a margin below {found.ambiguous_below}")
+    if source.unopposed:
+        notes.append(f"without a runner-up: {source.unopposed:,}")
+    if source.niqe_blocks is not None:
+        notes.append(f"a score rests on {count(source.niqe_blocks, 'block')} of 96x96")
+    return [Padding(Text("; ".join(notes), style="dim"), (0, 1))] if notes else []
+
+
+def quarantine_view(found: ManifestStatistics) -> RenderableType:
+    """Recordings and samples without a picture, grouped by reason."""
+    table = _table("source", "without a picture", "why")
+    for source in found.sources:
+        entries = [(item.reason, item.path) for item in source.quarantined_recordings]
+        entries += [(_reasons(item.reasons), item.key) for item in source.quarantined_samples]
+        entries.sort()
+        for reason, group in groupby(entries, key=lambda entry: entry[0]):
+            _add(table, source.name, _names([name for _, name in group]), reason)
+    return Group(Text("quarantined", style="bold yellow"), table)
+
+
+def _reasons(reasons: dict[str, str]) -> str:
+    """Reasons by method, methods of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for method, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(method)
+    return "\n".join(f"{', '.join(methods)}: {reason}" for reason, methods in by_reason.items())
+
+
+def _names(names: Sequence[str]) -> str:
+    more = [f"and {len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
+    return "\n".join([*(shortened(name, 40) for name in names[:SHOWN]), *more])
+
+
+def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
+    """What is there of the catalog's datasets; below it, how to get what is missing."""
+    rows = list(rows)
+    table = _table("source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5))
+    for row in rows:
+        geometry = f"{row.geometry[0]}x{row.geometry[1]}" if row.geometry else "-"
+        state = Text("missing", style="yellow") if row.missing else Text("ready", style="green")
+        if row.rejected and not row.missing:
+            state = Text(f"{len(row.rejected):,} unusable", style="yellow")
+        numbers = [f"{row.recordings:,}", f"{row.samples:,}", byte_size(row.size)]
+        cells = ["-"] * 3 if row.missing else numbers
+        _add(table, row.name, geometry, row.entry.light or "-", *cells, state)
+    return Group(table, *(_missing(row) for row in rows if row.missing), *_unusable(rows))
+
+
+def _missing(row: SourceRow) -> RenderableType:
+    text = Text.assemble("\n", (row.name, "bold"), f": {row.missing}\n", (row.entry.obtain, "dim"))
+    return Padding(text, (0, 1))
+
+
+def _unusable(rows: Sequence[SourceRow]) -> list[RenderableType]:
+    """Files of sources that are there, but cannot be used."""
+    notes: list[RenderableType] = []
+    for row in rows:
+        listed = [] if row.missing else [f"{item.path}: {item.reason}" for item in row.rejected[:SHOWN]]
+        more = [f"and {len(row.rejected) - SHOWN:,} more"] if len(row.rejected) > SHOWN and listed else []
+        if listed:
+            text = "\n".join([": unusable files", *listed, *more])
+            notes.append(Padding(Text.assemble("\n", (row.name, "bold"), text), (0, 1)))
+    return notes
+
+
+def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
+    """The methods by rank, with parameters and defaults; below it, why some are not available."""
+    rows = list(rows)
+    table = _table("method", "leg", "frames", "parameters", "state")
+    for row in rows:
+        span = f"-{row.span[0]} .. +{row.span[1]}" if row.span else "-"
+        parameters = "\n".join(f"{item.name}={item.default}" for item in row.parameters)
+        state = Text("ready", style="green") if row.available else Text("missing", style="yellow")
+        _add(table, row.name, row.leg or "-", span, parameters, state)
+    missing = [
+        Padding(Text.assemble((row.name, "bold"), f": {row.reason}"), (0, 1))
+        for row in rows
+        if not row.available
+    ]
+    return Group(table, *([Text("")] if missing else []), *missing)
+
+
+def weights_view(entries: Iterable[WeightsEntry]) -> RenderableType:
+    """The registered weights."""
+    table = _table("weights", "sha256", "licence", "from")
+    for entry in entries:
+        _add(table, entry.name, entry.sha256[:12], entry.licence, entry.source)
+    if not table.row_count:
+        return Text("no weights are registered; `hqgen weights add` does it")
+    return table
+
+
+def damage_view(damage: Sequence[Damage]) -> RenderableType:
+    """What `verify` found."""
+    if not damage:
+        return Text("the store holds what the manifest says", style="green")
+    table = _table("source", "shard", "row", "damage", right=(1, 2))
+    for item in damage[:50]:
+        shard, row = ("" if number is None else str(number) for number in (item.shard, item.row))
+        _add(table, item.source or "-", shard, row, item.what)
+    more = [Text(f"and {len(damage) - 50:,} more", style="dim")] if len(damage) > 50 else []
+    return Group(Text(f"damaged: {count(len(damage), 'finding')}", style="bold red"), table, *more)
+
+
+def _add(table: Table, *cells: str | Text, style: str = "") -> None:
+    """Add a row; cells are taken as they are, for names of files may look like rich's markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+
+
+def _table(*headers: str, right: Sequence[int] = ()) -> Table:
+    """An empty table in the house style: thin lines, long cells folded."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="right" if index in right else "left", overflow="fold")
+    return table

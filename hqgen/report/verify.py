@@ -1,0 +1,222 @@
+"""Whether a store still holds what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import HqgenError, StoreError
+from hqgen.manifest import Manifest, SampleRecord, ShardDigest, SourceManifest, SourceSpec, read_manifest
+from hqgen.store import HQStore, StoreWriter, digest_images, open_store
+
+__all__ = ["Damage", "verify"]
+
+THREADS = 4
+"""Shards that are read and digested at once; each takes the memory of its pictures."""
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is not as it should be.
+
+    Attributes:
+        source: the source, or None where the store as a whole is meant.
+        shard: the shard whose pictures are meant.
+        row: the row of the small arrays, or of the manifest's samples, that is meant.
+        what: what is wrong.
+    """
+
+    source: str | None
+    shard: int | None
+    row: int | None
+    what: str
+
+    def __str__(self) -> str:
+        place = [f"`{self.source}`"] if self.source else ["the store"]
+        place += [f"shard {self.shard}"] if self.shard is not None else []
+        place += [f"row {self.row}"] if self.row is not None else []
+        return f"{', '.join(place)}: {self.what}"
+
+
+def verify(
+    manifest_path: str | Path,
+    *,
+    threads: int = THREADS,
+    advance: Callable[[int], None] = lambda _samples: None,
+) -> list[Damage]:
+    """Compare a store with its manifest, and the manifest with itself.
+
+    Every shard is read and its digest taken, and every row of the small arrays compared; each winner must be
+    the candidate with the smallest (score, rank).
+
+    Args:
+        manifest_path: the manifest; the store lies where it says.
+        threads: shards that are worked on at once.
+        advance: called with the number of samples of every shard when it was read.
+
+    Returns:
+        What is wrong, in the order of the store; empty for a sound store.
+
+    Raises:
+        StoreError: there is no manifest, no store, or its build has not finished.
+    """
+    manifest_path = Path(manifest_path)
+    manifest = read_manifest(manifest_path)
+    store = open_store(manifest_path.parent / manifest.store)
+    damage = list(_identity_damage(manifest, store.plan_id))
+    if damage:
+        return damage  # whatever else differs would follow from it
+    with ThreadPoolExecutor(threads) as pool:  # reading and hashing let the interpreter lock go
+        for spec, source in zip(manifest.plan.sources, manifest.sources, strict=True):
+            misfit = list(_shape_damage(spec, source, manifest.plan.shard_size))
+            damage += misfit
+            if misfit:
+                continue  # rows and shards of the two cannot be told apart
+            check = _ShardCheck(StoreWriter(store.path), spec, manifest.plan.shard_size)
+            for shard, found in zip(source.shards, pool.map(check, source.shards), strict=True):
+                damage += found
+                advance(check.length(shard.shard))
+            damage += _column_damage(store, spec, source)
+            damage += _winner_damage(spec, source)
+    return damage
+
+
+def _identity_damage(manifest: Manifest, stored_plan: str) -> Iterator[Damage]:
+    """Whether manifest and store speak of one plan."""
+    named, held = manifest.plan_id, manifest.plan.id
+    if named != held:
+        yield Damage(None, None, None, f"the manifest names the plan {named}, but holds the plan {held}")
+    if stored_plan != named:
+        yield Damage(None, None, None, f"is of the plan {stored_plan}, the manifest of the plan {named}")
+    described = [source.name for source in manifest.sources]
+    planned = [source.name for source in manifest.plan.sources]
+    if described != planned:
+        what = f"the manifest describes {', '.join(described)}; its plan has {', '.join(planned)}"
+        yield Damage(None, None, None, what)
+
+
+def _shape_damage(spec: SourceSpec, source: SourceManifest, shard_size: int) -> Iterator[Damage]:
+    """Whether the manifest describes the samples and shards of its plan."""
+    if [sample.key for sample in source.samples] != [sample.key for sample in spec.samples]:
+        yield Damage(spec.name, None, None, "the manifest's samples are not those of its plan")
+    if [item.shard for item in source.shards] != list(spec.shards(shard_size)):
+        yield Damage(spec.name, None, None, "the manifest's shards are not those of its plan")
+    methods = {method.name for method in spec.methods}
+    for row, sample in enumerate(source.samples):
+        if sample.scores.keys() != methods or not {sample.method} <= methods | {None}:
+            yield Damage(spec.name, None, row, "the manifest's scores are not of the methods of its plan")
+
+
+@dataclass(frozen=True)
+class _ShardCheck:
+    """Reads a shard of one source and compares its digest."""
+
+    store: StoreWriter
+    spec: SourceSpec
+    shard_size: int
+
+    def length(self, shard: int) -> int:
+        """Samples in a shard."""
+        return min(self.shard_size, len(self.spec.samples) - shard * self.shard_size)
+
+    def __call__(self, item: ShardDigest) -> list[Damage]:
+        what = self._problem(item)
+        return [Damage(self.spec.name, item.shard, None, what)] if what else []
+
+    def _problem(self, item: ShardDigest) -> str | None:
+        if not self.store.has_shard(self.spec.name, item.shard):
+            return "its file is missing"
+        length = self.length(item.shard)
+        try:
+            images = self.store.read_shard(self.spec.name, item.shard * self.shard_size, length)
+        except (StoreError, OSError, ValueError, KeyError) as error:
+            return f"its file cannot be decoded: {_text(error)}"
+        expected = (length, self.spec.height, self.spec.width)
+        if images.shape != expected:
+            return f"its pictures have the shape {images.shape}, the plan says {expected}"
+        if digest_images(images) != item.images_sha256:
+            return "its pictures are not those that were made: their digest differs"
+        return None
+
+
+def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
+    """Compare the small arrays with the samples of the manifest, row by row."""
+    methods = [method.name for method in spec.methods]
+    try:
+        stored = store[spec.name]
+    except (HqgenError, KeyError, OSError, ValueError) as error:
+        yield Damage(spec.name, None, None, f"its group cannot be opened: {_text(error)}")
+        return
+    if list(stored.methods) != methods:
+        what = f"its columns are {', '.join(stored.methods)}; the plan's methods {', '.join(methods)}"
+        yield Damage(spec.name, None, None, what)
+        return
+    for name, expected in _columns(methods, source.samples).items():
+        try:
+            found: Column = np.asarray(getattr(stored, name))
+        except Exception as error:  # noqa: BLE001 - zarr's codecs raise whatever their libraries do
+            yield Damage(spec.name, None, None, f"`{name}` cannot be read: {_text(error)}")
+            continue
+        if found.shape != expected.shape:
+            what = f"`{name}` has the shape {found.shape}, the manifest says {expected.shape}"
+            yield Damage(spec.name, None, None, what)
+            continue
+        for row in _different_rows(found, expected):
+            what = f"`{name}` is {found[row]}, the manifest says {expected[row]}"
+            yield Damage(spec.name, None, row, what)
+
+
+def _columns(methods: list[str], samples: tuple[SampleRecord, ...]) -> dict[str, Column]:
+    """The small arrays that the manifest's samples stand for."""
+    won = [sample.method is not None for sample in samples]
+    return {
+        "keys": np.array([sample.key for sample in samples], object),
+        "valid": np.array(won, bool),
+        "method": np.array([methods.index(s.method) if s.method else -1 for s in samples], np.int8),
+        "margin": np.array(
+            [_float(s.margin, np.inf) if there else np.nan for s, there in zip(samples, won, strict=True)],
+            np.float32,
+        ),
+        "scores": np.array(
+            [[_float(sample.scores[name], np.nan) for name in methods] for sample in samples], np.float32
+        ),
+    }
+
+
+def _float(value: float | None, absent: float) -> float:
+    return absent if value is None else value
+
+
+def _different_rows(found: Column, expected: Column) -> list[int]:
+    same = found == expected
+    if expected.dtype.kind == "f":
+        same |= np.isnan(found) & np.isnan(expected)
+    return np.flatnonzero(~same.reshape(len(same), -1).all(axis=1)).tolist()
+
+
+def _winner_damage(spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
+    """Whether each sample's winner and margin follow from its scores."""
+    ranks = {method.name: method.rank for method in spec.methods}
+    for row, sample in enumerate(source.samples):
+        ranked = sorted((s, ranks[name], name) for name, s in sample.scores.items() if s is not None)
+        winner = ranked[0][2] if ranked else None
+        if sample.method != winner:
+            what = f"the manifest's winner is {sample.method}, by the scores it is {winner}"
+            yield Damage(spec.name, None, row, what)
+            continue
+        lead = float(np.float32(ranked[1][0]) - np.float32(ranked[0][0])) if len(ranked) > 1 else None
+        if sample.margin != lead:
+            what = f"the manifest's margin is {sample.margin}, by the scores it is {lead}"
+            yield Damage(spec.name, None, row, what)
+
+
+def _text(error: Exception) -> str:
+    return error.message if isinstance(error, HqgenError) else f"{type(error).__name__}: {error}"
