@@ -15,10 +15,11 @@ F = TypeVar("F", bound=Callable[..., object])
 def compiled(function: F) -> F:
     """Compile `function` to machine code on its first call; it then runs without the interpreter lock.
 
-    The code is cached beside the module or in the user's cache directory, so one installation compiles once.
-    Where neither can be written (a read-only image without a home directory) every process compiles anew.
+    Division by zero gives what it gives in NumPy, inf or NaN: a check for it would keep loops from being
+    vectorised. The code is cached beside the module or in the user's cache directory, so one installation
+    compiles once; where neither can be written (a read-only image without a home) every process does.
     """
     try:
-        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
     except RuntimeError:  # numba's "no locator available": nowhere to keep the cache
-        return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,7 @@ __all__ = [
     "SourceSpec",
     "dump",
     "read_manifest",
+    "schemas",
 ]
 
 SCHEMA_VERSION = 1
@@ -182,7 +184,7 @@ class QuarantinedRecording(Document):
 
 
 class SourceFiles(Document):
-    """What is on the disk for a source: its folder, null for one without files, and what is unusable in it."""
+    """What is on the disk for a source: its folder (null for one without files) and what it cannot use."""
 
     folder: str | None
     quarantined: tuple[QuarantinedRecording, ...]
@@ -291,3 +293,15 @@ def read_manifest(path: str | Path) -> Manifest:
             f"`{path}` is no manifest of this version: {where}: {first['msg']}",
             hint="see `manifests/manifest.schema.json` for the form",
         ) from error
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schemas of the documents by file name, as they are published in `manifests`."""
+    models: dict[str, type[Document]] = {"manifest": Manifest, "record": Record, "plan": Plan}
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {f"{name}.schema.json": dialect | model.model_json_schema() for name, model in models.items()}
+
+
+if __name__ == "__main__":  # python -m hqgen.manifest FOLDER: publish the schemas
+    for name, schema in schemas().items():
+        Path(sys.argv[1], name).write_text(json.dumps(schema, indent=1) + "\n")

@@ -268,7 +268,9 @@ class StoreWriter:
     def _images(self, source: str) -> Any:
         import zarr
 
-        return zarr.open_array(self.path / source / "images", mode="r+", zarr_format=3)
+        # Not kept in the store: without it, a shard of black images would leave no file.
+        array = zarr.open_array(self.path / source / "images", mode="r+", zarr_format=3)
+        return array.with_config({"write_empty_chunks": True})
 
     def _shard_file(self, array: Any, source: str, start: int) -> Path:
         return self.path / source / "images" / "c" / str(start // array.shards[0]) / "0" / "0"

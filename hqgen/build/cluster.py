@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_paths", "connect", "has_gpu_worker", "has_local_gpu", "local_client", "worker_threads"]
 
-_TIMEOUT = "20s"
+_TIMEOUT = "15s"
 
 
 @contextmanager
@@ -46,7 +47,9 @@ def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
     specs: dict[object, Any] = {f"cpu-{index}": worker({}) for index in range(workers)}
     if gpu:
         specs["gpu-0"] = worker({"GPU": 1})
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "port": 0, "host": "127.0.0.1"}}
+    # The scheduler serves HTTP in any case; port 0 keeps two builds from wanting the same one.
+    options = {"dashboard": False, "dashboard_address": ":0", "port": 0, "host": "127.0.0.1"}
+    scheduler = {"cls": Scheduler, "options": options}
     # A worker inherits that Ctrl-C is ignored: it reaches the whole process group, and the client decides.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -75,18 +78,9 @@ def connect(scheduler: str) -> Iterator[Client]:
     """
     from distributed import Client
 
-    if "://" in scheduler:
-        arguments: dict[str, Any] = {"address": scheduler}
-    elif Path(scheduler).is_file():
-        arguments = {"scheduler_file": scheduler}
-    else:
-        raise UsageError(
-            f"`--scheduler {scheduler}` is neither `local`, `sync`, an address nor a scheduler file",
-            hint="an address looks like `tcp://host:8786`; a file is what `dask scheduler --scheduler-file` "
-            "wrote",
-        )
+    address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
     try:
-        client = Client(timeout=_TIMEOUT, **arguments)
+        client = Client(address, timeout=_TIMEOUT)
     except (OSError, TimeoutError, ValueError) as error:
         raise BuildError(
             f"no Dask scheduler answers at `{scheduler}`",
@@ -95,6 +89,19 @@ def connect(scheduler: str) -> Iterator[Client]:
     with client:
         _check_workers(client, scheduler)
         yield client
+
+
+def _address_in(file: Path) -> str:
+    """The address in a scheduler file."""
+    if not file.is_file():
+        raise UsageError(
+            f"`--scheduler {file}` is neither `local`, `sync`, an address nor a scheduler file",
+            hint="an address looks like `tcp://host:8786`; `dask scheduler --scheduler-file` writes a file",
+        )
+    try:
+        return str(json.loads(file.read_bytes())["address"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"the scheduler file `{file}` holds no address: {error!r}") from error
 
 
 def _check_workers(client: Client, scheduler: str) -> None:

@@ -257,7 +257,7 @@ def _ends_the_run(error: BaseException) -> bool:
 
 def _failure(failures: list[Failure], output: Output) -> HqgenError:
     first = failures[0]
-    log.error("shards failed: %s", [(item.shard.source, item.shard.index, item.error) for item in failures])
+    log.info("shards failed: %s", [(item.shard.source, item.shard.index, item.error) for item in failures])
     if isinstance(first.error, OSError):
         return _write_error(output, first.error)
     where = f"shard {first.shard.index} of `{first.shard.source}`"
@@ -352,7 +352,7 @@ def _log_file(output: Output, started: datetime) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        log.exception("the build ended early")
+        log.info("the build ended early", exc_info=True)
         raise
     finally:
         logger.removeHandler(handler)
