@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hqgen.build.prepare import BuildSettings
     from hqgen.build.run import Outcome
+    from hqgen.methods.network import NetworkMethod
     from hqgen.report.verify import Damage
 
 __all__ = ["app", "main"]
@@ -287,6 +288,73 @@ def list_weights(weights_dir: WeightsDir = None, json: AsJson = False) -> None:
         print_json([asdict(entry) for entry in entries])
     else:
         _stdout().print(weights_view(entries))
+
+
+@weights_app.command("add")
+def add_weights(
+    file: Annotated[Path, typer.Argument(help="A published checkpoint, as it was downloaded.")],
+    method: Annotated[str, typer.Option(help="The method it is for, as in `ssml:variant=simple`.")],
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights. [default: the published one's]")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Where the file comes from.")] = "",
+    brightness: Annotated[
+        Literal["rate", "brightness", "other"] | None,
+        typer.Option(help="Scale of the output. [default: the published weights' scale]"),
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="Digest that the file must have.")] = None,
+    weights_dir: WeightsDir = None,
+) -> None:
+    """Check a checkpoint and register it for a method."""
+    from hqgen.methods.weights import add_weights
+
+    entry = add_weights(
+        file,
+        _network_method(method),
+        licence=licence,
+        source=source,
+        brightness=brightness,
+        sha256=sha256,
+        folder=weights_dir,
+    )
+    typer.echo(f"{entry.name}: {entry.file}", err=True)
+
+
+@weights_app.command("check")
+def check_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="Methods. [default: all registered]")] = None,
+    weights_dir: WeightsDir = None,
+) -> int:
+    """Read registered weights again, whole: digest, names, shapes, values.
+
+    Exit code 1: some of them are damaged or gone.
+    """
+    from hqgen.errors import MethodError
+    from hqgen.methods.weights import check_weights, list_weights
+
+    _use_weights(weights_dir)
+    damaged = 0
+    # Weights of a variant are registered as `method-variant`.
+    registered = [entry.name.replace("-", ":variant=") for entry in list_weights(weights_dir)]
+    for name in names or registered:
+        try:
+            check_weights(_network_method(name))
+            typer.echo(f"{name}: sound")
+        except MethodError as error:
+            damaged += 1
+            typer.echo(f"{name}: {error.message}")
+    return 1 if damaged else 0
+
+
+def _network_method(text: str) -> NetworkMethod:
+    from hqgen.errors import UsageError
+    from hqgen.methods.network import NetworkMethod
+    from hqgen.methods.registry import parse_method
+
+    method = parse_method(text)
+    if not isinstance(method, NetworkMethod):
+        raise UsageError(f"the method `{method.name}` has no weights", hint="see `hqgen methods`")
+    return method
 
 
 @app.command()

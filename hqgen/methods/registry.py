@@ -33,6 +33,7 @@ __all__ = [
     "ensemble",
     "get_method",
     "method_names",
+    "parse_method",
     "parse_methods",
 ]
 
@@ -102,12 +103,19 @@ def get_method(name: str, **params: Any) -> Method:
         UsageError: a parameter that it does not have, or a value that the parameter does not take.
         MethodError: it cannot run on this machine.
     """
+    return _available(_make(name, params))
+
+
+def _make(name: str, params: dict[str, Any]) -> Method:
     method_class = _load(name)
     check_parameters(method_class, params)
-    method = method_class(**params)
+    return method_class(**params)
+
+
+def _available(method: Method) -> Method:
     reason = method.unavailable()
     if reason is not None:
-        raise MethodError(f"method `{name}` is not available: {reason}", hint="see `hqgen methods`")
+        raise MethodError(f"method `{method.name}` is not available: {reason}", hint="see `hqgen methods`")
     return method
 
 
@@ -121,7 +129,7 @@ def parse_methods(text: str) -> list[Method]:
         UsageError: an item that is no `name:parameter=value:...`, or as `get_method` and `ensemble`.
         MethodError: as `get_method`.
     """
-    return ensemble([_parse_item(item.strip()) for item in text.split(",")])
+    return ensemble([_available(parse_method(item.strip())) for item in text.split(",")])
 
 
 def ensemble(methods: Iterable[Method]) -> list[Method]:
@@ -261,8 +269,13 @@ def _row(item: Availability) -> MethodRow:
     )
 
 
-def _parse_item(item: str) -> Method:
-    """`name:parameter=value:...` -> method, each value read as the parameter's type says."""
+def parse_method(item: str) -> Method:
+    """Build the method that `name:parameter=value:...` describes, whether or not it can run here.
+
+    Raises:
+        UsageError, UnknownNameError: as `get_method`.
+        MethodError: its code cannot be loaded.
+    """
     name, *assignments = item.split(":")
     method_class = _load(name)
     params: dict[str, Any] = {}
@@ -274,4 +287,4 @@ def _parse_item(item: str) -> Method:
                 hint="write a method with parameters as `name:parameter=value:parameter=value`",
             )
         params[key] = read_parameter(method_class, key, text)
-    return get_method(name, **params)
+    return _make(name, params)
