@@ -93,17 +93,32 @@ def _quartile_cells(values: Quartiles | None) -> list[str]:
 
 
 def _source_notes(source: SourceStatistics, found: ManifestStatistics) -> list[RenderableType]:
-    """Lines below the table: how sure the picks are."""
+    """Lines below the table: how sure the picks are, and why candidates failed."""
     notes = []
     if source.ambiguous is not None and source.contested:
         share = f"{source.ambiguous / source.contested:.0%}"
         picks = f"{source.ambiguous:,} of {count(source.contested, 'pick')} ({share})"
-        notes.append(f"ambiguous: {picks}, with a margin below {found.ambiguous_below}")
+        notes.append(f"ambiguous: {picks}, the margin is below {found.ambiguous_below}")
     if source.unopposed:
         notes.append(f"without a runner-up: {source.unopposed:,}")
     if source.niqe_blocks is not None:
-        notes.append(f"a score rests on {count(source.niqe_blocks, 'block')} of 96x96")
-    return [Padding(Text("; ".join(notes), style="dim"), (0, 1))] if notes else []
+        notes.append(f"a score rests on {count(source.niqe_blocks, 'block')} of 96x96 pixels")
+    notes += _failures(source)
+    return [Padding(Text("\n".join(notes), style="dim"), (0, 1))] if notes else []
+
+
+def _failures(source: SourceStatistics) -> list[str]:
+    """The most frequent reasons, each with the methods that it hit."""
+    by_reason: dict[str, list[tuple[int, str]]] = {}
+    for method in source.methods:
+        for item in method.reasons:
+            by_reason.setdefault(item.reason, []).append((item.count, method.name))
+    ranked = sorted(by_reason.items(), key=lambda entry: -sum(number for number, _ in entry[1]))
+    more = [f"failed for {len(ranked) - SHOWN:,} more reasons"] if len(ranked) > SHOWN else []
+    return [
+        f"failed: {', '.join(f'{name} {number:,}' for number, name in hits)}: {reason}"
+        for reason, hits in ranked[:SHOWN]
+    ] + more
 
 
 def quarantine_view(found: ManifestStatistics) -> RenderableType:
@@ -128,7 +143,7 @@ def _reasons(reasons: dict[str, str]) -> str:
 
 def _names(names: Sequence[str]) -> str:
     more = [f"and {len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
-    return "\n".join([*(shortened(name, 40) for name in names[:SHOWN]), *more])
+    return "\n".join([*(shortened(name, 32) for name in names[:SHOWN]), *more])
 
 
 def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
@@ -169,7 +184,7 @@ def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
     table = _table("method", "leg", "frames", "parameters", "state")
     for row in rows:
         span = f"-{row.span[0]} .. +{row.span[1]}" if row.span else "-"
-        parameters = "\n".join(f"{item.name}={item.default}" for item in row.parameters)
+        parameters = ", ".join(f"{item.name}={item.default}" for item in row.parameters)
         state = Text("ready", style="green") if row.available else Text("missing", style="yellow")
         _add(table, row.name, row.leg or "-", span, parameters, state)
     missing = [
