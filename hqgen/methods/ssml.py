@@ -213,15 +213,19 @@ class Branch(nn.Module):
         """(B, 41, H, W) spikes to (B, 1, H, W)."""
         height, width = spikes.shape[-2:]
         square = mirrored_to(mirrored_to(spikes, max(height, width), 2), max(height, width), 3)
-        rotated = torch.cat([torch.rot90(square, -turns, (2, 3)) for turns in range(4)])
-        features = self.unet(torch.cat([rotated, self.MotionInference(rotated)], 1))
-        if self.blind:
-            features = _shift_down(features)
-        turned = [torch.rot90(part, turns, (2, 3)) for turns, part in enumerate(features.chunk(4))]
+        # One rotation after another: together they take four times the memory and are no faster.
+        turned = [
+            torch.rot90(self._features(torch.rot90(square, -turns, (2, 3))), turns, (2, 3))
+            for turns in range(4)
+        ]
         merged = functional.leaky_relu(self.nin_A(torch.cat(turned, 1)), 0.1)
         image: Tensor = self.nin_C(functional.leaky_relu(self.nin_B(merged), 0.1))
         top, left = ((max(height, width) - side) // 2 for side in (height, width))
         return image[:, :, top : top + height, left : left + width]
+
+    def _features(self, spikes: Tensor) -> Tensor:
+        features: Tensor = self.unet(torch.cat([spikes, self.MotionInference(spikes)], 1))
+        return _shift_down(features) if self.blind else features
 
 
 def mirrored_to(image: Tensor, size: int, axis: int) -> Tensor:
