@@ -13,6 +13,7 @@ from PIL import Image
 
 from hqgen.errors import HqgenError, UsageError
 from hqgen.manifest import SourceManifest
+from hqgen.report.notes import source_notes
 from hqgen.report.picks import Gallery, Pick, Picture, Tile
 from hqgen.report.statistics import (
     ManifestStatistics,
@@ -59,17 +60,19 @@ th:first-child, td:first-child, .text th, .text td { text-align: left; overflow-
 tr.sum td { font-weight: 600; }
 td.wins { min-width: 12rem; }
 td.wins i { display: block; height: .8rem; margin-top: .35rem; background: var(--accent); }
-svg { display: block; width: 100%; max-width: 45rem; font-size: 13px; fill: var(--quiet); }
+svg { display: block; width: 100%; max-width: 45rem; margin-top: 1.5rem; font-size: 13px;
+  fill: var(--quiet); }
 svg line { stroke: var(--line); } svg .bar { fill: var(--bar); } svg .accent { fill: var(--accent); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.1rem; }
 figure { margin: 0; min-width: 0; }
-figure img, .blank { display: block; width: 100%; outline: 4px solid transparent; }
+figure img, .blank { display: block; width: 100%; height: auto; outline: 4px solid transparent; }
 .winner img { outline-color: var(--accent); }
 .winner b { color: var(--accent); }
 .blank { background: var(--blank); color: var(--quiet); display: grid; place-items: center;
   text-align: center; font-size: .85rem; padding: 1rem; box-sizing: border-box; overflow-wrap: anywhere; }
 figcaption { display: flex; justify-content: space-between; margin-top: .4rem; }
 figcaption b { font-weight: 500; }
+.note { margin: 0; }
 .warning { color: var(--warning); font-size: .85rem; }
 </style>
 </head>
@@ -132,7 +135,7 @@ def _source(gallery: Gallery, index: int, source: SourceStatistics, scorer: str)
         f"<h2>{escape(source.name)}</h2>",
         f'<p class="quiet">{head}{count(source.recordings, "recording")}</p>',
         _method_table(source, unit),
-        f'<p class="quiet">{"; ".join(_notes(source))}</p>',
+        "".join(f'<p class="quiet note">{escape(note)}</p>' for note in source_notes(source)),
         histograms(_scores(gallery.manifest.sources[index], source), marked="winners", unit=unit),
         *(_pick(pick) for pick in _picks(gallery, index)),
         _quarantine(source),
@@ -166,15 +169,6 @@ def _quartiles(values: Quartiles | None) -> list[str]:
     if values is None:
         return ["-", "-", "-"]
     return [f"{value:.2f}" for value in (values.lower, values.median, values.upper)]
-
-
-def _notes(source: SourceStatistics) -> Iterator[str]:
-    if source.ambiguous is not None and source.contested:
-        yield f"{source.ambiguous:,} of {count(source.contested, 'pick')} ambiguous"
-    if source.unopposed:
-        yield f"{source.unopposed:,} without a runner-up"
-    if source.niqe_blocks is not None:
-        yield f"a score rests on {count(source.niqe_blocks, 'block')} of 96 x 96"
 
 
 def _scores(found: SourceManifest, source: SourceStatistics) -> dict[str, Sequence[float]]:

@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 AMBIGUOUS = 0.3
-"""Lead in NIQE below which a pick is ambiguous: a shift by one pixel changes every sixth such winner, and one
-in a hundred of those with a larger lead (measured on 36 samples of Spike-REDS and recVidarReal2019)."""
+"""Lead in NIQE below which a pick is ambiguous: a shift by one pixel changes almost every fourth such winner,
+and less than one in a hundred of those with a larger lead (36 samples of Spike-REDS and recVidarReal2019)."""
 
 NIQE_BLOCK = 96
 """Pixels a side of the blocks whose statistics NIQE compares."""

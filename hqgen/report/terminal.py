@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hqgen.manifest import Manifest
+from hqgen.report.notes import source_notes
 from hqgen.report.statistics import (
     ManifestStatistics,
     MethodStatistics,
@@ -71,7 +72,8 @@ def _source(source: SourceStatistics, found: ManifestStatistics) -> RenderableTy
     table.add_section()
     _add(table, "winners", f"{source.pictures:,}", "", *_quartile_cells(source.winners), "", style="bold")
     _add(table, "margin", "", "", *_quartile_cells(source.margins), "")
-    return Group(_source_title(source), table, *_source_notes(source, found))
+    notes = Text("\n".join(source_notes(source)), style="dim")
+    return Group(_source_title(source), table, *([Padding(notes, (0, 1))] if notes else []))
 
 
 def _source_title(source: SourceStatistics) -> Text:
@@ -90,35 +92,6 @@ def _quartile_cells(values: Quartiles | None) -> list[str]:
     if values is None:
         return ["-", "-", "-"]
     return [f"{value:.2f}" for value in (values.lower, values.median, values.upper)]
-
-
-def _source_notes(source: SourceStatistics, found: ManifestStatistics) -> list[RenderableType]:
-    """Lines below the table: how sure the picks are, and why candidates failed."""
-    notes = []
-    if source.ambiguous is not None and source.contested:
-        share = f"{source.ambiguous / source.contested:.0%}"
-        picks = f"{source.ambiguous:,} of {count(source.contested, 'pick')} ({share})"
-        notes.append(f"ambiguous: {picks}, the margin is below {found.ambiguous_below}")
-    if source.unopposed:
-        notes.append(f"without a runner-up: {source.unopposed:,}")
-    if source.niqe_blocks is not None:
-        notes.append(f"a score rests on {count(source.niqe_blocks, 'block')} of 96x96 pixels")
-    notes += _failures(source)
-    return [Padding(Text("\n".join(notes), style="dim"), (0, 1))] if notes else []
-
-
-def _failures(source: SourceStatistics) -> list[str]:
-    """The most frequent reasons, each with the methods that it hit."""
-    by_reason: dict[str, list[tuple[int, str]]] = {}
-    for method in source.methods:
-        for item in method.reasons:
-            by_reason.setdefault(item.reason, []).append((item.count, method.name))
-    ranked = sorted(by_reason.items(), key=lambda entry: -sum(number for number, _ in entry[1]))
-    more = [f"failed for {len(ranked) - SHOWN:,} more reasons"] if len(ranked) > SHOWN else []
-    return [
-        f"failed: {', '.join(f'{name} {number:,}' for number, name in hits)}: {reason}"
-        for reason, hits in ranked[:SHOWN]
-    ] + more
 
 
 def quarantine_view(found: ManifestStatistics) -> RenderableType:

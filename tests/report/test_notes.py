@@ -1,0 +1,27 @@
+"""What is said of a source beside its numbers."""
+
+from __future__ import annotations
+
+from hqgen.report.notes import source_notes
+from hqgen.report.statistics import statistics
+from tests.report.made import manifest, sample
+
+
+def test_reasons_come_by_frequency_with_the_methods_that_they_hit() -> None:
+    samples = [sample("a", None, 4, reason="too short"), *(sample(str(n), 4, None, None) for n in range(3))]
+    padded = [samples[0].model_copy(update={"scores": samples[0].scores | {"tfstp": 5.0}}), *samples[1:]]
+    (source,) = statistics(manifest({"reds": padded[1:]})).sources
+    assert source_notes(source)[-1] == "failed: tfi 3, tfstp 3: it is dark"
+    (source,) = statistics(manifest({"reds": padded[1:] + padded[:1]})).sources
+    assert source_notes(source)[-2:] == ["failed: tfi 3, tfstp 3: it is dark", "failed: tfp 1: too short"]
+
+
+def test_more_reasons_than_are_good_to_read_are_counted() -> None:
+    samples = [sample(str(n), None, reason=f"reason {n}") for n in range(8)]
+    (source,) = statistics(manifest({"reds": samples})).sources
+    assert source_notes(source)[-1] == "failed: 3 more reasons"
+
+
+def test_of_another_metric_nothing_is_said_of_blocks() -> None:
+    (source,) = statistics(manifest({"reds": [sample("a", 4, 5)]}, scorer="piqe")).sources
+    assert source_notes(source) == []
