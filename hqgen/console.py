@@ -54,7 +54,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
     logger = logging.getLogger("hqgen")
     logger.setLevel(logging.INFO)
     logger.addHandler(_Stderr())
-    sys.exit(_exit_code(lambda: app(arguments, standalone_mode=False)))
+    sys.exit(_exit_code(lambda: app(arguments, prog_name=app.info.name, standalone_mode=False)))
 
 
 def _exit_code(command: Callable[[], Any]) -> int:

@@ -12,6 +12,7 @@ import logging
 import math
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 
@@ -143,6 +144,23 @@ def run_leg(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
     """
     for method in methods:
         _check_weights(method, shard.weights.get(method.name))
+    with _same_bits_anywhere(methods):
+        return _run(shard, methods, judge)
+
+
+@contextmanager
+def _same_bits_anywhere(methods: Sequence[Method]) -> Iterator[None]:
+    """Networks run on one thread, so that no byte depends on how many cores a worker has."""
+    if all(method.leg == "cpu" for method in methods):
+        yield
+        return
+    from hqgen.methods.network import one_thread
+
+    with one_thread():
+        yield
+
+
+def _run(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
     result = LegResult(shard)
     windows = _Windows(shard, methods)
     for start in range(0, len(shard.samples), BATCH):

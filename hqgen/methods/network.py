@@ -20,7 +20,7 @@ from hqgen.methods.base import Leg, Method, Span
 from hqgen.methods.weights import file_digest, find_weights, load_weights, weights_folder
 from hqgen.spikes.packed import Window
 
-__all__ = ["NetworkMethod", "OutputScale", "exact_arithmetic", "resolve_device"]
+__all__ = ["NetworkMethod", "OutputScale", "exact_arithmetic", "one_thread", "resolve_device"]
 
 OutputScale = Literal["rate", "brightness", "other"]
 """What the published weights put out: spikes per frame, ground-truth brightness in [0, 1], or neither."""
@@ -245,6 +245,17 @@ def exact_arithmetic() -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inference on one thread: the order in which threads share a sum out changes its last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def resolve_device(name: str) -> str:

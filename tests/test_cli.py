@@ -1,0 +1,220 @@
+"""The command line as a user sees it: output, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hqgen
+from tests.build.small import HEIGHT, WIDTH, content, stream
+
+QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
+
+
+def run(
+    *arguments: str | Path, program: str = "hqgen", env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", f"from {program}.cli import main; main()", *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HQGEN_")}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment | QUIET | (env or {}), cwd=cwd, check=False
+    )
+
+
+@pytest.fixture
+def flags(tmp_path: Path, recordings: Path) -> list[str]:
+    out = str(tmp_path / "out")
+    return ["--sources", f"folder:{recordings}", "--methods", "tfp,tfi", "--scheduler", "sync", "--out", out]
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    from hqgen.spikes.recording import write_dat
+
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
+    for seed in range(3):
+        write_dat(folder / f"scene{seed}.dat", stream(seed))
+    return folder
+
+
+@pytest.mark.parametrize("program", ["hqgen", "spikeclip"])
+def test_version_and_help_go_to_stdout(program: str) -> None:
+    version = run("--version", program=program)
+    assert (version.returncode, version.stdout) == (0, f"{program} {hqgen.__version__}\n")
+    for flag in ("--help", "-h"):
+        shown = run(flag, program=program)
+        assert shown.returncode == 0
+        assert shown.stdout.startswith("Usage:")
+        assert not shown.stderr
+
+
+def test_a_build_succeeds_and_says_where_things_are(flags: list[str], tmp_path: Path) -> None:
+    done = run("build", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "3 samples from 1 source; 3 made now" in done.stdout
+    assert str(tmp_path / "out/manifest.json") in done.stdout
+    again = run("build", *flags)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+def test_json_is_all_that_stdout_holds(flags: list[str], tmp_path: Path) -> None:
+    built = json.loads(run("build", *flags, "--json").stdout)
+    assert built["samples"] == {"folder-lab": 3}
+    assert built["made"] == 3
+    manifest = tmp_path / "out/manifest.json"
+    assert json.loads(run("inspect", manifest, "--json").stdout)["plan_id"] == built["plan_id"]
+    assert json.loads(run("inspect", manifest, "--json", "--verify").stdout)["damage"] == []
+    assert {row["name"] for row in json.loads(run("methods", "--json").stdout)} >= {"tfp", "tfi", "tfstp"}
+    assert {row["name"] for row in json.loads(run("sources", "--json").stdout)} >= {"reds", "recvidar2019"}
+    assert "versions" in json.loads(run("doctor", "--json").stdout)
+    estimate = json.loads(run("build", *flags, "--plan", "--json").stdout)
+    assert estimate["sources"][0]["missing"] == 0
+
+
+def test_quarantined_recordings_are_exit_code_3_and_shown(
+    flags: list[str], recordings: Path, tmp_path: Path
+) -> None:
+    (recordings / "empty.dat").touch()
+    done = run("build", *flags)
+    assert done.returncode == 3, done.stderr
+    assert "1 recordings or samples gave no picture" in done.stdout
+    shown = run("inspect", tmp_path / "out/manifest.json")
+    assert shown.returncode == 0
+    assert "empty.dat" in shown.stdout
+    assert "the file is empty" in shown.stdout
+
+
+def test_damage_is_exit_code_1_and_named(flags: list[str], tmp_path: Path) -> None:
+    run("build", *flags)
+    shard = tmp_path / "out/hq.zarr/folder-lab/images/c/0/0/0"
+    shard.write_bytes(shard.read_bytes()[:-99])
+    done = run("inspect", tmp_path / "out/manifest.json", "--verify")
+    assert done.returncode == 1
+    assert "damaged: 1 finding" in done.stdout
+    assert "its file cannot be decoded" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["build", "--sources", "redz"], 2, ["error: unknown source `redz`", "hint: did you mean `reds`?"]),
+        (["build", "--sources", "reds"], 1, ["error: source `reds`", "hint:"]),
+        (["build"], 2, ["error: Missing option '--sources'", "hint: see `hqgen build --help`"]),
+        (["build", "--sources", "demo", "--workers", "0"], 2, ["--workers"]),
+        (["build", "--sources", "demo", "--existing", "ask"], 2, ["--existing"]),
+        (["build", "--sources", "demo", "--config", "none.toml"], 2, ["none.toml", "No such file"]),
+        (["nosuch"], 2, ["No such command 'nosuch'"]),
+        (["inspect", "none.json"], 1, ["`none.json` cannot be read"]),
+        (["reconstruct", "none.dat", "--out", "a.png"], 1, ["none.dat", "No such file"]),
+        (["weights", "add", "none.pth", "--method", "tfp"], 2, ["`tfp` has no weights"]),
+    ],
+)
+def test_mistakes_are_one_sentence_and_a_hint_without_a_traceback(
+    tmp_path: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert not done.stdout
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_internal_error_keeps_its_traceback_in_a_log(tmp_path: Path) -> None:
+    code = "import hqgen.cli as c; c._use_weights = 1 / 1; c.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "methods"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert done.returncode == 4
+    assert "internal error" in done.stderr
+    assert "Traceback" not in done.stderr
+    (log,) = tmp_path.glob("hqgen-*.log")
+    assert "Traceback" in log.read_text()
+
+
+def test_flags_beat_the_environment_which_beats_the_file(flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "hqgen.toml"
+    file.write_text('[build]\nsources = ["reds"]\nshard-size = 7\nmetric = "piqe"\ndevice = "cpu"\n')
+
+    def settings(*more: str, **env: str) -> dict[str, object]:
+        done = run("build", "--config", file, "--print-config", *more, env=env)
+        assert done.returncode == 0, done.stderr
+        table: dict[str, object] = tomllib.loads(done.stdout)["build"]
+        return table
+
+    table = settings()
+    assert (table["sources"], table["shard-size"], table["metric"]) == ("reds", 7, "piqe")
+    assert settings(HQGEN_SHARD_SIZE="8")["shard-size"] == 8
+    assert settings("--shard-size", "9", HQGEN_SHARD_SIZE="8")["shard-size"] == 9
+
+
+def test_a_printed_configuration_is_one(flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "hqgen.toml"
+    file.write_text(run("build", *flags, "--shard-size", "2", "--print-config").stdout)
+    by_file = run("build", "--config", file)
+    assert by_file.returncode == 0, by_file.stderr
+    before = content(tmp_path / "out")
+    by_flags = run("build", *flags, "--shard-size", "2")
+    assert "nothing to do" in by_flags.stdout
+    assert content(tmp_path / "out") == before
+
+
+def test_methods_of_one_source_come_from_the_file(recordings: Path, tmp_path: Path) -> None:
+    file = tmp_path / "hqgen.toml"
+    file.write_text(
+        f'[build]\nsources = "folder:{recordings}"\nscheduler = "sync"\nout = "{tmp_path / "out"}"\n'
+        '[build.source-methods]\nfolder-lab = "tfp:window=21"\n'
+    )
+    done = run("build", "--config", file)
+    assert done.returncode == 0, done.stderr
+    document = hqgen.read_manifest(tmp_path / "out/manifest.json")
+    (method,) = document.plan.sources[0].methods
+    assert (method.name, method.parameters) == ("tfp", {"window": 21})
+
+
+def test_one_frame_becomes_a_picture_or_the_methods_own_values(recordings: Path, tmp_path: Path) -> None:
+    size = ["--height", str(HEIGHT), "--width", str(WIDTH)]
+    frame: list[str | Path] = [recordings / "scene0.dat", *size, "--method", "tfp:window=11", "--frame", "20"]
+    assert run("reconstruct", *frame, "--out", tmp_path / "a.png").returncode == 0
+    assert run("reconstruct", *frame, "--out", tmp_path / "a.npy").returncode == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (WIDTH, HEIGHT)
+    rate = np.load(tmp_path / "a.npy")
+    np.testing.assert_allclose(rate, stream(0).frames()[15:26].mean(axis=0), atol=1e-6)
+    assert run("reconstruct", *frame, "--out", tmp_path / "no folder/a.png").returncode == 2
+
+
+def test_pictures_are_scored_and_those_without_a_score_have_a_reason(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (100, 120), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    done = run("score", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[0]) == pytest.approx(float(hqgen.niqe(picture)[0]), abs=1e-4)
+    both = run("score", tmp_path / "a.png", tmp_path / "b.png", "--json")
+    assert both.returncode == 3
+    assert [row["score"] is None for row in json.loads(both.stdout)] == [False, True]
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m hqgen methods --json | head -c 10"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert "error" not in done.stderr
