@@ -73,8 +73,8 @@ _REAL = {
     "dark_spread": 0.45,
     "threshold_noise": 0.035,
     "readout_noise": 0.005,
-    "hot_share": 0.0007,
-    "hot": 0.06,
+    "hot_share": 0.0011,
+    "hot": 0.03,
     "flicker": 0.002,
 }
 
@@ -163,7 +163,7 @@ def _pixels(sensor: Sensor, count: int, rng: np.random.Generator) -> _Pixels:
     )
 
 
-_HOT_SPREAD = 0.4  # of the logarithm; the hot pixels of the low-light recording fire at 0.04 to 0.12
+_HOT_SPREAD = 0.4  # of the logarithm; 0.36 among the 48 hot pixels of the low-light recording
 
 
 def _readout(
