@@ -210,11 +210,13 @@ class Spk2ImgNetNetwork(nn.Module):
             for feature, mask in zip(features, masks, strict=True)
         ]
         x = torch.relu(self.rec_conv0(torch.cat(fused, dim=1)))
-        return self.rec_conv2(torch.relu(self.rec_conv1(x)))[:, 0]
+        image: Tensor = self.rec_conv2(torch.relu(self.rec_conv1(x)))
+        return image[:, 0]
 
     def _masked(self, feature: Tensor, key: Tensor, mask: nn.Module) -> Tensor:
         aligned: Tensor = self.pcd_align(feature, key)
-        return aligned * mask(aligned, key)
+        trusted: Tensor = aligned * mask(aligned, key)
+        return trusted
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,8 @@ class Spk2ImgNet(NetworkMethod):
     """Spk2ImgNet: 41 frames in five overlapping blocks, aligned to the middle block and fused.
 
     With the published weights the output is the firing rate: on Spike-REDS it is divided by 0.6 to meet the
-    ground truth. Trained there, at mean rates of 0.18 to 0.35; results have been published from 0.03 (UHSR) to
-    0.37 (recVidar2019), and the usable rates here are a factor of two wider.
+    ground truth. Trained there, at mean rates of 0.18 to 0.35; results have been published from 0.03 (UHSR)
+    to 0.37 (recVidar2019), and the usable rates here are a factor of two wider.
 
     Source: Zhao et al., CVPR 2021; padding as in the authors' test code.
     """
@@ -235,7 +237,8 @@ class Spk2ImgNet(NetworkMethod):
     weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/Vspacer/Spk2ImgNet"
     citation: ClassVar[str] = (
-        "Zhao et al., Spk2ImgNet: Learning to Reconstruct Dynamic Scene from Continuous Spike Stream, CVPR 2021"
+        "Zhao et al., Spk2ImgNet: Learning to Reconstruct Dynamic Scene from Continuous Spike Stream, "
+        "CVPR 2021"
     )
 
     def network(self) -> nn.Module:
@@ -243,7 +246,7 @@ class Spk2ImgNet(NetworkMethod):
         return Spk2ImgNetNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W) to (B, H, W) spikes a frame; sides are mirrored to a multiple of 4 and cropped again."""
+        """(B, 41, H, W) to (B, H, W) spikes a frame; sides are mirrored to multiples of 4 and cut again."""
         height, width = spikes.shape[-2:]
         image: Tensor = network(pad_symmetric(spikes, 4))
         return image[:, :height, :width]

@@ -45,7 +45,7 @@ class SpikingNeuron(nn.Module):
 
 def over_steps(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a layer without memory to all steps at once: (K, B, C, H, W) as (K * B, C, H, W)."""
-    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return torch.unflatten(layer(x.flatten(0, 1)), 0, x.shape[:2])
 
 
 class SpikingLayer(nn.Module):
@@ -173,7 +173,7 @@ class SSIR(NetworkMethod):
         return SSIRNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41 + 20 * warm_up, H, W) to (B, H, W); odd sides grow by a repeated row and are cropped again."""
+        """(B, 41 + 20 * warm_up, H, W) to (B, H, W); odd sides are repeated to even ones and cut again."""
         assert isinstance(network, SSIRNetwork)
         height, width = spikes.shape[-2:]
         padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")

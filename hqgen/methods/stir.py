@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class Encoder(nn.Module):
         super().__init__()
         first = CHANNELS[0]
         self.conv0 = Unit(nn.Conv2d(first, first, 7, padding=3), nn.PReLU())
-        for level, (inputs, outputs) in enumerate(zip(CHANNELS, CHANNELS[1:], strict=False), start=1):
+        for level, (inputs, outputs) in enumerate(pairwise(CHANNELS), start=1):
             self.add_module(f"conv{level}", Unit(conv3x3(inputs, outputs, stride=2), nn.PReLU()))
             self.add_module(f"resblocks{level}", Unit(ResidualBlock(outputs)))
 
@@ -130,10 +131,11 @@ class CrossAttention(nn.Module):
 def attend(query: Tensor, keys_and_values: Tensor, temperature: Tensor) -> Tensor:
     """Attention between channels: (B, C, H, W) and (B, 2C, H, W) to (B, C, H, W)."""
     key, value = keys_and_values.chunk(2, dim=1)
-    heads = [x.unflatten(1, (HEADS, -1)).flatten(3) for x in (query, key, value)]
+    heads = [torch.unflatten(x, 1, (HEADS, -1)).flatten(3) for x in (query, key, value)]
     query_, key_ = functional.normalize(heads[0], dim=-1), functional.normalize(heads[1], dim=-1)
     weights = (query_ @ key_.mT * temperature).softmax(-1)
-    return (weights @ heads[2]).reshape(query.shape)
+    found: Tensor = weights @ heads[2]
+    return found.reshape(query.shape)
 
 
 def depthwise(channels: int, groups: int | None = None) -> nn.Conv2d:
@@ -179,6 +181,22 @@ class Transformer(nn.Module):
         return torch.cat([first, middle, last], dim=1)
 
 
+class Estimate(NamedTuple):
+    """What one level of the decoder hands to the next finer one.
+
+    Attributes:
+        hidden: (B, C, H, W) features.
+        flows: (B, 4, H, W), in pixels of this level: (dx, dy) to the earlier and (dx, dy) to the later block.
+        image: (B, 1, H, W).
+        uncorrected: the flows as they came from the level above.
+    """
+
+    hidden: Tensor
+    flows: Tensor
+    image: Tensor
+    uncorrected: Tensor
+
+
 class TopDecoder(nn.Module):
     """The coarsest image and flows."""
 
@@ -188,11 +206,11 @@ class TopDecoder(nn.Module):
         self.resblocks = Unit(ResidualBlock(channels))
         self.predict_img_flow = conv3x3(channels, 5)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, H, W) to hidden features (B, C, H, W), flows (B, 4, H, W) and image (B, 1, H, W)."""
+    def forward(self, x: Tensor) -> Estimate:
+        """(B, C, H, W) to an estimate of the same size."""
         hidden = self.resblocks(self.convrelu(x))
         flows, image = self.predict_img_flow(hidden).split([4, 1], dim=1)
-        return hidden, flows, image
+        return Estimate(hidden, flows, image, uncorrected=flows)
 
 
 class Refinement(nn.Module):
@@ -220,26 +238,20 @@ class Decoder(nn.Module):
         self.resblocks = Unit(ResidualBlock(3 * channels))
         self.predict_img_flow = conv3x3(3 * channels, 5)
 
-    def forward(
-        self, coarse: tuple[Tensor, Tensor, Tensor], features: list[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the level above gave, and this level's features of the earlier, middle and later block.
-
-        Returns:
-            Hidden features (B, 3C, H, W), flows (B, 4, H, W) and image (B, 1, H, W).
-        """
-        hidden, flows, image = coarse
+    def forward(self, coarse: Estimate, features: list[Tensor]) -> Estimate:
+        """What the level above gave, and this level's features of the earlier, middle and later block."""
         earlier, middle, later = features
-        flows = self.deconv_flow(flows)
+        flows = self.deconv_flow(coarse.flows)
         warped = warp_both(earlier, later, flows)
-        x = torch.cat([upsample(image), middle, *warped, self.deconv_hidden(hidden), flows], dim=1)
+        hidden = self.deconv_hidden(coarse.hidden)
+        x = torch.cat([upsample(coarse.image), middle, *warped, hidden, flows], dim=1)
         hidden = self.resblocks(self.convrelu(x))
         change, image = self.predict_img_flow(hidden).split([4, 1], dim=1)
-        return hidden, flows + change, image
+        return Estimate(hidden, flows + change, image, uncorrected=flows)
 
 
 class BottomDecoder(nn.Module):
-    """The image at full size; three pairs of flows give each pixel three places to look at in either block."""
+    """The image at full size; three pairs of flows give each pixel three places in either block."""
 
     def __init__(self, above: int, channels: int) -> None:
         super().__init__()
@@ -251,15 +263,16 @@ class BottomDecoder(nn.Module):
         self.resblocks = Unit(ResidualBlock(3 * channels))
         self.predict_img = conv3x3(3 * channels, 1)
 
-    def forward(self, coarse: tuple[Tensor, Tensor, Tensor], features: list[Tensor]) -> Tensor:
+    def forward(self, coarse: Estimate, features: list[Tensor]) -> Tensor:
         """As `Decoder`, to the image (B, 1, H, W)."""
-        hidden, flows, image = coarse
         earlier, middle, later = features
-        group = self.deconv_flow_group(self.predict_flow_group(hidden) + torch.cat([flows, flows], dim=1))
-        flows = self.deconv_flow(flows)
+        # The published code adds the extra flows to the coarser ones as they were before their correction.
+        group = self.predict_flow_group(coarse.hidden) + coarse.uncorrected.repeat(1, 2, 1, 1)
+        group, flows = self.deconv_flow_group(group), self.deconv_flow(coarse.flows)
         pairs = (flows, *group.chunk(2, dim=1))
         warped = [x for pair in pairs for x in warp_both(earlier, later, pair)]
-        x = torch.cat([upsample(image), middle, *warped, self.deconv_hidden(hidden), flows, group], dim=1)
+        hidden = self.deconv_hidden(coarse.hidden)
+        x = torch.cat([upsample(coarse.image), middle, *warped, hidden, flows, group], dim=1)
         out: Tensor = self.predict_img(self.resblocks(self.convrelu(x)))
         return out
 
@@ -280,7 +293,7 @@ def warp_both(earlier: Tensor, later: Tensor, flows: Tensor) -> tuple[Tensor, Te
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """Sample (B, C, H, W) at pixel positions moved by the flow (B, 2, H, W) = (dx, dy), clamped at the border."""
+    """Sample (B, C, H, W) at pixel positions moved by the flow (B, 2, H, W) = (dx, dy), held at the edge."""
     height, width = x.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
     columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
@@ -314,11 +327,12 @@ class STIRNetwork(nn.Module):
         # levels[i]: the features of the three blocks at size 1 / 2 ** (i + 1)
         levels = [list(level) for level in zip(*(self.encoder(block) for block in blocks), strict=True)]
         earlier, middle, later = levels[3]
-        state = self.decorder_5nd(self.transformer(middle, earlier, later))
-        state = self.decorder_4nd(state, levels[2])
-        state = self.decorder_3rd(state, levels[1])
-        state = self.decorder_2nd(state, levels[0])
-        return self.decorder_1st(state, blocks)[:, 0]
+        estimate = self.decorder_5nd(self.transformer(middle, earlier, later))
+        estimate = self.decorder_4nd(estimate, levels[2])
+        estimate = self.decorder_3rd(estimate, levels[1])
+        estimate = self.decorder_2nd(estimate, levels[0])
+        image: Tensor = self.decorder_1st(estimate, blocks)
+        return image[:, 0]
 
     def _represent(self, block: Tensor) -> Tensor:
         """(B, 21, H, W) to 16 channels: five ever shorter exposures and eleven learned ones."""
@@ -330,9 +344,9 @@ class STIRNetwork(nn.Module):
 class STIR(NetworkMethod):
     """STIR: 61 frames in three blocks, matched by attention and by flow from coarse to fine.
 
-    The output is taken as it is: the authors clamp it to [0, 1], Spike-Zoo divides its own weights' by the light
-    rate of the data set. Trained on simulated streams of the rates that BSF was trained on; the usable rates are
-    the same.
+    The output is taken as it is: the authors clamp it to [0, 1], Spike-Zoo divides that of its own weights by
+    the light rate of the data set. Trained on the same simulated streams as BSF, at mean rates of about 0.1
+    to 0.4; the usable rates here are a factor of two wider.
 
     Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
     """
@@ -346,8 +360,8 @@ class STIR(NetworkMethod):
     weights_licence: ClassVar[str] = "research purpose only, contact the authors for commercial use"
     weights_source: ClassVar[str] = "https://github.com/GitCVfb/STIR"
     citation: ClassVar[str] = (
-        "Fan et al., Spatio-Temporal Interactive Learning for Efficient Image Reconstruction of Spiking Cameras, "
-        "NeurIPS 2024"
+        "Fan et al., Spatio-Temporal Interactive Learning for Efficient Image Reconstruction of Spiking "
+        "Cameras, NeurIPS 2024"
     )
 
     def network(self) -> nn.Module:
