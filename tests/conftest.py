@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of a compiled function compiles it, which takes longer than any sensible deadline.
+settings.register_profile("hqgen", deadline=None)
+settings.load_profile("hqgen")
 
 
 @pytest.fixture(scope="session")

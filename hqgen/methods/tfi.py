@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.compiled import compiled
 from hqgen.errors import UsageError
 from hqgen.methods.base import Method, Span
-from hqgen.spikes.kernels import next_spike, previous_spike
+from hqgen.spikes.kernels import Numbers, steps_to_next, steps_to_previous
 from hqgen.spikes.packed import Window
 
 __all__ = ["TFI", "Variant"]
@@ -73,14 +74,29 @@ class TFI(Method):
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """float32 (H, W), spikes per frame in [1 / (2 h), 1], or 0 where `paper` finds no interval."""
         near = window.around(*self.span)
-        before = previous_spike(near.spikes, near.centre)
-        after = next_spike(near.spikes, near.centre)
-        missing_before, missing_after = before < 0, after < 0
-        if self.variant == "spikeclip":
-            before[missing_before] = near.centre - self.reach
-            after[missing_after] = near.centre + self.reach
-            return np.float32(1) / (after - before).astype(np.float32)
-        with np.errstate(divide="ignore"):  # -1 - -1: overwritten in the next line
-            image = np.float32(1) / (after - before).astype(np.float32)
-        image[missing_before | missing_after] = 0 if self.variant == "paper" else 0.5 / self.reach
+        back = steps_to_previous(near.spikes, near.centre)
+        on = steps_to_next(near.spikes, near.centre)
+        dark = {"toolbox": 0.5 / self.reach, "paper": 0.0, "spikeclip": np.nan}[self.variant]
+        image = np.empty(back.shape, np.float32)
+        _inverse_interval(back, on, np.int32(self.reach), np.float32(dark), image)
         return image
+
+
+@compiled
+def _inverse_interval(
+    back: Numbers, on: Numbers, reach: np.int32, dark: np.float32, image: NDArray[np.float32]
+) -> None:
+    """1 / interval from steps; without a spike on a side `dark`, or, if that is NaN, as if it were the last.
+
+    Steps back count from 1 for the centre itself, so that an interval is one less than their sum.
+    """
+    ends_count = np.isnan(dark)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            before, after = np.int32(back[row, column]), np.int32(on[row, column])
+            whole = before > 0 and after > 0
+            before = before if before > 0 else reach + np.int32(1)
+            after = after if after > 0 else reach
+            # Dividing in any case keeps the loop free of branches, so that it is vectorised.
+            inverse = np.float32(1) / np.float32(before + after - np.int32(1))
+            image[row, column] = inverse if whole or ends_count else dark

@@ -51,4 +51,4 @@ class TFP(Method):
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """float32 (H, W), spikes per frame in [0, 1]."""
         spikes = window.around(*self.span).spikes
-        return count_spikes(spikes).astype(np.float32) / np.float32(len(spikes))
+        return np.divide(count_spikes(spikes), np.float32(len(spikes)), dtype=np.float32)

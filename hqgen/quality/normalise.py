@@ -9,12 +9,12 @@ The measurements behind it are in docs/normalisation.md.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.compiled import compiled
 from hqgen.errors import ScoreError, UsageError
 
 __all__ = ["Normalisation", "to_uint8"]
@@ -76,34 +76,46 @@ def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[
         raise ScoreError(
             f"an image has at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
         )
+    image = image if image.dtype in (np.float32, np.float64) else image.astype(np.float64)
     finite = np.isfinite(image)
     if not finite.all():
         raise ScoreError(f"{image.size - np.count_nonzero(finite)} of {image.size} pixels are not finite")
-    grey: NDArray[np.float64] = image.astype(np.float64)
-    white = _white_point(grey, rule)
+    white = _white_point(image, rule)
     if white <= 0:
         raise ScoreError(f"dark image: {rule.quantile:.1%} of it is not brighter than zero")
-    grey *= 255 * rule.level / white
-    np.clip(grey, 0, 255, out=grey)
-    np.rint(grey, out=grey)
+    grey = np.empty(image.shape, np.uint8)
+    _quantise(image, 255 * rule.level / white, grey)
     if grey.min() == grey.max():
-        raise ScoreError(f"flat image: every pixel is {grey[0, 0]:.0f}")
-    return grey.astype(np.uint8)
+        raise ScoreError(f"flat image: every pixel is {grey[0, 0]}")
+    return grey
 
 
-def _white_point(image: NDArray[np.float64], rule: Normalisation) -> float:
+def _white_point(image: NDArray[Any], rule: Normalisation) -> float:
     """Brightness that `rule.quantile` of the blocks do not exceed; only whole blocks count."""
-    side = rule.block
-    rows, columns = (length // side * side for length in image.shape)
-    whole = image[:rows, :columns]
-    total, brightest = _over_blocks(np.add, whole, side), _over_blocks(np.maximum, whole, side)
-    brightness = (total - brightest).ravel() / (side * side - 1)
+    rows, columns = (length // rule.block for length in image.shape)
+    brightness = np.empty(rows * columns)
+    _block_brightness(image, rule.block, brightness.reshape(rows, columns))
     index = int(np.ceil(rule.quantile * brightness.size)) - 1
     return float(np.partition(brightness, index)[index])
 
 
-def _over_blocks(combine: np.ufunc, image: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Reduce blocks of side x side pixels to one value each; slices are four times faster than a reshape."""
-    lines = reduce(combine, [image[offset::side] for offset in range(side)])
-    blocks: NDArray[np.float64] = reduce(combine, [lines[:, offset::side] for offset in range(side)])
-    return blocks
+@compiled
+def _block_brightness(image: NDArray[Any], side: int, brightness: NDArray[np.float64]) -> None:
+    """Mean of each block of side x side pixels without its brightest one: brightness (rows, columns)."""
+    for row in range(brightness.shape[0]):
+        for column in range(brightness.shape[1]):
+            total, brightest = 0.0, -np.inf
+            for y in range(row * side, row * side + side):
+                for x in range(column * side, column * side + side):
+                    value = np.float64(image[y, x])
+                    total += value
+                    brightest = max(brightest, value)
+            brightness[row, column] = (total - brightest) / (side * side - 1)
+
+
+@compiled
+def _quantise(image: NDArray[Any], gain: float, grey: NDArray[np.uint8]) -> None:
+    """Grey level of every pixel: image times gain, rounded half to even, within 0 to 255."""
+    for y in range(grey.shape[0]):
+        for x in range(grey.shape[1]):
+            grey[y, x] = np.uint8(np.rint(min(max(image[y, x] * gain, 0.0), 255.0)))

@@ -1,8 +1,9 @@
 """Counts, intervals and voxels straight from packed bits.
 
-Nothing is unpacked on the way. A small number that belongs to every pixel (a count, a distance in frames)
-is kept as bit planes: plane k holds bit k of the number of all pixels, packed exactly as a frame is. Adding
-frames is then XOR and AND over whole frames, eight pixels to a byte. Only the finished planes are unpacked.
+Nothing is unpacked on the way. A small number that belongs to every pixel (a count, a distance in frames) is
+kept as bit planes: plane k holds bit k of the number of all pixels, packed exactly as a frame is. Adding
+frames is then XOR and AND over whole frames, eight pixels to a byte and, compiled, many bytes to an
+instruction. Only the finished planes are spread out into numbers.
 """
 
 from __future__ import annotations
@@ -10,65 +11,85 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.spikes.packed import PackedSpikes, frame_bytes
+from hqgen.compiled import compiled
+from hqgen.spikes.packed import PackedSpikes
 
-__all__ = ["count_spikes", "first_spike", "last_spike", "next_spike", "previous_spike", "voxel_sums"]
+__all__ = [
+    "count_spikes",
+    "first_spike",
+    "last_spike",
+    "next_spike",
+    "previous_spike",
+    "steps_to_next",
+    "steps_to_previous",
+    "voxel_sums",
+]
 
-Plane = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
+Numbers = NDArray[np.uint8] | NDArray[np.uint16]
+"""Small numbers of pixels, in the smaller type where they fit: new memory costs more than the arithmetic."""
 
 
-def count_spikes(spikes: PackedSpikes) -> NDArray[np.uint16]:
+def count_spikes(spikes: PackedSpikes) -> Numbers:
     """Spikes of every pixel over all frames.
 
     Returns:
-        uint16 (H, W), values 0..T.
+        uint8 (H, W), or uint16 for more than 255 frames; values 0..T.
 
     Raises:
         ValueError: more than 65,535 frames, whose counts would not fit.
     """
-    if len(spikes) > np.iinfo(np.uint16).max:
-        raise ValueError(f"counts of {len(spikes)} frames do not fit 16 bits; count in pieces of 65,535")
-    return _numbers(_count_planes(spikes.data), spikes).astype(np.uint16, copy=False)
+    _check_length(len(spikes))
+    return _numbers(_planes_of_counts(spikes.data), spikes)
+
+
+def steps_to_previous(spikes: PackedSpikes, frame: int) -> Numbers:
+    """Steps back to the last spike at or before `frame`, counted from 1 for `frame` itself; 0 without one.
+
+    Returns:
+        uint8 (H, W), or uint16 where the search goes over more than 255 frames; values 0..frame + 1.
+
+    Raises:
+        IndexError: `frame` is not one of the frames.
+    """
+    _check_frame(spikes, frame)
+    return _search(spikes, start=frame, step=-1, count=frame + 1)
+
+
+def steps_to_next(spikes: PackedSpikes, frame: int) -> Numbers:
+    """Steps on to the first spike strictly after `frame`, counted from 1; 0 without one.
+
+    Returns:
+        uint8 (H, W), or uint16 where the search goes over more than 255 frames; values 0..T - 1 - frame.
+
+    Raises:
+        IndexError: `frame` is not one of the frames.
+    """
+    _check_frame(spikes, frame)
+    return _search(spikes, start=frame + 1, step=1, count=len(spikes) - 1 - frame)
 
 
 def previous_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
-    """Index of the last spike at or before `frame`, for every pixel.
-
-    Returns:
-        int32 (H, W), values 0..frame, and -1 where no frame up to `frame` has a spike.
-
-    Raises:
-        IndexError: `frame` is not one of the frames.
-    """
-    _check_frame(spikes, frame)
-    distance, found = _distance_to_spike(spikes.data[frame::-1], spikes)
-    return np.where(found, frame - distance, np.int32(-1))
+    """Index of the last spike at or before `frame`: int32 (H, W), -1 without one; else as above."""
+    steps = steps_to_previous(spikes, frame).astype(np.int32)
+    return np.where(steps > 0, frame + 1 - steps, np.int32(-1))
 
 
 def next_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
-    """Index of the first spike strictly after `frame`, for every pixel.
-
-    Returns:
-        int32 (H, W), values frame+1..T-1, and -1 where no frame after `frame` has a spike.
-
-    Raises:
-        IndexError: `frame` is not one of the frames.
-    """
-    _check_frame(spikes, frame)
-    distance, found = _distance_to_spike(spikes.data[frame + 1 :], spikes)
-    return np.where(found, frame + 1 + distance, np.int32(-1))
+    """Index of the first spike strictly after `frame`: int32 (H, W), -1 without one; else as above."""
+    steps = steps_to_next(spikes, frame).astype(np.int32)
+    return np.where(steps > 0, frame + steps, np.int32(-1))
 
 
 def first_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
     """Index of the first spike of every pixel: int32 (H, W), -1 where it never fires."""
-    distance, found = _distance_to_spike(spikes.data, spikes)
-    return np.where(found, distance, np.int32(-1))
+    return _search(spikes, start=0, step=1, count=len(spikes)).astype(np.int32) - np.int32(1)
 
 
 def last_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
     """Index of the last spike of every pixel: int32 (H, W), -1 where it never fires."""
-    distance, found = _distance_to_spike(spikes.data[::-1], spikes)
-    return np.where(found, len(spikes) - 1 - distance, np.int32(-1))
+    steps = _search(spikes, start=len(spikes) - 1, step=-1, count=len(spikes)).astype(np.int32)
+    return np.where(steps > 0, len(spikes) - steps, np.int32(-1))
 
 
 def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
@@ -86,8 +107,11 @@ def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
     length = count // bins
     if length > np.iinfo(np.uint8).max:
         raise ValueError(f"a bin of {length} frames can count past 255; take more than {bins} bins")
-    frames = spikes.data.reshape(bins, length, spikes.data.shape[1])
-    return _numbers(_count_planes(frames.swapaxes(0, 1)), spikes).astype(np.uint8, copy=False)
+    voxels = np.empty((bins, spikes.height, spikes.width), np.uint8)
+    for index in range(bins):
+        part = spikes.data[index * length : (index + 1) * length]
+        voxels[index] = _numbers(_planes_of_counts(part), spikes)
+    return voxels
 
 
 def _check_frame(spikes: PackedSpikes, frame: int) -> None:
@@ -95,83 +119,170 @@ def _check_frame(spikes: PackedSpikes, frame: int) -> None:
         raise IndexError(f"frame {frame} is not one of the {len(spikes)} frames")
 
 
-def _count_planes(frames: NDArray[np.uint8]) -> list[Plane]:
-    """Count along the first axis, as bit planes.
+def _check_length(frames: int) -> None:
+    if frames > np.iinfo(np.uint16).max:
+        raise ValueError(f"numbers up to {frames} do not fit 16 bits; take at most 65,535 frames at a time")
 
-    `pending[k]` is a frame of weight 2**k that waits for a partner. Three frames of one weight (the two that
-    meet and the running sum) make one of that weight and one of the next: a full adder, as in hardware. So
-    every frame costs five operations, whatever the number of planes.
+
+def _planes_of_counts(frames: Bytes) -> Bytes:
+    """Bit planes (8 or 16, bytes) of the sum over frames (T, bytes)."""
+    planes = _no_planes(len(frames), frames.shape[1])
+    _add_frames(frames, planes)
+    return planes
+
+
+def _no_planes(largest: int, size: int) -> Bytes:
+    """Bit planes (8 or 16, size) of zeros, for numbers up to `largest`."""
+    return np.zeros((8 if largest <= np.iinfo(np.uint8).max else 16, size), np.uint8)
+
+
+def _search(spikes: PackedSpikes, *, start: int, step: int, count: int) -> Numbers:
+    """Place of every pixel's first spike in the search start, start + step, ...: from 1; 0 without one."""
+    _check_length(count)
+    planes = _no_planes(count, spikes.data.shape[1])
+    _find_spikes(spikes.data, start, step, count, planes)
+    return _numbers(planes, spikes)
+
+
+def _numbers(planes: Bytes, spikes: PackedSpikes) -> Numbers:
+    """The numbers that bit planes (8 or 16, bytes) hold: (H, W), top row first."""
+    pixels, size = spikes.height * spikes.width, planes.shape[1]
+    low = np.empty(size, np.uint64)
+    _spread(planes[:8], low)
+    if len(planes) == 8:
+        return spikes.image(low.view(np.uint8)[:pixels])
+    high = np.empty(size, np.uint64)
+    _spread(planes[8:], high)
+    numbers = low.view(np.uint8).astype(np.uint16)
+    numbers |= high.view(np.uint8).astype(np.uint16) << np.uint16(8)
+    return spikes.image(numbers[:pixels])
+
+
+_BLOCK = 4096
+"""Bytes of a frame worked on at a time, so that its planes stay in the cache nearest to the core."""
+
+
+@compiled
+def _add_frames(frames: Bytes, planes: Bytes) -> None:
+    """Add frames (T, bytes) to the numbers in planes (K, bytes), which start as 0.
+
+    Two frames and the running sum are three bits of weight 1, of which a full adder makes one of weight 1 and
+    one of weight 2. That one waits for the next of its weight, and so on: a frame costs one adder on average,
+    however many planes there are.
     """
-    if len(frames) == 0:
-        return [np.zeros(frames.shape[1:], np.uint8)]
-    sums: list[Plane] = []
-    pending: list[Plane | None] = []
-    for frame in frames:
-        carry: Plane = frame
-        for weight in range(len(frames).bit_length()):
-            if weight == len(sums):
-                sums.append(np.zeros(frame.shape, np.uint8))
-                pending.append(None)
-            other = pending[weight]
-            if other is None:
-                pending[weight] = carry
+    waiting = np.zeros(planes.shape[0], np.bool_)
+    for first in range(0, frames.shape[1], _BLOCK):
+        last = min(first + _BLOCK, frames.shape[1])
+        pending = np.empty((planes.shape[0], last - first), np.uint8)
+        carry = np.empty(last - first, np.uint8)
+        waiting[:] = False
+        for t in range(1, frames.shape[0], 2):
+            _copy(frames[t, first:last], carry)
+            _full_add(planes[0, first:last], frames[t - 1, first:last], carry)
+            weight = 1
+            while waiting[weight]:
+                _full_add(planes[weight, first:last], pending[weight], carry)
+                waiting[weight] = False
+                weight += 1
+            _copy(carry, pending[weight])
+            waiting[weight] = True
+        if frames.shape[0] % 2:
+            _copy(frames[frames.shape[0] - 1, first:last], carry)
+            _ripple(planes[:, first:last], 0, carry)
+        for weight in range(1, planes.shape[0]):
+            if waiting[weight]:
+                _ripple(planes[:, first:last], weight, pending[weight])
+
+
+@compiled
+def _ripple(planes: Bytes, weight: int, carry: Bytes) -> None:
+    """Add a frame of weight 2**weight to the numbers in planes; carry is used up."""
+    for above in range(weight, planes.shape[0]):
+        _half_add(planes[above], carry)
+
+
+@compiled
+def _copy(source: Bytes, target: Bytes) -> None:
+    for j in range(source.size):  # an assignment of slices is four times slower
+        target[j] = source[j]
+
+
+@compiled
+def _full_add(plane: Bytes, other: Bytes, carry: Bytes) -> None:
+    """Add three bits of one weight: plane becomes their sum, carry the bit of the next weight."""
+    for j in range(plane.size):
+        a, b, c = plane[j], other[j], carry[j]
+        half = np.uint8(a ^ b)  # without the cast it is 64 bits wide, and the loop five times slower
+        plane[j] = half ^ c
+        carry[j] = np.uint8(a & b) | np.uint8(half & c)
+
+
+@compiled
+def _half_add(plane: Bytes, carry: Bytes) -> None:
+    """Add carry to plane; carry becomes the bit of the next weight."""
+    for j in range(plane.size):
+        a, c = plane[j], carry[j]
+        plane[j] = a ^ c
+        carry[j] = a & c
+
+
+@compiled
+def _find_spikes(frames: Bytes, start: int, step: int, count: int, planes: Bytes) -> None:
+    """Look for every pixel's first spike in the frames start, start + step, ..., `count` of them.
+
+    Planes (K, bytes) receive its place in that order counted from 1; where there is none they stay 0.
+    """
+    for first in range(0, frames.shape[1], _BLOCK):
+        last = min(first + _BLOCK, frames.shape[1])
+        waiting = np.full(last - first, 0xFF, np.uint8)
+        hit = np.empty(last - first, np.uint8)
+        for place in range(1, count + 1):
+            if not _take_hits(frames[start + (place - 1) * step, first:last], waiting, hit):
                 break
-            pending[weight] = None
-            sums[weight], carry = _full_adder(sums[weight], other, carry)
-    for weight, left in enumerate(pending):
-        if left is not None:
-            _add_plane(sums, weight, left)
-    return sums
+            weight = 0
+            while place >> weight:
+                if place >> weight & 1:
+                    _mark(planes[weight, first:last], hit)
+                weight += 1
 
 
-def _full_adder(a: Plane, b: Plane, c: Plane) -> tuple[Plane, Plane]:
-    """Sum bit and carry bit of three planes."""
-    half = a ^ b
-    carry = (a & b) | (half & c)
-    half ^= c
-    return half, carry
+@compiled
+def _take_hits(frame: Bytes, waiting: Bytes, hit: Bytes) -> bool:
+    """Move the pixels that fire from `waiting` to `hit`; False where nobody had waited any more."""
+    any_waiting = np.uint8(0)
+    for j in range(frame.size):
+        any_waiting |= waiting[j]
+        hit[j] = frame[j] & waiting[j]
+        waiting[j] ^= hit[j]
+    return bool(any_waiting != 0)
 
 
-def _add_plane(sums: list[Plane], weight: int, plane: Plane) -> None:
-    """Add one plane of weight 2**weight to the number in `sums`."""
-    carry = plane
-    for index in range(weight, len(sums)):
-        sums[index], carry = sums[index] ^ carry, sums[index] & carry
-    if carry.any():
-        sums.append(carry)
+@compiled
+def _mark(plane: Bytes, hit: Bytes) -> None:
+    for j in range(plane.size):
+        plane[j] |= hit[j]
 
 
-def _distance_to_spike(
-    frames: NDArray[np.uint8], spikes: PackedSpikes
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Index along `frames` of every pixel's first spike, and whether it has one; both (H, W)."""
-    size = frame_bytes(spikes.height, spikes.width)
-    waiting = np.full(size, 0xFF, np.uint8)
-    planes = [np.zeros(size, np.uint8) for _ in range(max(1, (len(frames) - 1).bit_length()))]
-    hit = np.empty(size, np.uint8)
-    for index, frame in enumerate(frames):
-        np.bitwise_and(frame, waiting, out=hit)
-        waiting ^= hit
-        for bit, plane in enumerate(planes):
-            if index >> bit & 1:
-                plane |= hit
-        if index % 8 == 7 and not waiting.any():
-            break
-    found = _unpack(~waiting, spikes).astype(np.bool_)
-    return _numbers(planes, spikes).astype(np.int32), found
+@compiled
+def _spread(planes: Bytes, numbers: NDArray[np.uint64]) -> None:
+    """Turn eight bit planes (8, bytes) into 8-bit numbers, eight pixels to a uint64 (bytes,).
+
+    The bytes of the planes at one place are a matrix of 8x8 bits; its transpose has a pixel to a row. Bits,
+    pairs and quadruples change places in turn (Warren, Hacker's Delight, section 7-3).
+    """
+    for j in range(planes.shape[1]):
+        low = np.uint64(planes[0, j]) | np.uint64(planes[1, j]) << np.uint64(8)
+        low |= np.uint64(planes[2, j]) << np.uint64(16) | np.uint64(planes[3, j]) << np.uint64(24)
+        high = np.uint64(planes[4, j]) | np.uint64(planes[5, j]) << np.uint64(8)
+        high |= np.uint64(planes[6, j]) << np.uint64(16) | np.uint64(planes[7, j]) << np.uint64(24)
+        word = low | high << np.uint64(32)
+        word = _exchange(word, np.uint64(7), np.uint64(0x00AA_00AA_00AA_00AA))
+        word = _exchange(word, np.uint64(14), np.uint64(0x0000_CCCC_0000_CCCC))
+        numbers[j] = _exchange(word, np.uint64(28), np.uint64(0x0000_0000_F0F0_F0F0))
 
 
-def _numbers(planes: list[Plane], spikes: PackedSpikes) -> NDArray[np.unsignedinteger]:
-    """The numbers that bit planes (..., bytes) hold: (..., H, W) in the smallest type that fits."""
-    kind: type[np.unsignedinteger] = (
-        np.uint8 if len(planes) <= 8 else np.uint16 if len(planes) <= 16 else np.uint32
-    )
-    total: NDArray[np.unsignedinteger] = _unpack(planes[0], spikes).astype(kind)
-    for bit, plane in enumerate(planes[1:], start=1):
-        np.bitwise_or(total, np.left_shift(_unpack(plane, spikes), bit, dtype=kind), out=total)
-    return total
-
-
-def _unpack(plane: Plane, spikes: PackedSpikes) -> NDArray[np.uint8]:
-    bits = np.unpackbits(plane, axis=-1, count=spikes.height * spikes.width, bitorder="little")
-    return spikes.image(bits)
+@compiled
+def _exchange(word: np.uint64, distance: np.uint64, mask: np.uint64) -> np.uint64:
+    """Let the bits under the mask change places with those `distance` above them."""
+    change = (word ^ word >> distance) & mask
+    return word ^ change ^ change << distance

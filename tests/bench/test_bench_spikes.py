@@ -32,29 +32,36 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
 
 
 def straightforward(path: Path) -> Images:
-    """All frames decoded in a Python loop, then both methods over unpacked frames of 41, TFI in torch."""
-    content = np.frombuffer(path.read_bytes(), np.uint8)
-    count = content.size * 8 // (HEIGHT * WIDTH)
-    frames = np.zeros((count, HEIGHT, WIDTH), np.uint8)
-    pixels = np.arange(HEIGHT * WIDTH)
-    for index in range(count):
-        row = content[index * HEIGHT * WIDTH // 8 : (index + 1) * HEIGHT * WIDTH // 8]
-        bits = row[pixels // 8] >> (pixels % 8).astype(np.uint8) & 1
-        frames[index] = np.flipud(bits.reshape(HEIGHT, WIDTH))
-    spikes = torch.from_numpy(frames[count // 2 - 20 : count // 2 + 21])
-    return spikes.float().mean(dim=0).numpy(), torch_tfi(spikes)
+    """The whole stream decoded frame by frame in Python, as floats, then both methods over 41 frames."""
+    spikes = torch.from_numpy(decoded(path))
+    middle = len(spikes) // 2
+    return tfp_of(spikes[middle - 20 : middle + 21]), tfi_of(spikes[middle - 20 : middle + 21])
 
 
-def torch_tfi(spikes: torch.Tensor) -> NDArray[np.float32]:
-    left = torch.full((HEIGHT, WIDTH), -1)
-    right = torch.full((HEIGHT, WIDTH), -1)
+def decoded(path: Path) -> NDArray[np.float32]:
+    """As the public toolbox does: a pass of NumPy for each bit of each frame, then float32 throughout."""
+    content = np.fromfile(path, np.uint8)
+    size = HEIGHT * WIDTH // 8
+    frames = []
+    for start in range(0, len(content), size):
+        bits = [content[start : start + size] >> bit & 1 for bit in range(8)]
+        frame = np.stack(bits, axis=1).reshape(HEIGHT, WIDTH)
+        frames.append(np.flipud(frame).copy())
+    return np.stack(frames).astype(np.float32)
+
+
+def tfp_of(spikes: torch.Tensor) -> NDArray[np.float32]:
+    """Mean of 41 frames (41, H, W)."""
+    return spikes.float().mean(dim=0).numpy()
+
+
+def tfi_of(spikes: torch.Tensor) -> NDArray[np.float32]:
+    """1 / interval around the middle one of 41 frames (41, H, W); 1/40 where a side has no spike."""
+    left, right = torch.zeros(spikes.shape[1:]), torch.zeros(spikes.shape[1:])
     for step in range(20):
-        before, after = spikes[20 - step] == 1, spikes[21 + step] == 1 if step < 20 else None
-        left = torch.where((left < 0) & before & (step < 20), 20 - step, left)
-        if after is not None:
-            right = torch.where((right < 0) & after, 21 + step, right)
-    interval = torch.where((left > 0) & (right > 0), right - left, 40)
-    return (1 / interval.float()).numpy()
+        left = torch.where((left == 0) & (spikes[20 - step] == 1), 20 - step, left)
+        right = torch.where((right == 0) & (spikes[21 + step] == 1), 21 + step, right)
+    return (1 / torch.where((left > 0) & (right > 0), right - left, 40)).numpy()
 
 
 def unpacked_by_numpy(path: Path) -> Images:
@@ -63,7 +70,7 @@ def unpacked_by_numpy(path: Path) -> Images:
     frames = bits.reshape(-1, HEIGHT, WIDTH)[:, ::-1]
     middle = len(frames) // 2
     spikes = torch.from_numpy(frames[middle - 20 : middle + 21].copy())
-    return spikes.float().mean(dim=0).numpy(), torch_tfi(spikes)
+    return tfp_of(spikes), tfi_of(spikes)
 
 
 def ours(path: Path) -> Images:

@@ -12,6 +12,8 @@ from hqgen.spikes.kernels import (
     last_spike,
     next_spike,
     previous_spike,
+    steps_to_next,
+    steps_to_previous,
     voxel_sums,
 )
 from hqgen.spikes.packed import PackedSpikes
@@ -44,7 +46,7 @@ def brute_next(frames: NDArray[np.uint8], frame: int) -> NDArray[np.int32]:
 @given(streams())
 def test_counts_equal_the_sum_of_the_frames(frames: NDArray[np.uint8]) -> None:
     counts = count_spikes(PackedSpikes.pack(frames))
-    assert counts.dtype == np.uint16
+    assert counts.dtype == np.uint8
     np.testing.assert_array_equal(counts, frames.sum(axis=0))
 
 
@@ -56,6 +58,11 @@ def test_neighbouring_spikes_equal_a_search_frame_by_frame(
     frame = data.draw(st.integers(0, len(frames) - 1))
     np.testing.assert_array_equal(previous_spike(spikes, frame), brute_previous(frames, frame))
     np.testing.assert_array_equal(next_spike(spikes, frame), brute_next(frames, frame))
+    np.testing.assert_array_equal(
+        steps_to_previous(spikes, frame), (frame + 1 - brute_previous(frames, frame)) % (frame + 2)
+    )
+    after = brute_next(frames, frame)
+    np.testing.assert_array_equal(steps_to_next(spikes, frame), np.where(after < 0, 0, after - frame))
 
 
 @given(streams())
@@ -92,6 +99,7 @@ def test_a_stream_stored_bottom_up_gives_the_same_numbers_the_right_way_up(
 def test_long_streams_count_past_eight_bits() -> None:
     frames = np.ones((300, 2, 3), np.uint8)
     spikes = PackedSpikes.pack(frames)
+    assert count_spikes(spikes).dtype == np.uint16
     assert (count_spikes(spikes) == 300).all()
     assert (previous_spike(spikes, 299) == 299).all()
     sparse = np.zeros((600, 2, 3), np.uint8)

@@ -1,0 +1,109 @@
+"""A whole build against the script that one would write without hqgen, and what it needs of memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from hqgen.manifest import read_manifest
+from hqgen.quality.niqe import pristine
+from tests.bench.test_bench_spikes import HEIGHT, WIDTH, decoded, tfi_of, tfp_of
+
+pytestmark = [pytest.mark.bench, pytest.mark.real]
+
+SAMPLES = 4000
+"""Recordings of the speed run, of one key frame each, as in Spike-REDS."""
+
+
+def recordings_of(data_root: Path, folder: Path, count: int, stride: int | None) -> Path:
+    """Links to the three real streams under `count` names; one sample each, or one every `stride` frames."""
+    folder.mkdir()
+    rule = '"centre"' if stride is None else f'"stride", stride = {stride}'
+    (folder / "source.toml").write_text(f"key_frames = {{ rule = {rule} }}\ngeometry = [{HEIGHT}, {WIDTH}]\n")
+    streams = sorted((data_root / "spike-reds/test/spike").glob("*.dat"))
+    for number in range(count):
+        (folder / f"{number:05d}.dat").symlink_to(streams[number % 3])
+    return folder
+
+
+def build(recordings: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "hqgen", "build", "--sources", f"folder:{recordings}", "--out", str(out)]
+    return subprocess.Popen([*command, "--methods", "tfp,tfi", "--workers", "2"], stdout=subprocess.DEVNULL)
+
+
+def straightforward(paths: list[Path], niqe: Callable[[torch.Tensor], torch.Tensor], out: Path) -> None:
+    """Load, TFP, TFI, pyiqa's NIQE of both, keep the better one, one after the other."""
+    for path in paths:
+        spikes = torch.from_numpy(decoded(path)[130:171])
+        candidates = [tfp_of(spikes), tfi_of(spikes)]
+        pictures = [np.round(255 * image / image.max()).astype(np.uint8) for image in candidates]
+        scores = [float(niqe(torch.from_numpy(picture)[None, None] / 255)) for picture in pictures]
+        np.save(out / f"{path.stem}.npy", pictures[int(np.argmin(scores))])
+
+
+def test_bench_whole_build(data_root: Path, tmp_path: Path) -> None:
+    """4,000 recordings of 301 frames on two workers, start-up, digests, store and manifest included.
+
+    The script runs on 20 of them, with as many threads as torch takes.
+
+    Measured: REPLACE
+    """
+    pyiqa = pytest.importorskip("pyiqa")
+    from scipy.io import savemat
+
+    mu, cov = pristine()
+    savemat(tmp_path / "niqe.mat", {"mu_prisparam": mu, "cov_prisparam": cov})
+    niqe = pyiqa.create_metric("niqe", device="cpu", pretrained_model_path=str(tmp_path / "niqe.mat"))
+    recordings = recordings_of(data_root, tmp_path / "recordings", SAMPLES, None)
+    paths = sorted(recordings.glob("*.dat"))
+    (tmp_path / "script").mkdir()
+    straightforward(paths[:2], niqe, tmp_path / "script")
+    start = time.perf_counter()
+    straightforward(paths[:20], niqe, tmp_path / "script")
+    script = 20 / (time.perf_counter() - start)
+    start = time.perf_counter()
+    assert build(recordings, tmp_path / "out").wait() == 0
+    ours = SAMPLES / (time.perf_counter() - start)
+    assert len(read_manifest(tmp_path / "out/manifest.json").sources[0].samples) == SAMPLES
+    print(f"\nwhole build: {ours:.0f} samples a second, script {script:.2f}, ratio {ours / script:.0f}")
+
+
+def peak_memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """Largest memory of the client, and of client and workers together, that is theirs alone, in MB."""
+    client = psutil.Process(process.pid)
+    peaks = [0.0, 0.0]
+    while process.poll() is None:
+        sizes = []
+        for member in [client, *client.children(recursive=True)]:
+            try:
+                sizes.append(member.memory_full_info().uss / 1e6)
+            except psutil.Error:
+                continue
+        if sizes:
+            peaks = [max(peaks[0], sizes[0]), max(peaks[1], sum(sizes))]
+        time.sleep(0.05)
+    assert process.returncode == 0
+    return peaks[0], peaks[1]
+
+
+def test_bench_memory_does_not_grow_with_the_number_of_samples(data_root: Path, tmp_path: Path) -> None:
+    """100 and 5,000 samples on two workers.
+
+    Measured: REPLACE
+    """
+    peaks = {}
+    for samples, recordings, stride in [(100, 4, 10), (5000, 20, 1)]:
+        folder = recordings_of(data_root, tmp_path / f"in{samples}", recordings, stride)
+        peaks[samples] = peak_memory(build(folder, tmp_path / f"out{samples}"))
+        made = len(read_manifest(tmp_path / f"out{samples}/manifest.json").sources[0].samples)
+        client, whole = peaks[samples]
+        print(f"\n{made} samples: client {client:.0f} MB, client and workers {whole:.0f} MB")
+    print(f"ratio {peaks[5000][1] / peaks[100][1]:.3f}")
