@@ -222,6 +222,14 @@ def inspect(
     document = read_manifest(manifest)
     found = statistics(document)
     damage = _verify(manifest, found.samples) if verify else None
+    if contact_sheet is not None:
+        from hqgen.report.contact_sheet import contact_sheet as draw
+
+        draw(manifest, contact_sheet, data_root)
+    if html is not None:
+        from hqgen.report.html import html_page
+
+        html_page(manifest, html, data_root)
     if json:
         extra = {} if damage is None else {"damage": [asdict(item) for item in damage]}
         print_json(asdict(found) | extra)
@@ -231,14 +239,6 @@ def inspect(
         show(found, _stdout())
         if damage is not None:
             _stdout().print(damage_view(damage))
-    if contact_sheet is not None:
-        from hqgen.report.contact_sheet import contact_sheet as draw
-
-        draw(manifest, contact_sheet, data_root)
-    if html is not None:
-        from hqgen.report.html import html_page
-
-        html_page(manifest, html, data_root)
     return 1 if damage else 0
 
 
@@ -432,6 +432,73 @@ def score(
             else:
                 typer.echo(f"{item.path}: {item.reason}", err=True)
     return QUARANTINED if any(item.reason for item in found) else 0
+
+
+@app.command()
+def simulate(
+    pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    out: Annotated[
+        Path, typer.Option(help="Recording to write (`.dat` or `.npz`); for a folder of pictures a folder.")
+    ],
+    light: Annotated[Literal["normal", "low"], typer.Option(help="How much light there is.")] = "normal",
+    frames: Annotated[int, typer.Option(min=1, help="Length of a recording.")] = 201,
+    height: Annotated[int, typer.Option(min=1, help="Rows.")] = 250,
+    width: Annotated[int, typer.Option(min=1, help="Columns.")] = 400,
+    right: Annotated[float, typer.Option(help="Pixels a frame that the view moves to the right.")] = 0.1,
+    down: Annotated[float, typer.Option(help="Pixels a frame that it moves down.")] = 0.04,
+    rotation: Annotated[float, typer.Option(help="Degrees a frame that it turns.")] = 0.01,
+    zoom: Annotated[float, typer.Option(help="Share a frame by which it comes nearer.")] = 0.0,
+    sequence: Annotated[
+        bool, typer.Option("--sequence", help="The pictures of a folder are the frames of one scene.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the camera's pixels and noise.")] = 0,
+) -> None:
+    """Simulate spike recordings from pictures."""
+    from hqgen.spikes.motion import Motion
+    from hqgen.spikes.simulate import preset, simulate_pictures
+
+    written = simulate_pictures(
+        pictures,
+        out,
+        sensor=preset(light),
+        seed=seed,
+        frames=frames,
+        height=height,
+        width=width,
+        motion=Motion(right=right, down=down, rotation=rotation, zoom=zoom),
+        sequence=sequence,
+    )
+    for path in written:
+        typer.echo(path)
+
+
+@app.command("train-method")
+def train_method(
+    method: Annotated[Literal["base"], typer.Argument(help="The method to train.")],
+    pictures: Annotated[Path, typer.Option(help="A folder or a zip archive of pictures.")],
+    out: Annotated[Path, typer.Option(help="Weights to write; beside them the learning curve.")],
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file. [default: as the shipped weights were trained]")
+    ] = None,
+) -> int:
+    """Train a method's network on streams simulated from pictures.
+
+    Interrupted, the same command goes on from the last checkpoint.
+    """
+    del method  # `base` is the only one so far
+    from rich.console import Console
+
+    from hqgen.build.execute import Stop, stoppable
+    from hqgen.training.progress import narrate
+    from hqgen.training.recipe import Recipe, load_recipe
+    from hqgen.training.trainer import train_base
+
+    settings = load_recipe(recipe) if recipe else Recipe()
+    stop = Stop()
+    message = "stopping: this step is finished and kept; interrupt again to stop at once"
+    with narrate(Console(stderr=True)) as report, stoppable(stop, message):
+        train_base(pictures, out, settings, report=report, stop=lambda: stop.asked)
+    return 130 if stop.asked else 0
 
 
 def _use_weights(folder: Path | None) -> None:

@@ -22,8 +22,8 @@ __all__ = ["check_paths", "connect", "has_gpu_worker", "has_local_gpu", "local_c
 
 _TIMEOUT = "15s"
 
-# One thread for every library, as Dask has it. And the C library keeps freed memory instead of giving pictures
-# of some 100 kB back and asking for them again: that cost more than the arithmetic on them.
+# One thread for every library, as Dask has it; and the C library keeps freed memory instead of giving arrays
+# of some 100 kB back and asking for them again, which cost more than the arithmetic on them.
 _WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
