@@ -73,12 +73,10 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
 
 def read_demo(entry: SourceSettings) -> Source:
     """The simulated source: one recording and one sample a scene."""
-    from hqgen.sources.demo import demo_recording, demo_scenes
+    from hqgen.sources.demo import FRAMES, GEOMETRY, demo_scenes
 
-    recordings = []
-    for scene in demo_scenes():
-        spikes = demo_recording(scene)
-        recordings.append(DemoRecording(scene, len(spikes), spikes.data.nbytes))
+    size = FRAMES * frame_bytes(*GEOMETRY)
+    recordings = [DemoRecording(scene, FRAMES, size) for scene in demo_scenes()]
     samples = (
         Sample(f"demo/{place.name}", recording, place.centre)
         for recording in recordings
