@@ -77,7 +77,7 @@ def _exit_code(command: Callable[[], Any]) -> int:
 
 
 def _usage(error: TyperException) -> tuple[str, str]:
-    """Message and hint of what typer says of a command line; it shows its classes no further than the root."""
+    """Message and hint of what typer says of a command line; of its errors only the root is public."""
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
     return message.rstrip("."), f"see `{context.command_path} --help`" if context is not None else ""
