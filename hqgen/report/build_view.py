@@ -21,27 +21,31 @@ __all__ = ["estimate_view", "outcome_view"]
 def estimate_view(found: BuildEstimate) -> RenderableType:
     """What would run: a row a source, then the whole."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("source", "recordings", "samples", "shards", "missing", "read", "images", "a sample"):
-        table.add_column(header, justify="left" if header == "source" else "right")
+    table.add_column("source", overflow="fold")
+    for header in ("samples", "shards", "to do", "to read", "images", "a sample"):
+        table.add_column(header, justify="right", no_wrap=True)
     for source in found.sources:
         table.add_row(*_estimate_cells(source))
-    per_method = {name: seconds for source in found.sources for name, seconds in source.seconds.items()}
-    costs = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in per_method.items())
-    return Group(
-        table,
-        Text(f"{count(found.workers, 'worker')}, up to {byte_size(found.worker_bytes)} of memory each"),
-        Text(f"about {duration(found.seconds)}; a candidate with its score takes {costs}"),
-    )
+    lines = [
+        f"{source.name}: {count(source.quarantined, 'file')} cannot be used, `hqgen sources` says why"
+        for source in found.sources
+        if source.quarantined
+    ]
+    if any(source.missing is None for source in found.sources):
+        lines.append("to do: not known before the recordings are read once; the estimate takes all")
+    lines.append(f"{count(found.workers, 'worker')}, up to {byte_size(found.worker_bytes)} of memory each")
+    costs = {name: seconds for source in found.sources for name, seconds in source.seconds.items()}
+    per_method = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())
+    lines.append(f"about {duration(found.seconds)}; a candidate with its score takes {per_method}")
+    return Group(table, *(Text(line) for line in lines))
 
 
 def _estimate_cells(source: SourceEstimate) -> list[str]:
-    bad = f" (+{source.quarantined} unusable)" if source.quarantined else ""
     return [
         source.name,
-        f"{source.recordings:,}{bad}",
         f"{source.samples:,}",
         f"{source.shards:,}",
-        "unknown" if source.missing is None else f"{source.missing:,}",
+        "?" if source.missing is None else f"{source.missing:,}",
         byte_size(source.read_bytes),
         byte_size(source.store_bytes),
         f"{sum(source.seconds.values()) * 1000:.1f} ms",
