@@ -119,9 +119,11 @@ class Plan(Document):
 
     @property
     def id(self) -> str:
-        """The plan id: 16 hexadecimal digits of the sha256 of the plan's canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """The plan id: 16 hexadecimal digits of the sha256 of the plan as it is written."""
+        digest = hashlib.sha256()
+        for piece in dump(self):
+            digest.update(piece.encode())
+        return digest.hexdigest()[:16]
 
     def part(self, source: str) -> Plan:
         """The plan of one source alone: what decides its shards, whatever other sources there are."""
@@ -251,25 +253,37 @@ class Manifest(Document):
 
 
 def dump(document: Document) -> Iterator[str]:
-    """A document as JSON text in pieces: its outer levels over many lines, what lies deeper on one."""
-    yield from _pieces(document.model_dump(mode="json"), indent="", depth=4)
+    """A document as JSON text in pieces: its outer levels over many lines, what lies deeper on one.
+
+    A document of millions of samples is never held as text.
+    """
+    yield from _pieces(document, indent="", depth=4)
     yield "\n"
 
 
 def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
-    if depth == 0 or not isinstance(value, dict | list) or not value:
-        yield json.dumps(value, ensure_ascii=False)
+    members = _members(value)
+    if depth == 0 or not members:
+        yield json.dumps(value, ensure_ascii=False, default=dict)
         return
-    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    opening, closing = "[]" if isinstance(value, list | tuple) else "{}"
     inner = indent + " "
-    items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
     yield opening
-    for index, (key, item) in enumerate(items):
+    for index, (key, item) in enumerate(members):
         yield f"{',' if index else ''}\n{inner}"
         if key is not None:
             yield f"{json.dumps(key, ensure_ascii=False)}: "
         yield from _pieces(item, inner, depth - 1)
     yield f"\n{indent}{closing}"
+
+
+def _members(value: Any) -> list[tuple[str | None, Any]]:
+    """Keys and values of a document or a dict, items of a list without keys; nothing for anything else."""
+    if isinstance(value, Document):
+        return list(value)
+    if isinstance(value, dict):
+        return list(value.items())
+    return [(None, item) for item in value] if isinstance(value, list | tuple) else []
 
 
 def read_manifest(path: str | Path) -> Manifest:

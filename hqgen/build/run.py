@@ -348,6 +348,8 @@ def _log_file(output: Output, started: datetime) -> Iterator[None]:
     handler = logging.FileHandler(folder / f"{started:%Y%m%dT%H%M%S}-{os.getpid()}.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("hqgen")
+    level = logger.level
+    logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
         yield
@@ -356,4 +358,5 @@ def _log_file(output: Output, started: datetime) -> Iterator[None]:
         raise
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         handler.close()
