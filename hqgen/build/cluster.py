@@ -32,6 +32,14 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": 128 << 20,
 }
 
+_CONFIGURATION = {
+    "distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT,
+    # Dask's profiler and its logs of every transition are for its dashboard, which is not there.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.log-length": 100,
+}
+
 
 @contextmanager
 def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
@@ -63,7 +71,7 @@ def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
     # A worker inherits that Ctrl-C is ignored: it reaches the whole process group, and the client decides.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT}):
+        with dask.config.set(_CONFIGURATION):
             cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)
     finally:
         signal.signal(signal.SIGINT, handler)
