@@ -30,6 +30,12 @@ __all__ = ["niqe", "pristine", "score_images"]
 SMALLEST = 96
 """Pixels a side of the smallest picture that has a score: one block."""
 
+RCOND = 36 * float(np.finfo(np.float64).eps)
+"""Eigenvalues of a covariance under this part of its largest count as zero: torch's default, 36 features."""
+
+CONDITION = 1e7
+"""Condition up to which solving and the pseudo-inverse agree to 1e-8: far within 1 / `RCOND`."""
+
 Array = NDArray[np.float64]
 
 
@@ -61,6 +67,8 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
     """
     images = stacked(images, metric="niqe", smallest=SMALLEST)
     threads = max(1, min(threads, len(images)))
+    if threads == 1:
+        return _score(images)
     with ThreadPoolExecutor(threads) as pool:
         scores, reasons = zip(*pool.map(_score, np.array_split(images, threads)), strict=True)
     return np.concatenate(scores), [*chain.from_iterable(reasons)]
@@ -81,20 +89,20 @@ def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
 
 def _measure(images: NDArray[Any]) -> list[Array | str]:
     """`Scene.moments` of each picture, or the reason why it has no score."""
-    from hqgen.quality.scene import Scene  # here, because it imports numba
+    from hqgen.quality.scene import borrowed_scene  # here, because it imports numba
 
     height, width = (side // SMALLEST * SMALLEST for side in images.shape[1:])
-    scene = Scene(height, width)
     measured: list[Array | str] = []
-    for image in images:
-        levels = _levels(image)
-        blocks = levels[:height, :width]
-        if levels.dtype != np.uint8 and not np.isfinite(levels).all():
-            measured.append("the picture has values that are not finite")
-        elif blocks.min() == blocks.max():
-            measured.append("the picture is flat")
-        else:
-            measured.append(scene.moments(blocks))
+    with borrowed_scene(height, width) as scene:
+        for image in images:
+            levels = _levels(image)
+            blocks = levels[:height, :width]
+            if levels.dtype != np.uint8 and not np.isfinite(levels).all():
+                measured.append("the picture has values that are not finite")
+            elif blocks.min() == blocks.max():
+                measured.append("the picture is flat")
+            else:
+                measured.append(scene.moments(blocks))
     return measured
 
 
@@ -175,9 +183,35 @@ def _distances(features: Array) -> Array:
     count = whole.sum(axis=1, keepdims=True)
     centred = (features - (features * whole).sum(axis=1, keepdims=True) / count) * whole
     spread = centred.swapaxes(1, 2) @ centred / np.maximum(count - 1, 1)
-    difference = (mu - features.sum(axis=1) / known.sum(axis=1))[:, None]
-    # symmetric, so the singular values are the magnitudes of the eigenvalues; torch's default tolerance
-    inverse = np.linalg.pinv((cov + spread) / 2, rcond=36 * np.finfo(np.float64).eps, hermitian=True)
+    difference = mu - features.sum(axis=1) / known.sum(axis=1)
     scores = np.full(len(defined), np.inf)
-    scores[defined] = np.sqrt(difference @ inverse @ difference.swapaxes(1, 2))[:, 0, 0]
+    scores[defined] = np.sqrt(_squared_lengths(difference, (cov + spread) / 2))
     return scores
+
+
+def _squared_lengths(differences: Array, covariances: Array) -> Array:
+    """Products d C⁺ d of each difference d, (N, 36), and covariance C, (N, 36, 36): (N,).
+
+    Half the pristine covariance is part of C, so no eigenvalue of C is under half the smallest pristine one,
+    and none is over the trace. Where this bounds the condition, the pseudo-inverse leaves no eigenvalue out:
+    it is the inverse, and solving the equations takes a tenth of its time.
+    """
+    solvable = np.trace(covariances, axis1=1, axis2=2) < CONDITION * _smallest_eigenvalue() / 2
+    lengths = np.empty(len(differences))
+    for chosen, times_inverse in ((solvable, np.linalg.solve), (~solvable, _times_pseudo_inverse)):
+        if chosen.any():
+            d = differences[chosen, :, None]
+            lengths[chosen] = np.sum(d * times_inverse(covariances[chosen], d), axis=(1, 2))
+    return lengths
+
+
+def _times_pseudo_inverse(covariances: Array, differences: Array) -> Array:
+    """C⁺ d; C is symmetric, so its singular values are the magnitudes of its eigenvalues."""
+    inverse = np.linalg.pinv(covariances, rcond=RCOND, hermitian=True)
+    return np.asarray(inverse @ differences, np.float64)
+
+
+@cache
+def _smallest_eigenvalue() -> float:
+    """Of the pristine covariance."""
+    return float(np.linalg.eigvalsh(pristine()[1])[0])

@@ -7,15 +7,25 @@ fast-math), so a machine with wider vectors gives the same sums.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 
-__all__ = ["BLOCK", "Scene"]
+__all__ = ["BLOCK", "Scene", "borrowed_scene"]
 
 BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
+
+TOGETHER = 4
+"""Rows of a block whose products are added up in registers."""
+
+PITCH = BLOCK + 8
+"""Distance of the rows of a wrapped block: a constant, for the compiler."""
 
 Image = NDArray[np.float64]
 Half = NDArray[np.float32]
@@ -47,22 +57,25 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 @compiled
-def along_columns(image: Image, i: int, line_x: Image, line_xx: Image) -> None:
-    """Gaussian along the columns at row i, of x and of x², into lines that repeat their edges thrice."""
-    height, width = image.shape
-    x, xx, here = line_x[3 : width + 3], line_xx[3 : width + 3], image[i]
+def along_columns(image: Image, i: int, line: Image) -> None:
+    """Gaussian along the columns at row i, into a line that repeats its edges thrice.
+
+    In one pass over the seven rows: adding them one after the other would take longer to store than to add.
+    """
+    last, width = image.shape[0] - 1, image.shape[1]
+    inner = line[3 : width + 3]
+    a, b, c, d = image[max(i - 3, 0)], image[max(i - 2, 0)], image[max(i - 1, 0)], image[i]
+    e, f, g = image[min(i + 1, last)], image[min(i + 2, last)], image[min(i + 3, last)]
     for j in range(width):
-        x[j] = GAUSSIAN[3] * here[j]
-        xx[j] = GAUSSIAN[3] * (here[j] * here[j])
-    for k in range(1, 4):
-        weight, above, below = GAUSSIAN[3 + k], image[max(i - k, 0)], image[min(i + k, height - 1)]
-        for j in range(width):
-            x[j] += weight * (above[j] + below[j])
-            xx[j] += weight * (above[j] * above[j] + below[j] * below[j])
-    for line in (line_x, line_xx):
-        for j in range(3):
-            line[j] = line[3]
-            line[width + 3 + j] = line[width + 2]
+        inner[j] = (
+            GAUSSIAN[3] * d[j]
+            + GAUSSIAN[4] * (c[j] + e[j])
+            + GAUSSIAN[5] * (b[j] + f[j])
+            + GAUSSIAN[6] * (a[j] + g[j])
+        )
+    for j in range(3):
+        line[j] = line[3]
+        line[width + 3 + j] = line[width + 2]
 
 
 @compiled
@@ -78,21 +91,23 @@ def along_row(line: Image, mean: Image) -> None:
 
 
 @compiled
-def contrast_normalise(image: Image, normalised: Image) -> None:
+def contrast_normalise(image: Image, squares: Image, top: int, normalised: Image) -> None:
     """(x - mu) / (sigma + 1), mu and sigma the Gaussian-weighted local mean and deviation (eq. 1 to 3).
 
     Args:
         image: float64 (H, W), grey levels; beyond the border its edge repeats.
-        normalised: float64 (H, W), written.
+        squares: float64 (H, W), of the grey levels.
+        top: the row to start at.
+        normalised: float64 (rows, W), written.
     """
-    height, width = image.shape
-    line_x, line_xx = np.empty(width + 6), np.empty(width + 6)
-    mean, square = np.empty(width), np.empty(width)
-    for i in range(height):
-        along_columns(image, i, line_x, line_xx)
-        along_row(line_x, mean)
-        along_row(line_xx, square)
-        x, y = image[i], normalised[i]
+    width = image.shape[1]
+    line, mean, square = np.empty(width + 6), np.empty(width), np.empty(width)
+    for i in range(normalised.shape[0]):
+        along_columns(image, top + i, line)
+        along_row(line, mean)
+        along_columns(squares, top + i, line)
+        along_row(line, square)
+        x, y = image[top + i], normalised[i]
         for j in range(width):
             sigma = np.sqrt(abs(square[j] - mean[j] * mean[j]) + EPSILON)
             # `/` would look for a zero first, which keeps the loop from using vector instructions.
@@ -100,60 +115,122 @@ def contrast_normalise(image: Image, normalised: Image) -> None:
 
 
 @compiled
-def halve(image: Half, half: Half) -> None:
+def mirrored(i: int, height: int) -> int:
+    """The row that stands at place i, also beyond the border, where the image is mirrored."""
+    if i < 0:
+        return -i - 1
+    return 2 * height - 1 - i if i >= height else i
+
+
+@compiled
+def halve_columns(unit: Half, i: int, line: Half) -> None:
+    """The eight rows around 2 i into one, in a line that mirrors its three outermost values at each end."""
+    height, width = unit.shape
+    inner = line[3 : width + 3]
+    a, b = unit[mirrored(2 * i - 3, height)], unit[mirrored(2 * i - 2, height)]
+    c, d = unit[mirrored(2 * i - 1, height)], unit[2 * i]
+    e, f = unit[2 * i + 1], unit[mirrored(2 * i + 2, height)]
+    g, h = unit[mirrored(2 * i + 3, height)], unit[mirrored(2 * i + 4, height)]
+    for j in range(width):
+        inner[j] = (
+            BICUBIC[0] * a[j]
+            + BICUBIC[1] * b[j]
+            + BICUBIC[2] * c[j]
+            + BICUBIC[3] * d[j]
+            + BICUBIC[4] * e[j]
+            + BICUBIC[5] * f[j]
+            + BICUBIC[6] * g[j]
+            + BICUBIC[7] * h[j]
+        )
+    for j in range(3):
+        line[2 - j] = line[3 + j]
+        line[width + 3 + j] = line[width + 2 - j]
+
+
+@compiled
+def halve_row(line: Half, even: Half, odd: Half, half: Image) -> None:
+    """A line of W + 6 values into W / 2 grey levels.
+
+    Apart, its even and its odd values follow each other without gaps, as vector instructions need them.
+    """
+    for j in range(even.size):
+        even[j] = line[2 * j]
+        odd[j] = line[2 * j + 1]
+    for j in range(half.size):
+        half[j] = 255.0 * np.float64(
+            BICUBIC[0] * even[j]
+            + BICUBIC[1] * odd[j]
+            + BICUBIC[2] * even[j + 1]
+            + BICUBIC[3] * odd[j + 1]
+            + BICUBIC[4] * even[j + 2]
+            + BICUBIC[5] * odd[j + 2]
+            + BICUBIC[6] * even[j + 3]
+            + BICUBIC[7] * odd[j + 3]
+        )
+
+
+@compiled
+def halve(unit: Half, half: Image) -> None:
     """Bicubic reduction by two with antialiasing; beyond the border the image is mirrored.
 
     In float32 as pyiqa does it: where the picture is nearly flat, the last bits decide on signs.
 
     Args:
-        image: float32 (H, W), H and W even.
-        half: float32 (H / 2, W / 2), written.
+        unit: float32 (H, W), grey levels / 255; H and W even.
+        half: float64 (H / 2, W / 2), written: grey levels.
     """
-    height, width = image.shape
+    width = unit.shape[1]
     line = np.empty(width + 6, np.float32)
-    inner = line[3 : width + 3]
-    for i in range(height // 2):
-        line[:] = 0.0
-        for k in range(8):
-            source = 2 * i + k - 3
-            source = -source - 1 if source < 0 else source
-            source = 2 * height - 1 - source if source >= height else source
-            weight, row = BICUBIC[k], image[source]
-            for j in range(width):
-                inner[j] += weight * row[j]
-        for j in range(3):
-            line[2 - j] = line[3 + j]
-            line[width + 3 + j] = line[width + 2 - j]
-        for j in range(width // 2):
-            value = np.float32(0.0)
-            for k in range(8):
-                value += BICUBIC[k] * line[2 * j + k]
-            half[i, j] = value
+    even, odd = np.empty(width // 2 + 3, np.float32), np.empty(width // 2 + 3, np.float32)
+    for i in range(half.shape[0]):
+        halve_columns(unit, i, line)
+        halve_row(line, even, odd, half[i])
 
 
 @compiled
-def add_products(a: Image, b: Image, sums: Image) -> None:
-    """Add one line of products p = a b to the running sums, column by column.
+def wrap(block: Image, wrapped: Image) -> None:
+    """Copy a block into rows `PITCH` apart, its last row above it, its last and first column beside it."""
+    size = block.shape[0]
+    for i in range(size + 1):
+        source, row = block[(i - 1) % size], wrapped[i * PITCH : i * PITCH + size + 2]
+        row[0], row[size + 1] = source[size - 1], source[0]
+        inner = row[1 : size + 1]
+        for j in range(size):
+            inner[j] = source[j]
 
-    The five sums lie one behind the other in one array, `BLOCK` apart: only so can the compiler see that they
-    do not overlap, and use vector instructions.
+
+@compiled
+def add_products(a: Image, b: Image, size: int, sums: Image) -> None:
+    """Add the products p = a b of `TOGETHER` rows of `size` values to the running sums, column by column.
+
+    The five sums lie one behind the other in one array, `BLOCK` apart, and the rows likewise, `PITCH` apart:
+    only so can the compiler see that they do not overlap, and use vector instructions.
     """
-    for j in range(a.size):
-        p = a[j] * b[j]
-        sums[j] += p * p if p < 0.0 else 0.0
-        sums[BLOCK + j] += p * p if p > 0.0 else 0.0
-        sums[2 * BLOCK + j] += abs(p)
-        sums[3 * BLOCK + j] += 1.0 if p < 0.0 else 0.0
-        sums[4 * BLOCK + j] += 1.0 if p > 0.0 else 0.0
+    for j in range(size):
+        left, right, magnitude = sums[j], sums[BLOCK + j], sums[2 * BLOCK + j]
+        lefts, rights = sums[3 * BLOCK + j], sums[4 * BLOCK + j]
+        for i in range(TOGETHER):
+            p = a[i * PITCH + j] * b[i * PITCH + j]
+            left += p * p if p < 0.0 else 0.0
+            right += p * p if p > 0.0 else 0.0
+            magnitude += abs(p)
+            lefts += 1.0 if p < 0.0 else 0.0
+            rights += 1.0 if p > 0.0 else 0.0
+        sums[j], sums[BLOCK + j], sums[2 * BLOCK + j] = left, right, magnitude
+        sums[3 * BLOCK + j], sums[4 * BLOCK + j] = lefts, rights
 
 
 @compiled
-def wrap(line: Image, wrapped: Image) -> None:
-    """Copy a line of n values with the last one before it and the first one behind it."""
-    n = line.size
-    wrapped[0], wrapped[n + 1] = line[n - 1], line[0]
-    for j in range(n):
-        wrapped[j + 1] = line[j]
+def add_columns(sums: Image, size: int, moments: Image) -> None:
+    """Add up the columns of the five sums that `add_products` left."""
+    left = right = magnitude = lefts = rights = 0.0
+    for j in range(size):
+        left += sums[j]
+        right += sums[BLOCK + j]
+        magnitude += sums[2 * BLOCK + j]
+        lefts += sums[3 * BLOCK + j]
+        rights += sums[4 * BLOCK + j]
+    moments[0], moments[1], moments[2], moments[3], moments[4] = left, right, magnitude, lefts, rights
 
 
 @compiled
@@ -167,40 +244,54 @@ def block_moments(block: Image, moments: Image) -> None:
             of the positive values, sum of magnitudes, number of negative and of positive values.
     """
     size = block.shape[0]
-    above, row = np.empty(size + 2), np.empty(size + 2)
-    ones = np.ones(size)
-    sums = np.zeros((5, 5 * BLOCK))
-    wrap(block[size - 1], row)
-    for i in range(size):
-        above, row = row, above
-        wrap(block[i], row)
-        here = row[1 : size + 1]
-        add_products(here, ones, sums[0])
-        add_products(here, row[0:size], sums[1])
-        add_products(here, above[1 : size + 1], sums[2])
-        add_products(here, above[0:size], sums[3])
-        add_products(here, above[2 : size + 2], sums[4])
+    wrapped = np.empty((size + 1) * PITCH)
+    ones, sums = np.ones(TOGETHER * PITCH), np.zeros((5, 5 * BLOCK))
+    wrap(block, wrapped)
+    for i in range(0, size, TOGETHER):
+        above = wrapped[i * PITCH : (i + TOGETHER + 1) * PITCH]
+        row = above[PITCH:]
+        here = row[1:]
+        add_products(here, ones, size, sums[0])
+        add_products(here, row, size, sums[1])
+        add_products(here, above[1:], size, sums[2])
+        add_products(here, above, size, sums[3])
+        add_products(here, above[2:], size, sums[4])
     for m in range(5):
-        total0 = total1 = total2 = total3 = total4 = 0.0
-        for j in range(size):
-            total0 += sums[m, j]
-            total1 += sums[m, BLOCK + j]
-            total2 += sums[m, 2 * BLOCK + j]
-            total3 += sums[m, 3 * BLOCK + j]
-            total4 += sums[m, 4 * BLOCK + j]
-        moments[m, 0], moments[m, 1], moments[m, 2] = total0, total1, total2
-        moments[m, 3], moments[m, 4] = total3, total4
+        add_columns(sums[m], size, moments[m])
 
 
 @compiled
-def moments_of_blocks(normalised: Image, size: int) -> Image:
-    """`block_moments` of every block of `size` pixels a side, row by row: float64 (B, 5, 5)."""
-    rows, columns = normalised.shape[0] // size, normalised.shape[1] // size
+def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
+    """`block_moments` of every block of a normalised image, row by row: float64 (B, 5, 5).
+
+    Args:
+        image: float64 (H, W), grey levels.
+        squares: float64 (H, W), of the grey levels.
+        strip: float64 (size, W), memory for one row of blocks of `size` pixels a side.
+    """
+    size, columns = strip.shape[0], strip.shape[1] // strip.shape[0]
+    rows = image.shape[0] // size
     moments = np.empty((rows * columns, 5, 5))
     for b in range(rows * columns):
-        top, left = b // columns * size, b % columns * size
-        block_moments(normalised[top : top + size, left : left + size], moments[b])
+        left = b % columns * size
+        if left == 0:
+            contrast_normalise(image, squares, b // columns * size, strip)
+        block_moments(strip[:, left : left + size], moments[b])
     return moments
+
+
+@compiled
+def scale_and_square(image: Image, unit: Half, squares: Image) -> None:
+    """Write image / 255 and image², each (H, W).
+
+    Rounded to float32, a whole level times 1 / 255 is the level divided by 255: the quotient has a period of
+    eight bits, so it never lies close enough to the middle between two floats. It takes half the time.
+    """
+    for i in range(image.shape[0]):
+        x, u, xx = image[i], unit[i], squares[i]
+        for j in range(image.shape[1]):
+            u[j] = np.float32(x[j] * (1 / 255))
+            xx[j] = x[j] * x[j]
 
 
 class Scene:
@@ -212,10 +303,11 @@ class Scene:
     """
 
     def __init__(self, height: int, width: int) -> None:
-        self.full, self.full_normalised = np.empty((2, height, width))
-        self.small, self.small_normalised = np.empty((2, height // 2, width // 2))
+        self.full, self.full_squares = np.empty((2, height, width))
+        self.small, self.small_squares = np.empty((2, height // 2, width // 2))
         self.unit = np.empty((height, width), np.float32)
-        self.unit_small = np.empty((height // 2, width // 2), np.float32)
+        self.full_strip = np.empty((BLOCK, width))
+        self.small_strip = np.empty((BLOCK // 2, width // 2))
 
     def moments(self, levels: NDArray[np.generic]) -> Image:
         """Moments of all blocks of a picture, given its grey levels (H, W), at both scales.
@@ -224,14 +316,32 @@ class Scene:
             float64 (2, B, 5, 5): scale, block, and what `block_moments` writes.
         """
         np.copyto(self.full, levels, casting="safe")
-        np.divide(self.full, 255, out=self.unit, casting="same_kind")
-        halve(self.unit, self.unit_small)
-        np.multiply(self.unit_small, 255, out=self.small, dtype=np.float64)
-        contrast_normalise(self.full, self.full_normalised)
-        contrast_normalise(self.small, self.small_normalised)
+        scale_and_square(self.full, self.unit, self.full_squares)
+        halve(self.unit, self.small)
+        np.multiply(self.small, self.small, out=self.small_squares)
         return np.stack(
             [
-                moments_of_blocks(self.full_normalised, BLOCK),
-                moments_of_blocks(self.small_normalised, BLOCK // 2),
+                moments_of_blocks(self.full, self.full_squares, self.full_strip),
+                moments_of_blocks(self.small, self.small_squares, self.small_strip),
             ]
         )
+
+
+@lru_cache(maxsize=2)
+def _idle_scenes(size: tuple[int, int]) -> list[Scene]:  # noqa: ARG001 (tells one list from another)
+    """Scenes of one size that nobody works with, for the last two sizes that were asked for."""
+    return []
+
+
+@contextmanager
+def borrowed_scene(height: int, width: int) -> Iterator[Scene]:
+    """A scene that no other thread works with, kept afterwards for the next one who needs that size."""
+    idle = _idle_scenes((height, width))
+    try:
+        scene = idle.pop()
+    except IndexError:
+        scene = Scene(height, width)
+    try:
+        yield scene
+    finally:
+        idle.append(scene)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
 from hqgen.quality import get_scorer, niqe, read_picture, score_images
-from hqgen.quality.niqe import pristine
+from hqgen.quality.niqe import RCOND, _squared_lengths, pristine
+from hqgen.quality.scene import scale_and_square
 
 DOCS = Path(__file__).parents[2] / "docs" / "niqe.md"
 
@@ -113,6 +114,48 @@ def test_pristine_parameters_are_a_mean_and_a_positive_definite_covariance() -> 
     assert mu.dtype == cov.dtype == np.float64
     np.testing.assert_allclose(cov, cov.T, atol=1e-12)
     assert np.linalg.eigvalsh(cov)[0] > 0
+
+
+def covariances(seed: int, size: float) -> NDArray[np.float64]:
+    """Three, each half the pristine one and half that of a few blocks whose features have this deviation."""
+    blocks = np.random.default_rng(seed).normal(0, size, (3, 8, 36))
+    centred = blocks - blocks.mean(axis=1, keepdims=True)
+    result: NDArray[np.float64] = (pristine()[1] + centred.swapaxes(1, 2) @ centred / 7) / 2
+    return result
+
+
+@given(seed=st.integers(0, 2**32 - 1), exponent=st.floats(-6, 2))
+@settings(max_examples=25, deadline=None)
+def test_solving_measures_as_the_pseudo_inverse_does(seed: int, exponent: float) -> None:
+    c = covariances(seed, 10**exponent)
+    d = np.random.default_rng(seed).normal(0, 1, (3, 36))
+    inverse = np.linalg.pinv(c, rcond=RCOND, hermitian=True)
+    np.testing.assert_allclose(_squared_lengths(d, c), np.einsum("ni,nij,nj->n", d, inverse, d), rtol=1e-8)
+
+
+def test_eigenvalues_under_the_tolerance_are_left_out() -> None:
+    c = covariances(0, 1e6)
+    d = np.random.default_rng(0).normal(0, 1, (3, 36))
+    eigenvalues, vectors = np.linalg.eigh(c)
+    kept = eigenvalues > RCOND * eigenvalues[:, -1:]
+    assert 0 < kept.sum() < kept.size
+    along = np.einsum("nij,ni->nj", vectors, d)
+    expected = np.sum(kept * along**2 / np.where(kept, eigenvalues, 1), axis=1)
+    np.testing.assert_allclose(_squared_lengths(d, c), expected, rtol=1e-8)
+
+
+def test_a_level_times_one_255th_is_in_float32_the_level_divided_by_255() -> None:
+    levels = np.arange(-(2.0**20), 2.0**20).reshape(1024, 2048)
+    unit, squares = np.empty(levels.shape, np.float32), np.empty(levels.shape)
+    scale_and_square(levels, unit, squares)
+    assert (unit == (levels / 255).astype(np.float32)).all()
+    assert (squares == levels**2).all()
+
+
+def test_memory_kept_from_one_picture_does_not_show_in_the_next() -> None:
+    pictures = [noise(1), structured(2, 96, 192), structured(3, 96, 192) // 32]
+    alone = [niqe(picture)[0] for picture in pictures]
+    assert [niqe(picture)[0] for picture in reversed(pictures)] == alone[::-1]
 
 
 @given(seed=st.integers(0, 2**32 - 1), copies=st.integers(2, 4))
