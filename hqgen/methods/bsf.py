@@ -18,6 +18,9 @@ __all__ = ["BSF", "BSFNetwork", "spike_intervals"]
 WINDOW, STEP, WINDOWS = 21, 10, 5
 """Frames a window, frames between the starts of two windows, and windows; 61 frames in all."""
 
+KEY, NEIGHBOURS = 2, (0, 1, 3, 4)
+"""The window in the middle, and those that are aligned to it."""
+
 FEATURES = 64
 GROUPS = 4
 PATCH, CONTEXT = 3, 9
@@ -142,16 +145,14 @@ class Level(nn.Module):
             offsets = self.offset_conv2_1(torch.cat([offsets, upsample(coarser)], dim=1))
         return offsets
 
-    def fuse(self, aligned: Tensor, coarser: Tensor | None) -> Tensor:
+    def fuse(self, aligned: Tensor, coarser: Tensor) -> Tensor:
         """Add what the coarser level found: (B, 64, H, W) and half of that to (B, 64, H, W)."""
-        if coarser is None:
-            return aligned
         fused: Tensor = self.fuse_feat(torch.cat([aligned, upsample(coarser)], dim=1))
         return fused
 
 
 class Alignment(nn.Module):
-    """Aligns a neighbour's features to the key's, from a quarter of the size to the whole."""
+    """Aligns the neighbours' features to those of the key, from a quarter of the size to the whole."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,15 +169,20 @@ class Alignment(nn.Module):
         half = self.conv_ds_L2(x)
         return [x, half, self.conv_ds_L3(half)]
 
-    def forward(self, neighbour: list[Tensor], key: list[Tensor]) -> Tensor:
-        """Two pyramids to the aligned (B, 64, H, W)."""
-        aligned = offsets = None
-        for index, level in ((2, self.align_L3), (1, self.align_L2), (0, self.align_L1)):
-            attended = self.kpa(neighbour[index], key[index])
-            offsets = level.offsets(attended, key[index], offsets)
-            shifted = self.deform_conv(attended, *offsets_and_mask(offsets))
-            aligned = level.fuse(shifted, aligned)
-        assert aligned is not None
+    def forward(self, pyramids: list[list[Tensor]]) -> list[Tensor]:
+        """The pyramid of each window to its aligned (B, 64, H, W); the key's own stays as it is."""
+        aligned: list[Tensor] = []
+        offsets: dict[int, Tensor] = {}
+        for scale, level in ((2, self.align_L3), (1, self.align_L2), (0, self.align_L1)):
+            coarser, aligned = aligned, [pyramid[scale] for pyramid in pyramids]
+            key = aligned[KEY]
+            # The published weights were trained with neighbours 0, 1, 3, 4 fused with what the coarser level
+            # holds for windows 0, 1, 2, 3: behind the key each gets the one before it, the first the key.
+            for position, index in enumerate(NEIGHBOURS):
+                attended = self.kpa(aligned[index], key)
+                offsets[index] = level.offsets(attended, key, offsets.get(index))
+                shifted = self.deform_conv(attended, *offsets_and_mask(offsets[index]))
+                aligned[index] = level.fuse(shifted, coarser[position]) if coarser else shifted
         return aligned
 
 
@@ -203,9 +209,7 @@ class BSFNetwork(nn.Module):
         """(B, 61, H, W), H and W multiples of 4, to (B, H, W)."""
         rates = [n / dsft.float() for n, dsft in zip((1, 2, 2, 3), spike_intervals(spikes), strict=True)]
         pyramids = [self._features(rates, STEP * index) for index in range(WINDOWS)]
-        key = pyramids[WINDOWS // 2]
-        features = [key[0] if pyramid is key else self.align(pyramid, key) for pyramid in pyramids]
-        image: Tensor = self.recons(torch.cat(features, dim=1))
+        image: Tensor = self.recons(torch.cat(self.align(pyramids), dim=1))
         return image[:, 0]
 
     def _features(self, rates: list[Tensor], start: int) -> list[Tensor]:
@@ -221,10 +225,6 @@ class BSF(NetworkMethod):
     With the published weights the output is the firing rate: the authors divide it by the light factor of
     their simulator to meet the ground truth. That factor is 0.35 to 0.7, which makes mean rates of about 0.1
     to 0.4; the usable rates here are a factor of two wider.
-
-    Not exact yet: with equal weights the picture differs from that of the published code by up to 0.0021
-    where its standard deviation is 0.0073. The intervals are equal; what differs probably lies in the
-    alignment.
 
     Source: Zhao et al., CVPR 2024. The intervals are those within the 61 frames (as in Spike-Zoo; the authors
     look 20 frames further on either side).

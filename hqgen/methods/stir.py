@@ -348,8 +348,6 @@ class STIR(NetworkMethod):
     the light rate of the data set. Trained on the same simulated streams as BSF, at mean rates of about 0.1
     to 0.4; the usable rates here are a factor of two wider.
 
-    The golden picture pins down all but the transformer, which its weights leave without visible effect.
-
     Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
     """
 
