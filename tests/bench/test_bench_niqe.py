@@ -1,9 +1,9 @@
 """Speed of NIQE against pyiqa's on one thread, and over two threads.
 
 Measured on 2 cores of an AMD EPYC with AVX-512, 250x400 uint8: pyiqa 0.1.16 25 to 27 ms of processor time,
-hqgen 0.53 to 0.56 ms each, 45 to 50 times faster in seven runs. Two threads gave 1.7 and 1.8 times as many while
-nothing else ran, and 0.7 to 1.3 times as many where other work kept one of the cores busy. A cold start,
-compilation included, takes 4 to 6 s.
+hqgen 0.53 to 0.56 ms each, 45 to 50 times faster in seven runs. Two threads gave 1.7 and 1.8 times as many
+while nothing else ran, and 0.7 to 1.3 times as many where other work kept one of the cores busy.
+A cold start, compilation included, takes 4 to 6 s.
 """
 
 from __future__ import annotations
