@@ -49,9 +49,9 @@ class Motion(Table):
 
 
 class Sensor(Table):
-    """Deviations from ideal integrate-and-fire; each value is the largest that is drawn."""
+    """Deviations from ideal integrate-and-fire on the noisy scenes; each is the largest that is drawn."""
 
-    noisy: Share = 0.5
+    noisy: Share = 0.3
     """Share of scenes that have them at all."""
     gain: Size = 0.05
     """Standard deviation of the pixels' response around 1 (field: 0.03 to 0.06)."""
@@ -94,22 +94,30 @@ class Phase(Table):
 
 
 class Recipe(Table):
-    """Everything that decides the trained weights besides the pictures."""
+    """Everything that decides the trained weights besides the pictures.
+
+    The defaults are those of pipelines/train-base.toml, which made the weights that ship with hqgen.
+    """
 
     seed: int = 0
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     """Of Adam, between warm-up and cool-down."""
-    warm_up: Annotated[int, Field(ge=0)] = 500
+    warm_up: Annotated[int, Field(ge=0)] = 300
     """Steps in which the learning rate rises to that."""
-    cool_down: Annotated[int, Field(ge=0)] = 0
+    cool_down: Annotated[int, Field(ge=0)] = 7500
     """Last steps, in which it falls to zero."""
+    gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Longer gradients are cut to this length: without it the loss leaps up now and then."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay a step of the running mean of the weights; that mean is what is kept."""
     bfloat16: bool = True
     """Run the convolutions of the training in bfloat16 (twice as fast where the CPU has AVX512_BF16)."""
-    validate_every: Annotated[int, Field(gt=0)] = 500
+    validate_every: Annotated[int, Field(gt=0)] = 100
     """Steps between two points of the learning curve, which are also the checkpoints."""
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = (
+        Phase(steps=9400, batch=12, patch=48),
+        Phase(steps=600, batch=6, patch=96),
+    )
     scenes: Scenes = Scenes()
 
     @property

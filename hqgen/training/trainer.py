@@ -101,7 +101,9 @@ def train_base(
         UsageError: `out` is there, or the checkpoint beside it belongs to another recipe or other pictures.
     """
     if out.exists():
-        raise UsageError(f"`{out}` is there already", hint="remove it to train anew, or write to another place")
+        raise UsageError(
+            f"`{out}` is there already", hint="remove it to train anew, or write to another place"
+        )
     gray = load_pictures(pictures, longest=LONGEST, smallest=SMALLEST)
     if len(gray) < 2:
         raise SourceError(
@@ -161,6 +163,7 @@ def _step(state: State, recipe: Recipe, batch: Batch) -> float:
     loss = (rate.float() - torch.from_numpy(batch.rate)).abs().mean() * RATE_TO_BRIGHTNESS
     state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
     state.optimizer.step()
     state.step += 1
     decay = min(recipe.ema, state.step / (state.step + 10))  # a short memory while the weights move fast

@@ -113,7 +113,7 @@ def test_longer_training_starts_like_a_shorter_one(pictures: Path, tmp_path: Pat
 
 
 def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
-    recipe = Recipe(warm_up=5, validate_every=20, phases=(Phase(steps=60, batch=4, patch=24),))
+    recipe = Recipe(warm_up=5, cool_down=0, validate_every=20, phases=(Phase(steps=60, batch=4, patch=24),))
     curve = train_base(pictures, tmp_path / "base.pth", recipe)
     assert curve[-1].loss < 0.8 * curve[0].loss
 
