@@ -52,11 +52,12 @@ def straightforward(paths: list[Path], niqe: Callable[[torch.Tensor], torch.Tens
 def test_bench_whole_build(data_root: Path, tmp_path: Path) -> None:
     """4,000 recordings of 301 frames on two workers, start-up, digests, store and manifest included.
 
-    The script runs on 20 of them, with as many threads as torch takes.
+    The script runs on 20 of them.
 
-    Measured on 2 cores of an AMD EPYC with AVX-512, nothing else running: 259 samples a second against 8.6 of the
-    script, ratio 30. Of the 15.4 s 5.0 are digests (15 GB at SHA-256's 1.5 GB/s a core), 7.8 shards (512 samples
-    a second) and 2.6 start-up, plan and manifest. The script takes 116 ms a sample, half of it pyiqa's NIQE.
+    Measured on 2 cores of an AMD EPYC with AVX-512 with OMP_NUM_THREADS=1, nothing else running: 259
+    samples a second against 8.6 of the script, ratio 30. Of the 15.4 s 5.0 are digests (15 GB at SHA-256's
+    1.5 GB/s a core), 7.8 shards (512 samples a second) and 2.6 start-up, plan and manifest. The script
+    takes 116 ms a sample, half of it pyiqa's NIQE.
     """
     pyiqa = pytest.importorskip("pyiqa")
     from scipy.io import savemat
@@ -99,8 +100,8 @@ def peak_memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
 def test_bench_memory_does_not_grow_with_the_number_of_samples(data_root: Path, tmp_path: Path) -> None:
     """100 and 5,000 samples on two workers.
 
-    Measured on 2 cores of an AMD EPYC: 108 samples 343 MB (client 129), 5,220 samples 367 MB (client 146), ratio
-    1.07. What grows is the manifest in the client, some 3 kB a sample.
+    Measured on 2 cores of an AMD EPYC: 108 samples 343 MB (client 129), 5,220 samples 367 MB (client 146),
+    ratio 1.07. What grows is the manifest in the client, some 3 kB a sample.
     """
     peaks = {}
     for samples, recordings, stride in [(100, 4, 10), (5000, 20, 1)]:

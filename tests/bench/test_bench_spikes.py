@@ -81,9 +81,9 @@ def ours(path: Path) -> Images:
 def test_bench_dat_to_images(data_root: Path) -> None:
     """One 301-frame recording, one thread.
 
-    Measured on one core of an AMD EPYC with AVX-512, nothing else running: ours 0.44 to 0.45 ms; frame by frame
-    48 to 50 ms, 109 to 113 times as long; unpacked whole by NumPy 14 ms, 32 times as long. Half of our time is
-    memory that is new to the process: the file's pages and the two images.
+    Measured on one core of an AMD EPYC with AVX-512, nothing else running: ours 0.44 to 0.45 ms; frame by
+    frame 48 to 50 ms, 109 to 113 times as long; unpacked whole by NumPy 14 ms, 32 times as long. Half of
+    our time is memory that is new to the process: the file's pages and the two images.
     """
     torch.set_num_threads(1)
     path = data_root / "spike-reds/test/spike/200_part1_key_id151.dat"
