@@ -12,7 +12,9 @@
     ├── MethodError             a method that cannot run on this window or this machine
     ├── ScoreError              a picture that the scorer refuses
     ├── StoreError              an HQ store that is missing, damaged or in use
-    └── BuildError              a build that could not go on: no space, no worker, lost shards
+    ├── BuildError              a build that could not go on: no space, no worker, lost shards
+    ├── WeightsError            weights or a checkpoint that are missing or of the wrong form
+    └── TrainingError           a training that could not go on: a loss that is no number, no data
 
 The command line prints `error:` and the message, then `hint:` and the hint; nothing here is shown with a
 traceback.
@@ -33,9 +35,11 @@ __all__ = [
     "ScoreError",
     "SourceError",
     "StoreError",
+    "TrainingError",
     "UnknownNameError",
     "UnreadableError",
     "UsageError",
+    "WeightsError",
 ]
 
 
@@ -109,3 +113,11 @@ class StoreError(HqgenError):
 
 class BuildError(HqgenError):
     """A build that could not go on."""
+
+
+class WeightsError(HqgenError):
+    """Weights or a checkpoint that are missing or of the wrong form."""
+
+
+class TrainingError(HqgenError):
+    """A training that could not go on."""

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "store": {"manifest"},
     "manifest": set(),
 }
-OPEN = {"errors", "compiled", "__version__"}
+OPEN = {"errors", "compiled", "files", "__version__"}
 OUTSIDE = {"dask": {"build", "report"}, "distributed": {"build", "report"}, "zarr": {"store"}}
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hqgen.build.output import write_atomically
 from hqgen.errors import RecordingError
+from hqgen.files import write_atomically
 from hqgen.sources.recordings import FileRecording, SourceRecording
 
 __all__ = ["digest_recordings", "remembered_digests"]

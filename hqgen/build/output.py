@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,32 +30,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from hqgen.errors import StoreError
+from hqgen.files import write_atomically
 from hqgen.manifest import Manifest, Plan, Record, SourceFiles, dump, read_manifest
 from hqgen.store import StoreWriter
 
-__all__ = ["Output", "write_atomically"]
+__all__ = ["Output"]
 
 _FILES: TypeAdapter[dict[str, SourceFiles]] = TypeAdapter(dict[str, SourceFiles])
-
-
-def write_atomically(path: Path, pieces: Iterable[str]) -> None:
-    """Write text so that `path` holds either what it held or all of the new text, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError, UnreadableError
+from hqgen.files import write_atomically
 from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
 
 __all__ = ["FORMATS", "ArrayRecording", "Axes", "Recording", "open_recording", "write_dat"]
@@ -348,12 +349,9 @@ def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
     if count == 0:
         raise RecordingError(f"`{path}`: a recording without frames")
     data = spikes.data if spikes.bottom_up else _bottom_up(spikes)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        unfinished.write_bytes(np.ascontiguousarray(data).data)
-        unfinished.replace(path)
+        write_atomically(path, data.tobytes())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise RecordingError(f"`{path}`: cannot be written: {_reason(error)}") from error
 
 

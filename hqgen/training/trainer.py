@@ -11,7 +11,6 @@ import copy
 import csv
 import hashlib
 import io
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hqgen.errors import SourceError, UsageError
+from hqgen.files import write_atomically
 from hqgen.methods.base_network import Base
 from hqgen.training.pictures import load_pictures
 from hqgen.training.recipe import Recipe
@@ -126,7 +126,7 @@ def train_base(
             _save(state, out, identity)
             break
     if state.step == recipe.steps:
-        _write_whole(out, _serialised({k: v.half() for k, v in state.mean.state_dict().items()}))
+        write_atomically(out, _serialised({k: v.half() for k, v in state.mean.state_dict().items()}))
         out.with_suffix(".checkpoint").unlink(missing_ok=True)
     return state.curve
 
@@ -251,8 +251,8 @@ def _save(state: State, out: Path, identity: str) -> None:
         "losses": state.losses,
         "curve": [asdict(point) for point in state.curve],
     }
-    _write_whole(out.with_suffix(".checkpoint"), _serialised(saved))
-    _write_whole(out.with_suffix(".csv"), _table(state.curve).encode())
+    write_atomically(out.with_suffix(".checkpoint"), _serialised(saved))
+    write_atomically(out.with_suffix(".csv"), _table(state.curve).encode())
 
 
 def _table(curve: list[Point]) -> str:
@@ -267,14 +267,3 @@ def _serialised(value: object) -> bytes:
     data = io.BytesIO()
     torch.save(value, data)
     return data.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Replace a file at once: whoever reads it sees the old content or the new, also after a kill."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

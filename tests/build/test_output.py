@@ -8,22 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.build.output import Output, write_atomically
+from hqgen.build.output import Output
 from hqgen.errors import StoreError
-
-
-def test_text_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "document.json"
-    write_atomically(path, ["old"])
-
-    def breaks() -> object:
-        yield "new"
-        raise OSError("no space")
-
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(path, breaks())  # type: ignore[arg-type]
-    assert path.read_text() == "old"
-    assert [item.name for item in path.parent.iterdir()] == ["document.json"]
 
 
 def test_the_lock_is_let_go_by_whoever_ends(tmp_path: Path) -> None:
