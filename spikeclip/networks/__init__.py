@@ -1,0 +1,102 @@
+"""The reconstruction networks, voxel (B, bins, H, W) -> picture (B, 1, H, W), and their checkpoints."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hqgen.errors import MethodError, UnknownNameError, WeightsError
+from hqgen.files import write_atomically
+from hqgen.methods.weights import load_weights, read_checkpoint
+from spikeclip.networks.lrn import LRN
+from spikeclip.networks.unet import UNet
+
+__all__ = ["LRN", "NETWORKS", "NetworkName", "UNet", "build", "load_network", "save_network"]
+
+NetworkName = Literal["lrn", "unet"]
+
+NETWORKS: dict[str, type[LRN | UNet]] = {"lrn": LRN, "unet": UNet}
+
+FORMAT = "spikeclip-network"
+
+# The first tensor of each network; its second side is the number of bins. The name of UNet's ends in that of
+# LRN's, so it is looked for first.
+FIRST_TENSORS = {"unet": "encoder.0.0.weight", "lrn": "0.0.weight"}
+
+
+def build(name: str, bins: int = 50) -> LRN | UNet:
+    """Build a network with fresh parameters.
+
+    Args:
+        name: `lrn` or `unet`.
+        bins: channels of the voxel.
+
+    Raises:
+        UnknownNameError: there is no such network.
+    """
+    if name not in NETWORKS:
+        raise UnknownNameError("network", name, NETWORKS)
+    return NETWORKS[name](bins)
+
+
+def save_network(
+    path: str | Path, network: nn.Module, *, name: str, bins: int, meta: Mapping[str, Any]
+) -> None:
+    """Write a network's checkpoint whole or not at all.
+
+    Args:
+        path: the file.
+        network: the network itself, not what DistributedDataParallel or torch.compile made of it.
+        name: of the network, as `build` takes it.
+        bins: channels of its voxel.
+        meta: what else is known of it; plain values that `torch.load(weights_only=True)` reads.
+    """
+    state = {key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}
+    content = {"format": FORMAT, "name": name, "bins": bins, "meta": dict(meta), "state_dict": state}
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | UNet:
+    """Load a network from a checkpoint, in eval mode; its `name` and `bins` tell what it is.
+
+    The checkpoint is one of `save_network` or a state_dict, bare or wrapped, as the published one of LRN is;
+    which network it is follows from its tensors. No code that the file may hold is run.
+
+    Args:
+        path: the checkpoint.
+        device: where the network goes.
+
+    Raises:
+        WeightsError: missing, damaged, no checkpoint, or not of one of the networks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(
+            f"no checkpoint `{path}`", hint="`spikeclip train` writes one, `network.pth`, into its run folder"
+        )
+    try:
+        network = _network_of(read_checkpoint(path), path)
+        load_weights(network, path)
+    except MethodError as error:
+        raise WeightsError(error.message, hint=error.hint) from error
+    return network.to(device).eval()
+
+
+def _network_of(state: Mapping[str, Tensor], path: Path) -> LRN | UNet:
+    for name, first in FIRST_TENSORS.items():
+        for key, tensor in state.items():
+            # Wrappers such as DataParallel put their own name before every tensor's.
+            if f".{key}".endswith(f".{first}") and tensor.ndim == 4:
+                return build(name, bins=tensor.shape[1])
+    raise WeightsError(
+        f"`{path}` holds none of the networks {', '.join(f'`{name}`' for name in NETWORKS)}: "
+        f"its first tensor is `{next(iter(state))}`",
+        hint="give the `network.pth` of a run folder, or a published checkpoint of LRN",
+    )
