@@ -1,0 +1,101 @@
+"""The losses of the three stages, as the SpikeCLIP paper writes them; its equation numbers stand in brackets.
+
+Features are float32 of length one: the product of two is their cosine similarity. Every loss is the mean over
+the batch, where the paper writes [9] for one image and [10] as a sum; in [11] both weigh as they do there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "CoarseLoss",
+    "Duplicates",
+    "class_loss",
+    "coarse_loss",
+    "prompt_initial_loss",
+    "prompt_loss",
+    "total_loss",
+]
+
+CoarseLoss = Literal["l1", "mse"]
+Duplicates = Literal["mask", "literal"]
+
+
+def coarse_loss(image: Tensor, target: Tensor, kind: CoarseLoss = "l1") -> Tensor:
+    """Distance of a picture from its TFI; the paper does not say which.
+
+    Args:
+        image: (B, 1, H, W), the network's output.
+        target: (B, 1, H, W), TFI of the same streams.
+        kind: `l1`, the mean absolute difference, or `mse`, the mean squared one.
+    """
+    return nn.functional.l1_loss(image, target) if kind == "l1" else nn.functional.mse_loss(image, target)
+
+
+def prompt_initial_loss(
+    image_features: Tensor, is_hq: Tensor, prompt_features: Tensor, scale: float
+) -> Tensor:
+    """L_initial = CrossEntropy(y, ŷ), where ŷ is the probability of the HQ prompt and y = 1 for HQ [7, 8].
+
+    Args:
+        image_features: (B, D), of HQ and of LQ pictures.
+        is_hq: (B,), which of them are HQ.
+        prompt_features: (2, D), of T_lq and of T_hq.
+        scale: CLIP's logit scale.
+    """
+    return nn.functional.cross_entropy(scale * image_features @ prompt_features.T, is_hq.long())
+
+
+def prompt_loss(image_features: Tensor, prompt_features: Tensor, scale: float) -> Tensor:
+    """L_prompt = - the probability of the HQ prompt [9].
+
+    Args:
+        image_features: (B, D), of the network's output.
+        prompt_features: (2, D), of T_lq and of T_hq.
+        scale: CLIP's logit scale.
+    """
+    probabilities = (scale * image_features @ prompt_features.T).softmax(dim=1)
+    return -probabilities[:, 1].mean()
+
+
+def class_loss(
+    image_features: Tensor,
+    text_features: Tensor,
+    labels: Tensor,
+    tau: float = 0.07,
+    duplicates: Duplicates = "mask",
+) -> Tensor:
+    """L_class = - log (exp(I_i T_ci / τ) / Σ_j exp(I_i T_cj / τ)), InfoNCE over the batch [10].
+
+    A batch of one class only has nothing to tell apart: masked, the loss is 0; in the literal form, log B.
+    Neither moves the network.
+
+    Args:
+        image_features: (B, D), I.
+        text_features: (C, D), T, of the text of each class.
+        labels: int64 (B,), c, the class of each picture.
+        tau: the temperature τ.
+        duplicates: the samples j ≠ i of the class of i, which the equation counts as negatives of i although
+            their text is its own: `mask` leaves them out of the sum, `literal` is the equation as it stands.
+    """
+    logits = image_features @ text_features[labels].T / tau
+    own = torch.arange(len(labels), device=labels.device)
+    if duplicates == "mask":
+        same_class = labels[:, None] == labels[None, :]
+        logits = logits.masked_fill(same_class & (own[:, None] != own[None, :]), -torch.inf)
+    return nn.functional.cross_entropy(logits, own)
+
+
+def total_loss(class_term: Tensor, prompt_term: Tensor, prompt_weight: float = 100.0) -> Tensor:
+    """L_total = L_class + λ L_prompt [11].
+
+    Args:
+        class_term: L_class.
+        prompt_term: L_prompt.
+        prompt_weight: λ.
+    """
+    return class_term + prompt_weight * prompt_term
