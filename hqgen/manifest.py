@@ -13,6 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,7 +39,7 @@ __all__ = [
     "schemas",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when the meaning of a plan or of a stored byte changes: no old shard must pass for a new one."""
 
 
@@ -69,11 +70,11 @@ class MethodSpec(Document):
 
 
 class RecordingSpec(Document):
-    """A recording as a plan fixes it: path relative to its source's folder, size in bytes, digest, frames."""
+    """A recording as a plan fixes it: path relative to its source's folder, size in bytes, BLAKE3, frames."""
 
     path: str
     size: int
-    sha256: str
+    blake3: str
     frames: int
 
 
@@ -117,7 +118,7 @@ class Plan(Document):
     normalisation: dict[str, Any]
     sources: tuple[SourceSpec, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The plan id: 16 hexadecimal digits of the sha256 of the plan as it is written."""
         digest = hashlib.sha256()
@@ -127,7 +128,14 @@ class Plan(Document):
 
     def part(self, source: str) -> Plan:
         """The plan of one source alone: what decides its shards, whatever other sources there are."""
-        return self.model_copy(update={"sources": tuple(s for s in self.sources if s.name == source)})
+        sources = tuple(spec for spec in self.sources if spec.name == source)
+        return self if sources == self.sources else self.model_copy(update={"sources": sources})
+
+    def model_copy(self, **changes: Any) -> Plan:
+        """A changed plan has another id."""
+        copy = super().model_copy(**changes)
+        copy.__dict__.pop("id", None)
+        return copy
 
 
 class SampleRecord(Document):
@@ -160,14 +168,14 @@ class Record(Document):
         plan: id of its source's part of the plan.
         source: name of the source.
         shard: index of the shard; it holds samples shard * shard_size onwards.
-        images_sha256: digest of its images, uint8 (n, H, W) in C order.
+        images_blake3: digest of its images, uint8 (n, H, W) in C order.
         samples: in order.
     """
 
     plan: str
     source: str
     shard: int
-    images_sha256: str
+    images_blake3: str
     samples: tuple[SampleRecord, ...]
 
 
@@ -175,7 +183,7 @@ class ShardDigest(Document):
     """Digest of one shard's images, as in its record."""
 
     shard: int
-    images_sha256: str
+    images_blake3: str
 
 
 class QuarantinedRecording(Document):
@@ -280,7 +288,7 @@ def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
 def _members(value: Any) -> list[tuple[str | None, Any]]:
     """Keys and values of a document or a dict, items of a list without keys; nothing for anything else."""
     if isinstance(value, Document):
-        return list(value)
+        return [(name, getattr(value, name)) for name in type(value).model_fields]
     if isinstance(value, dict):
         return list(value.items())
     return [(None, item) for item in value] if isinstance(value, list | tuple) else []

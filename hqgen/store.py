@@ -18,7 +18,6 @@ the only one that knows Zarr.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
+from hqgen.files import digest_bytes
 from hqgen.manifest import Plan, Record, SourceSpec
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ _ROWS_PER_CHUNK = 65_536
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
-    """sha256 of images uint8 (n, H, W) in C order."""
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    """BLAKE3 of images uint8 (n, H, W) in C order."""
+    return digest_bytes(np.ascontiguousarray(images).data)
 
 
 class HQSource:

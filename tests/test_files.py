@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.files import write_atomically
+from hqgen.files import digest_bytes, digest_file, write_atomically
 
 
 def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -25,3 +25,15 @@ def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 def test_bytes_text_and_pieces_of_text(tmp_path: Path, content: bytes | str | list[str]) -> None:
     write_atomically(tmp_path / "file", content)
     assert (tmp_path / "file").read_bytes() == b"a\xc3\xa9"
+
+
+def test_a_digest_is_that_of_b3sum_however_it_is_read(tmp_path: Path) -> None:
+    """Expected: the first test vectors of the BLAKE3 specification, inputs of length 0 and 1."""
+    file = tmp_path / "file"
+    for content, begin in [(b"", "af1349b9f5f9a1a6"), (b"\0", "2d3adedff11b61f1")]:
+        file.write_bytes(content)
+        assert digest_bytes(content).startswith(begin)
+        assert digest_file(file) == digest_bytes(content)
+    long = bytes(range(256)) * 10_000  # more than two pieces
+    file.write_bytes(long)
+    assert digest_file(file) == digest_bytes(long)

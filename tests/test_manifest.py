@@ -35,7 +35,7 @@ def manifest_of(plan: Plan) -> Manifest:
             SourceManifest(
                 name=source.name,
                 folder=None,
-                shards=(ShardDigest(shard=0, images_sha256="0" * 64),),
+                shards=(ShardDigest(shard=0, images_blake3="0" * 64),),
                 quarantined_recordings=(),
                 samples=(
                     SampleRecord(key="a", method="a", margin=0.1, scores={"a": 1.0, "b": 1.1}),
@@ -93,7 +93,7 @@ def test_the_plan_id_depends_on_everything_that_decides_the_result() -> None:
             update={
                 "sources": (
                     source.model_copy(
-                        update={"recordings": (source.recordings[0].model_copy(update={"sha256": "1"}),)}
+                        update={"recordings": (source.recordings[0].model_copy(update={"blake3": "1"}),)}
                     ),
                 )
             }
@@ -140,7 +140,7 @@ def test_the_published_schemas_are_those_of_the_models() -> None:
 
 def test_documents_fit_the_published_schemas() -> None:
     plan = plan_of({"one": 2})
-    record = Record(plan=plan.id, source="one", shard=0, images_sha256="0", samples=())
+    record = Record(plan=plan.id, source="one", shard=0, images_blake3="0", samples=())
     for name, document in {"manifest": manifest_of(plan), "record": record, "plan": plan}.items():
         schema = json.loads((MANIFESTS / f"{name}.schema.json").read_text())
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -29,7 +29,7 @@ def plan_of(counts: dict[str, int], shard_size: int = 4, methods: tuple[str, ...
                     MethodSpec(name=method, rank=rank, version=1, leg="cpu", parameters={})
                     for rank, method in enumerate(methods)
                 ),
-                recordings=(RecordingSpec(path="r.dat", size=1, sha256="0", frames=1),),
+                recordings=(RecordingSpec(path="r.dat", size=1, blake3="0", frames=1),),
                 samples=tuple(SampleSpec(key=f"{name}/{n}", recording=0, centre=n) for n in range(count)),
             )
             for name, count in counts.items()
@@ -66,7 +66,7 @@ def written(path: Path, plan: Plan) -> tuple[StoreWriter, dict[str, np.ndarray]]
                     plan=plan.part(source.name).id,
                     source=source.name,
                     shard=shard,
-                    images_sha256=digest_images(part),
+                    images_blake3=digest_images(part),
                     samples=samples,
                 )
             )

@@ -17,7 +17,7 @@ __all__ = ["digest_recordings", "remembered_digests"]
 
 log = logging.getLogger(__name__)
 
-_Entry = tuple[int, int, str]  # size, time of change in ns, sha256
+_Entry = tuple[int, int, str]  # size, time of change in ns, BLAKE3
 
 
 def digest_recordings(
@@ -34,7 +34,7 @@ def digest_recordings(
         advance: called with the bytes of every recording when its digest is known.
 
     Returns:
-        The digests, sha256 in hex; and the reasons of those recordings that could not be read.
+        The digests; and the reasons of those recordings that could not be read.
     """
     known = _load(cache)
     fresh: dict[str, _Entry] = {}

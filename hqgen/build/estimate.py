@@ -87,7 +87,7 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
 def _missing(found: Found, output: Output) -> dict[str, int] | None:
     """Shards that are not there yet by source; None where digests of recordings are not known."""
     digests = remembered_digests(
-        (item for source in found.sources for item in source.recordings), output.work / "digests.json"
+        (item for source in found.sources for item in source.recordings), output.work / "blake3.json"
     )
     if digests is None:
         return None

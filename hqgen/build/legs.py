@@ -257,7 +257,7 @@ def stored_leg(
         images = output.store.read_shard(shard.source, shard.start, len(shard.samples))
     except StoreError:
         return run_leg(shard, methods, judge)
-    if digest_images(images) != record.images_sha256:
+    if digest_images(images) != record.images_blake3:
         return run_leg(shard, methods, judge)
     result = LegResult(shard)
     result.images[:] = images
@@ -282,7 +282,7 @@ def commit(output: Output, shard: Shard, *results: LegResult) -> Record:
         plan=shard.plan_id,
         source=shard.source,
         shard=shard.index,
-        images_sha256=digest_images(result.images),
+        images_blake3=digest_images(result.images),
         samples=tuple(_sample_records(shard, result)),
     )
     output.write_record(record)

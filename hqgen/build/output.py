@@ -8,7 +8,7 @@
     OUT/hq.build/plans/ID.json   the part of a plan that one source has, for every one ever accepted here
     OUT/hq.build/records/SOURCE/SHARD.json
     OUT/hq.build/sources.json    folders of the sources, and the recordings in them that cannot be used
-    OUT/hq.build/digests.json    digests of recordings, by path, size and time of change
+    OUT/hq.build/blake3.json    digests of recordings, by path, size and time of change
     OUT/hq.build/logs/           one log a run
     OUT/hq.build/lock            held by the build that is running
 

@@ -62,7 +62,7 @@ def source_spec(source: Source, methods: Sequence[Method], digest: Digest) -> So
         width=width,
         methods=_by_rank(method_spec(method) for method in methods),
         recordings=tuple(
-            RecordingSpec(path=item.name, size=item.size, sha256=digest(item), frames=item.frames)
+            RecordingSpec(path=item.name, size=item.size, blake3=digest(item), frames=item.frames)
             for item in source.recordings
         ),
         samples=tuple(

@@ -90,7 +90,7 @@ def build(settings: BuildSettings, observer: Observer) -> Outcome:
 def _build(
     settings: BuildSettings, found: Found, output: Output, observer: Observer, started: datetime
 ) -> Outcome:
-    requested, found = plan_for(found, output.work / "digests.json", observer)
+    requested, found = plan_for(found, output.work / "blake3.json", observer)
     plan = _admitted(settings, output, requested)
     jobs = missing_jobs(plan, found, output)
     log.info("plan %s: %d shards are missing", plan.id, len(jobs))
@@ -334,7 +334,7 @@ def _source_manifest(
     return SourceManifest(
         name=source.name,
         folder=files.folder,
-        shards=tuple(ShardDigest(shard=item.shard, images_sha256=item.images_sha256) for item in own),
+        shards=tuple(ShardDigest(shard=item.shard, images_blake3=item.images_blake3) for item in own),
         quarantined_recordings=files.quarantined,
         samples=tuple(sample for record in own for sample in record.samples),
     )

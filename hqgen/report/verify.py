@@ -142,7 +142,7 @@ class _ShardCheck:
         expected = (length, self.spec.height, self.spec.width)
         if images.shape != expected:
             return f"its pictures have the shape {images.shape}, the plan says {expected}"
-        if digest_images(images) != item.images_sha256:
+        if digest_images(images) != item.images_blake3:
             return "its pictures are not those that were made: their digest differs"
         return None
 

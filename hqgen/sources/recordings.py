@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
 from hqgen.errors import RecordingError
+from hqgen.files import digest_bytes, digest_file
 from hqgen.spikes.recording import ArrayRecording, Axes, Recording, open_recording
 
 __all__ = ["DemoRecording", "FileRecording", "Rejected", "SourceRecording"]
@@ -78,8 +78,7 @@ class FileRecording(SourceRecording):
 
     def digest(self) -> str:  # noqa: D102
         try:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_file(self.path)
         except OSError as error:
             raise RecordingError(f"`{self.path}`: {error.strerror or error}") from error
 
@@ -100,7 +99,7 @@ class DemoRecording(SourceRecording):
         return ArrayRecording(demo_recording(self.name), name=f"demo/{self.name}")
 
     def digest(self) -> str:  # noqa: D102
-        return hashlib.sha256(self.open().packed().tobytes()).hexdigest()
+        return digest_bytes(self.open().packed().tobytes())
 
 
 @dataclass(frozen=True, slots=True)

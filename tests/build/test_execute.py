@@ -138,7 +138,7 @@ def run_with(client: Client, settings: BuildSettings, *methods: Method, gpu: boo
     found.methods[source.name].extend(methods)  # type: ignore[attr-defined]
     output = Output(settings.out)
     with output.locked():
-        plan, found = plan_for(found, output.work / "digests.json", Recorder())
+        plan, found = plan_for(found, output.work / "blake3.json", Recorder())
         output.accept(plan, {})
         output.store.create(plan)
         executor = DaskExecutor(client, output, found.judge, gpu, in_flight=4)

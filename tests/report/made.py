@@ -87,7 +87,7 @@ def _spec(name: str, samples: Sequence[SampleRecord]) -> SourceSpec:
             MethodSpec(name=method, rank=10 * METHODS.index(method), version=1, leg="cpu", parameters={})
             for method in methods
         ),
-        recordings=(RecordingSpec(path="a.dat", size=1, sha256="0" * 64, frames=50),),
+        recordings=(RecordingSpec(path="a.dat", size=1, blake3="0" * 64, frames=50),),
         samples=tuple(SampleSpec(key=item.key, recording=0, centre=20) for item in samples),
     )
 
@@ -107,9 +107,9 @@ def write(made: Manifest, folder: Path) -> Path:
             images[[row.method is None for row in rows]] = 0
             store.write_shard(source.name, start, images)
             digest, shard = digest_images(images), start // SHARD
-            shards.append(ShardDigest(shard=shard, images_sha256=digest))
+            shards.append(ShardDigest(shard=shard, images_blake3=digest))
             records.append(
-                Record(plan="", source=source.name, shard=shard, images_sha256=digest, samples=rows)
+                Record(plan="", source=source.name, shard=shard, images_blake3=digest, samples=rows)
             )
         sources.append(source.model_copy(update={"shards": tuple(shards)}))
     store.finish(made.plan, iter(records))

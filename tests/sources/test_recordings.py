@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 
 from hqgen.errors import RecordingError
 from hqgen.sources.catalog import SourceSettings, load_catalog
@@ -31,7 +31,7 @@ def test_digest_is_that_of_the_files_bytes(tmp_path: Path) -> None:
     content = bytes(range(250)) * 100
     (tmp_path / "a.dat").write_bytes(content)
     recording = only_recording(tmp_path)
-    assert recording.digest() == hashlib.sha256(content).hexdigest()
+    assert recording.digest() == blake3(content).hexdigest()
     assert recording.size == len(content)
 
 
