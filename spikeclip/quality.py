@@ -1,0 +1,136 @@
+"""Quality scores of reconstructions: raw, and after one brightness rule for all.
+
+The paper scores raw outputs, neither clamped nor normalised. Outputs of different methods differ in
+brightness by a factor of ten and more, and NIQE, BRISQUE and PIQE depend on it, so raw scores compare scales
+as much as pictures. Hence every picture is scored a second time, as the 8-bit picture that hqgen's rule
+`white` makes of it (`hqgen.quality.normalise`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import ScoreError
+from hqgen.quality import Scorer, get_scorer, score_images
+from hqgen.quality.normalise import to_uint8
+from hqgen.quality.scorers import Pyiqa
+
+__all__ = ["METRICS", "Judge", "Score", "brightened", "judge"]
+
+METRICS = ("niqe", "brisque", "piqe")
+"""The quality scores of the paper."""
+
+NIQE_BLOCK = 96
+"""Pixels a side of the blocks that NIQE measures."""
+
+Image = NDArray[np.float32]
+
+
+class Score(NamedTuple):
+    """A score, lower is better; +inf with the reason where a picture has none."""
+
+    value: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores pictures of one size by several metrics.
+
+    Attributes:
+        metrics: names of all that were asked for.
+        scorers: those that can run here, on pictures of this size.
+        notes: why the others cannot, and what a reader has to know of these scores.
+    """
+
+    metrics: tuple[str, ...]
+    scorers: tuple[Scorer, ...]
+    notes: tuple[str, ...]
+
+    def score(self, image: Image) -> dict[str, Score]:
+        """Score one output of a network or method: `niqe_raw`, `niqe_bright`, ... for every scorer.
+
+        Args:
+            image: float32 (H, W) in any unit; for the raw score 1 is white, as in the paper's code.
+        """
+        scores = {f"{scorer.name}_raw": _raw(scorer, image) for scorer in self.scorers}
+        picture = brightened(image)
+        return scores | {f"{scorer.name}_bright": _bright(scorer, picture) for scorer in self.scorers}
+
+    def score_all(self, images: Sequence[Image]) -> list[dict[str, Score]]:
+        """`score` of each image, several at once; a score does not depend on how many."""
+        with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1) or 1) as pool:
+            return list(pool.map(self.score, images))
+
+
+def judge(metrics: Iterable[str], height: int, width: int) -> Judge:
+    """Find the metrics; one that cannot run, or not on pictures of this size, becomes a note.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+    """
+    names, scorers, notes = tuple(metrics), list[Scorer](), list[str]()
+    for name in names:
+        try:
+            scorer = get_scorer(name)
+            scorer.score(np.zeros((1, height, width), np.uint8))  # refuses what is too small for it
+        except ScoreError as error:
+            reason = error.message.replace(str(Path.home()), "~")
+            notes.append(f"{name.upper()} is n/a: {reason}")
+        else:
+            scorers.append(scorer)
+    blocks = (height // NIQE_BLOCK) * (width // NIQE_BLOCK)
+    if blocks == 1 and any(scorer.name == "niqe" for scorer in scorers):
+        notes.append(
+            f"NIQE of {height}x{width} pixels rests on a single block of {NIQE_BLOCK}x{NIQE_BLOCK}, without "
+            "the spread between blocks: compare it only within this table"
+        )
+    return Judge(names, tuple(scorers), tuple(notes))
+
+
+def brightened(image: Image) -> NDArray[np.uint8] | str:
+    """The 8-bit picture by the brightness rule that all rows share, or the reason why there is none."""
+    try:
+        return to_uint8(image)
+    except ScoreError as error:
+        return error.message
+
+
+def _raw(scorer: Scorer, image: Image) -> Score:
+    """Score the values as they are."""
+    if not np.isfinite(image).all():
+        return Score(np.inf, f"{np.count_nonzero(~np.isfinite(image))} of {image.size} pixels are not finite")
+    if image.min() == image.max():
+        return Score(np.inf, f"flat image: every pixel is {image.flat[0]:.3g}")
+    if isinstance(scorer, Pyiqa):
+        return _raw_by_pyiqa(scorer, image)
+    values, reasons = score_images(image)
+    return Score(float(values[0]), reasons[0])
+
+
+def _raw_by_pyiqa(scorer: Pyiqa, image: Image) -> Score:
+    """Past pyiqa's check that values are in [0, 1]: the paper's version had none, and nothing is clamped."""
+    import torch
+
+    network: Any = scorer.network()
+    try:
+        with torch.inference_mode():
+            value = float(network.net(torch.from_numpy(image)[None, None]))
+    except RuntimeError as error:
+        return Score(np.inf, str(error))
+    return Score(value) if np.isfinite(value) else Score(np.inf, "the metric is not defined for the picture")
+
+
+def _bright(scorer: Scorer, picture: NDArray[np.uint8] | str) -> Score:
+    if isinstance(picture, str):
+        return Score(np.inf, picture)
+    values, reasons = scorer.score(picture[None])
+    return Score(float(values[0]), reasons[0])
