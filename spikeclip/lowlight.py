@@ -1,0 +1,396 @@
+"""The low-light set: labelled low-light streams as packed bits in one Zarr store.
+
+::
+
+    low.zarr/               attributes: classes, geometry, digest, where it came from, what was left out
+    └── train/, test/       a group a split
+        ├── packed  uint8  (N, T, ceil(H * W / 8))   least significant bit first, top row first; a chunk each
+        ├── labels  int64  (N,)                      indices into the classes
+        └── keys    string (N,)                      names of the recordings
+
+A set is written beside its place and moved there when it is whole: what lies there is never half a set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import RecordingError, SourceError, StoreError, UnknownNameError, UsageError
+from hqgen.files import digest_bytes
+from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
+from hqgen.sources.catalog import SourceSettings, load_folder_settings
+from hqgen.sources.resolve import complaint
+from hqgen.sources.source import read_folder
+from hqgen.spikes.packed import PackedSpikes, frame_bytes
+from spikeclip.lowlight_writer import FORMAT, Digest, LabelledStream, in_order, partial_path, write
+
+if TYPE_CHECKING:
+    import zarr
+    from torch import Tensor
+
+    from hqgen.build.prepare import Observer
+
+__all__ = [
+    "LowLightSet",
+    "LowLightSplit",
+    "open_low_light",
+    "prepare",
+    "write_or_open",
+]
+
+_RESIDENT_SHARE = 0.5
+"""Of the memory that is free: the network and its activations need the other half."""
+
+THREADS = min(8, os.cpu_count() or 1)
+
+Bytes = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LowLightSplit:
+    """The samples of one split.
+
+    Attributes:
+        name: `train`, `test`, ...
+        height: H of a frame.
+        width: W of a frame.
+        packed: Zarr array, uint8 (N, T, ceil(H * W / 8)).
+        labels: int64 (N,), indices into the classes of the set.
+        keys: names of the samples, N of them.
+    """
+
+    name: str
+    height: int
+    width: int
+    packed: zarr.Array[Any]
+    labels: Labels
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return int(self.packed.shape[1])
+
+    def read(self, indices: Sequence[int] | Labels) -> tuple[Bytes, Labels]:
+        """Some samples: packed uint8 (B, T, bytes) and labels int64 (B,), in the order of the indices.
+
+        Raises:
+            IndexError: an index that is not 0..N - 1.
+            StoreError: a sample on the disk is damaged.
+        """
+        rows = np.asarray(indices, np.int64)
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"the split `{self.name}` has the samples 0..{len(self) - 1}, not {rows}")
+        streams = np.empty((len(rows), *self.packed.shape[1:]), np.uint8)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for place, stream in enumerate(in_order(pool, self._sample, rows.tolist(), THREADS)):
+                streams[place] = stream
+        return streams, self.labels[rows]
+
+    def stream(self, index: int) -> PackedSpikes:
+        """One sample as a spike stream; errors as `read`."""
+        return PackedSpikes(self.read([index])[0][0], self.height, self.width)
+
+    def resident(self, device: str | Any = "cpu") -> Tensor | None:
+        """All samples in the device's memory: uint8 (N, T, bytes); loaded once and kept.
+
+        Returns:
+            None where they would take more than half of the memory that is free there.
+        """
+        import torch
+
+        place = torch.device(device)
+        kept: dict[Any, Tensor] = self.__dict__.setdefault("_resident", {})
+        if place in kept:
+            return kept[place]
+        if self.packed.nbytes > _RESIDENT_SHARE * _free_memory(place):
+            return None
+        whole = torch.empty(self.packed.shape, dtype=torch.uint8, device=place)
+        for start in range(0, len(self), 64):
+            rows = range(start, min(start + 64, len(self)))
+            whole[start : rows.stop] = torch.from_numpy(self.read(rows)[0]).to(place)
+        return kept.setdefault(place, whole)
+
+    def _sample(self, row: int) -> Bytes:
+        try:
+            stream = np.asarray(self.packed[row], np.uint8)
+        except Exception as error:  # zarr's codecs raise whatever their libraries do
+            raise StoreError(
+                f"sample `{self.keys[row]}` of the low-light set is damaged: {error}",
+                hint="remove the set and prepare it again",
+            ) from error
+        return stream
+
+
+def _free_memory(device: Any) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+
+
+@dataclass(frozen=True, eq=False)
+class LowLightSet:
+    """A low-light set, open for reading.
+
+    Attributes:
+        path: where it lies.
+        labels: names of the classes; a label is an index in this list.
+        geometry: (H, W).
+        frames: T.
+        digest: BLAKE3 over classes, geometry and all samples.
+        splits: names of the splits.
+        made_from: what it was made from and how.
+        rejected: files that were left out, with the reasons.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    geometry: tuple[int, int]
+    frames: int
+    digest: str
+    splits: tuple[str, ...]
+    made_from: Mapping[str, Any]
+    rejected: tuple[Rejected, ...]
+    _open: Mapping[str, LowLightSplit]
+
+    def __repr__(self) -> str:
+        counts = {name: len(split) for name, split in self._open.items()}
+        return f"LowLightSet({str(self.path)!r}, {counts}, {len(self.labels)} classes)"
+
+    def split(self, name: str) -> LowLightSplit:
+        """One split.
+
+        Raises:
+            UnknownNameError: there is no such split.
+        """
+        if name not in self._open:
+            raise UnknownNameError(f"split of the low-light set `{self.path}`", name, self.splits)
+        return self._open[name]
+
+    def verify(self) -> None:
+        """Read every sample and compare the digest.
+
+        Raises:
+            StoreError: a sample is damaged, or the content is not what was written.
+        """
+        digest = Digest(self.labels, self.geometry, self.frames)
+        for name in self.splits:
+            split = self._open[name]
+            for row, key in enumerate(split.keys):
+                digest.add(name, key, int(split.labels[row]), split._sample(row))
+        if digest.hex() != self.digest:
+            raise StoreError(
+                f"the low-light set `{self.path}` no longer holds what was written",
+                hint="remove it and prepare it again",
+            )
+
+
+def open_low_light(path: str | os.PathLike[str]) -> LowLightSet:
+    """Open a low-light set for reading.
+
+    Raises:
+        StoreError: there is none, it was never finished, or it is damaged. Samples are not read here; see
+            `LowLightSet.verify`.
+    """
+    import zarr
+
+    path = Path(path)
+    if not path.is_dir():
+        _say_what_is_missing(path)
+    try:
+        root = zarr.open_group(path, mode="r", zarr_format=3)
+        attributes = root.attrs.asdict()
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"`{path}` is no low-light set: {error}", hint=_HOW_TO_MAKE) from error
+    if attributes.get("format") != FORMAT:
+        raise StoreError(f"`{path}` is a Zarr group, but no low-light set", hint=_HOW_TO_MAKE)
+    try:
+        return _opened(path, root, attributes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the low-light set `{path}` is damaged: {error}", hint="remove it and prepare it again"
+        ) from error
+
+
+_HOW_TO_MAKE = "`spikeclip prepare` makes one of recordings, `spikeclip simulate` of pictures"
+
+
+def _say_what_is_missing(path: Path) -> None:
+    if partial_path(path).is_dir():
+        raise StoreError(
+            f"the low-light set `{path}` is not finished", hint="run the command that makes it again"
+        )
+    raise StoreError(f"there is no low-light set at `{path}`", hint=_HOW_TO_MAKE)
+
+
+def _opened(path: Path, root: zarr.Group, attributes: dict[str, Any]) -> LowLightSet:
+    height, width = attributes["geometry"]
+    splits = {name: _open_split(name, root[name], height, width, attributes) for name in attributes["splits"]}
+    return LowLightSet(
+        path=path,
+        labels=tuple(attributes["labels"]),
+        geometry=(height, width),
+        frames=attributes["frames"],
+        digest=attributes["digest"],
+        splits=tuple(splits),
+        made_from=attributes["made_from"],
+        rejected=tuple(Rejected(*item) for item in attributes["rejected"]),
+        _open=splits,
+    )
+
+
+def _open_split(name: str, group: Any, height: int, width: int, attributes: dict[str, Any]) -> LowLightSplit:
+    packed, labels, keys = group["packed"], group["labels"][:], group["keys"][:]
+    expected = (len(labels), attributes["frames"], frame_bytes(height, width))
+    if packed.shape != expected or len(keys) != len(labels):
+        raise ValueError(f"`{name}` holds streams {packed.shape}, expected {expected}")
+    # A chunk that is not there would be read as a stream without spikes.
+    if packed.nchunks_initialized != len(labels):
+        raise ValueError(f"`{name}` lacks {len(labels) - packed.nchunks_initialized} of its samples")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(attributes["labels"]):
+        raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, which are no classes")
+    return LowLightSplit(name, height, width, packed, labels, tuple(str(key) for key in keys))
+
+
+def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> LowLightSet:
+    """Write a low-light set (`lowlight_writer.write`), or open the one that is there if it is the same.
+
+    Raises:
+        StoreError: something else lies at `out`.
+    """
+    if not out.exists():
+        write(out, made_from=made_from, **content)
+        return open_low_light(out)
+    found, wanted = open_low_light(out), json.loads(json.dumps(made_from))
+    keys = sorted({*wanted, *found.made_from})
+    if differing := [f"`{key}`" for key in keys if wanted.get(key) != found.made_from.get(key)]:
+        raise StoreError(
+            f"`{out}` holds another low-light set: it differs in {', '.join(differing)}",
+            hint="name another place, or remove it",
+        )
+    return found
+
+
+def prepare(
+    spikes: Path, out: Path, *, entry: str | None = None, observer: Observer | None = None
+) -> LowLightSet:
+    """Turn a folder of labelled recordings into a low-light set; found there already, it is opened.
+
+    A recording that cannot be used (damaged, of another length or geometry) is left out and listed in
+    `LowLightSet.rejected`. Recordings without splits become the split `train`.
+
+    Args:
+        spikes: the folder, laid out as a dataset of the catalog is, or as its own `source.toml` says.
+        out: where the set is to lie.
+        entry: the dataset's name in the catalog; None takes the folder's `source.toml`, else its name.
+        observer: is told how it goes on.
+
+    Raises:
+        SourceError: no such folder, no usable recording, or recordings without labels.
+        UsageError: it is not known which dataset the folder holds.
+        StoreError: something else lies at `out`, or another process is writing there.
+    """
+    if not spikes.is_dir():
+        raise SourceError(
+            f"there is no folder `{spikes}`", hint="name the folder of the low-light recordings"
+        )
+    settings = _settings(spikes, entry)
+    source = read_folder(entry or spikes.name, settings, spikes)
+    if reason := complaint(source):
+        raise SourceError(reason, hint=settings.obtain)
+    _check_labels(source)
+    frames = Counter(recording.frames for recording in source.recordings).most_common(1)[0][0]
+    by_split: dict[str, list[SourceRecording]] = {row.split or "train": [] for row in settings.layout}
+    for recording in source.recordings:
+        by_split[recording.split or "train"].append(recording)
+    shown = observer.progress("prepare", len(source.recordings), "samples") if observer else None
+    with shown or nullcontext(_nobody) as advance, ThreadPoolExecutor(THREADS) as pool:
+        return write_or_open(
+            out,
+            labels=settings.labels,
+            geometry=source.geometry,
+            frames=frames,
+            splits={name: len(recordings) for name, recordings in by_split.items()},
+            streams=lambda name: _decoded(pool, by_split[name], frames, advance),
+            made_from={"recordings": _identity(source), "classes": list(settings.labels)},
+            rejected=source.rejected,
+        )
+
+
+def _nobody(_samples: int) -> None: ...
+
+
+def _settings(folder: Path, entry: str | None) -> SourceSettings:
+    """What is known of the folder's dataset, with its classes."""
+    catalog = load_catalog()
+    labelled = [name for name, dataset in catalog.items() if dataset.labels]
+    name = entry or folder.resolve().name.lower().replace("_", "-")
+    if entry is not None and entry not in labelled:
+        raise UnknownNameError("dataset with labels", entry, labelled)
+    if entry is None and (folder / "source.toml").exists():
+        settings = load_folder_settings(folder)
+        if not settings.labels:
+            raise SourceError(
+                f"`{folder / 'source.toml'}` names no `labels`",
+                hint='name the classes in the order of their numbers: labels = ["cat", "dog"]',
+            )
+        return settings
+    if name not in labelled:
+        raise UsageError(
+            f"it is not known which dataset `{folder}` holds",
+            hint=f"say `--entry` ({', '.join(labelled)}), or put a `source.toml` with `labels` into it",
+        )
+    return catalog[name]
+
+
+def _check_labels(source: Source) -> None:
+    unlabelled = [recording.name for recording in source.recordings if recording.label is None]
+    if unlabelled:
+        raise SourceError(
+            f"{len(unlabelled)} of {len(source.recordings)} recordings in `{source.folder}` have no label; "
+            f"the first is `{unlabelled[0]}`",
+            hint="a labelled recording is an .npz with the keys `spk` and `label`",
+        )
+
+
+def _identity(source: Source) -> str:
+    """What tells a folder's recordings without reading them."""
+    names = [[item.name, item.split, item.label, item.size] for item in source.recordings]
+    return digest_bytes(json.dumps(names).encode())
+
+
+def _decoded(
+    pool: Executor, recordings: list[SourceRecording], frames: int, advance: Callable[[int], None]
+) -> Iterator[LabelledStream | Rejected]:
+    # Decoding lets the interpreter lock go, so that threads are enough.
+    for item in in_order(pool, partial(_decode, frames=frames), recordings, 2 * THREADS):
+        advance(1)
+        yield item
+
+
+def _decode(recording: SourceRecording, frames: int) -> LabelledStream | Rejected:
+    assert recording.label is not None
+    if recording.frames != frames:
+        return Rejected(recording.name, f"it has {recording.frames} frames, most have {frames}")
+    try:
+        return LabelledStream(recording.name, recording.label, recording.open().spikes())
+    except RecordingError as error:
+        return Rejected(recording.name, error.message)
