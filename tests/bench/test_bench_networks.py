@@ -54,7 +54,8 @@ TRAINED = {"base": None, "ssml:variant=simple": "nbsn_83000_simple.pth", "ssir":
 """Networks whose weights are at hand: those in `shared/weights`, and the shipped ones."""
 
 REDS = ("200_part1_key_id151", "200_part3_key_id151", "203_part1_key_id151")
-X
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 REDUCED = {"cpu": ("bf16",), "cuda": ("tf32", "bf16")}
 
 Images = NDArray[np.float32]
