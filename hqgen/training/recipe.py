@@ -23,6 +23,7 @@ def _ascending(span: tuple[float, float]) -> tuple[float, float]:
     return span
 
 
+Sizes = Annotated[tuple[Size, Size], AfterValidator(_ascending)]
 Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
 Scales = Annotated[
     tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_ascending)
@@ -80,6 +81,8 @@ class Scenes(Table):
     """Share of scenes that take `dim_rates` instead."""
     dim_rates: Rates = (0.03, 0.4)
     """Firing rate of white in dim scenes."""
+    optics: Sizes = (0.4, 0.6)
+    """Standard deviation, pixels, of the blur between the scene, which is the target, and the sensor."""
     motion: Motion = Motion()
     sensor: Sensor = Sensor()
 
@@ -104,7 +107,7 @@ class Recipe(Table):
     """Of Adam, between warm-up and cool-down."""
     warm_up: Annotated[int, Field(ge=0)] = 300
     """Steps in which the learning rate rises to that."""
-    cool_down: Annotated[int, Field(ge=0)] = 7500
+    cool_down: Annotated[int, Field(ge=0)] = 11000
     """Last steps, in which it falls to zero."""
     gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     """Longer gradients are cut to this length: without it the loss leaps up now and then."""
@@ -115,8 +118,8 @@ class Recipe(Table):
     validate_every: Annotated[int, Field(gt=0)] = 100
     """Steps between two points of the learning curve, which are also the checkpoints."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = (
-        Phase(steps=9400, batch=12, patch=48),
-        Phase(steps=600, batch=6, patch=96),
+        Phase(steps=13000, batch=12, patch=48),
+        Phase(steps=1000, batch=6, patch=96),
     )
     scenes: Scenes = Scenes()
 

@@ -8,6 +8,7 @@ the field (V += rate; fire at V >= 1; V -= 1) with the deviations of a real sens
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class SceneMaker:
         for item in range(size):
             frames = self._frames(rng, patch)
             rate[item] = frames[CENTRE]
+            soften(frames, _side_weight(rng.uniform(*self.scenes.optics)))
             integrate_and_fire(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
         return Batch(spikes, rate)
 
@@ -105,6 +107,12 @@ def _tone(rng: np.random.Generator, brightness: Floats) -> Floats:
 def _peak_rate(rng: np.random.Generator, scenes: Scenes) -> float:
     low, high = scenes.dim_rates if rng.random() < scenes.dim else scenes.rates
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _side_weight(deviation: float) -> float:
+    """What a pixel gets from each neighbour in a Gaussian blur of this deviation, below one pixel."""
+    side = math.exp(-0.5 / deviation**2) if deviation > 0 else 0.0
+    return side / (1 + 2 * side)
 
 
 def _path(rng: np.random.Generator, motion: Motion, texture: Floats) -> Floats:
@@ -169,6 +177,37 @@ def _sensor(rng: np.random.Generator, frames: Floats, sensor: Sensor) -> tuple[F
 
 
 @compiled
+def mirror(index: int, size: int) -> int:
+    """The pixel that a reflected border shows at `index`."""
+    if 0 <= index < size:
+        return index
+    index = abs(index) % (2 * size - 2)
+    return min(index, 2 * size - 2 - index)
+
+
+@compiled
+def soften(frames: Floats, side: float) -> None:
+    """What the lens and the area of the pixels leave of the scene: a blur along rows and columns, in place.
+
+    Args:
+        frames: (T, H, W), H and W at least 2; mirrored at the borders.
+        side: what a pixel gets from each of its two neighbours along an axis, in [0, 1/3].
+    """
+    count, height, width = frames.shape
+    middle, outer = np.float32(1 - 2 * side), np.float32(side)
+    row = np.empty((height, width), np.float32)
+    for t in range(count):
+        for y in range(height):
+            for x in range(width):
+                neighbours = frames[t, y, abs(x - 1)] + frames[t, y, mirror(x + 1, width)]
+                row[y, x] = middle * frames[t, y, x] + outer * neighbours
+        for y in range(height):
+            for x in range(width):
+                neighbours = row[abs(y - 1), x] + row[mirror(y + 1, height), x]
+                frames[t, y, x] = middle * row[y, x] + outer * neighbours
+
+
+@compiled
 def integrate_and_fire(charge: Floats, jitter: Floats, start: Floats, spikes: NDArray[np.uint8]) -> None:
     """Fire where the integrated charge reaches 1, keeping the excess.
 
@@ -204,15 +243,6 @@ def bilinear(texture: Floats, column: float, row: float) -> float:
     bottom = texture[y1, x0] + fx * (texture[y1, x1] - texture[y1, x0])
     brightness: float = top + fy * (bottom - top)
     return brightness
-
-
-@compiled
-def mirror(index: int, size: int) -> int:
-    """The pixel that a reflected border shows at `index`."""
-    if 0 <= index < size:
-        return index
-    index = abs(index) % (2 * size - 2)
-    return min(index, 2 * size - 2 - index)
 
 
 @compiled

@@ -113,7 +113,7 @@ def psnr(image: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("name", "least"), list(zip(REDS, (37.0, 35.5, 32.0), strict=True)))
+@pytest.mark.parametrize(("name", "least"), list(zip(REDS, (37.3, 35.5, 33.2), strict=True)))
 def test_shipped_weights_reach_the_stated_psnr_on_streams_they_never_saw(
     name: str, least: float, data_root: Path
 ) -> None:

@@ -42,6 +42,7 @@ PHASE = "[[phases]]\nsteps = 1\nbatch = 1\npatch = 16\n"
         (PHASE.replace("16", "17"), "phases.0.patch"),
         (PHASE + "[scenes.sensor]\nnoisy = 1.5", "scenes.sensor.noisy"),
         (PHASE + "[scenes]\nrates = [0.9, 0.4]", "scenes.rates"),
+        (PHASE + "[scenes]\noptics = [-0.1, 0.5]", "scenes.optics.0"),
         (PHASE + "[scenes]\nscale = [0.0, 1.0]", "scenes.scale"),
     ],
 )

@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 
 from hqgen.training.pictures import load_pictures
 from hqgen.training.recipe import Motion, Scenes, Sensor
-from hqgen.training.scenes import CENTRE, FRAMES, NO_MASK, SceneMaker, integrate_and_fire, mirror, render
+from hqgen.training.scenes import (
+    CENTRE,
+    FRAMES,
+    NO_MASK,
+    SceneMaker,
+    integrate_and_fire,
+    mirror,
+    render,
+    soften,
+)
 
 IDEAL = Sensor(noisy=0)
+SHARP = (0.0, 0.0)
 STILL = Motion(shift=0, rotation=0, zoom=0)
 NO_JITTER = np.zeros((1, 1, 1), np.float32)
 
@@ -45,7 +55,7 @@ def test_batch_has_binary_frames_and_rates_within_the_range_of_the_recipe(pictur
 
 
 def test_in_a_still_ideal_scene_the_spikes_count_the_rate(pictures: Path) -> None:
-    batch = maker(pictures, Scenes(motion=STILL, sensor=IDEAL)).batch(0, 6, 24)
+    batch = maker(pictures, Scenes(motion=STILL, sensor=IDEAL, optics=SHARP)).batch(0, 6, 24)
     assert np.abs(batch.spikes.sum(1) - FRAMES * batch.rate).max() <= 1.001
 
 
@@ -55,7 +65,7 @@ def test_in_a_moving_scene_they_do_not(pictures: Path) -> None:
 
 
 def test_noisy_sensor_deviates_from_the_rate_and_keeps_its_mean(pictures: Path) -> None:
-    scenes = Scenes(motion=STILL, dim=0, sensor=Sensor(noisy=1, gain=0.1, dark=0, hot=0))
+    scenes = Scenes(motion=STILL, optics=SHARP, dim=0, sensor=Sensor(noisy=1, gain=0.1, dark=0, hot=0))
     batch = maker(pictures, scenes).batch(0, 12, 48)
     error = batch.spikes.mean(1) - batch.rate
     assert np.abs(FRAMES * error).max() > 2
@@ -120,6 +130,21 @@ def test_target_is_the_centre_frame(pictures: Path) -> None:
     one = maker(pictures, scenes)
     frames = one._frames(np.random.default_rng([0, 5]), 24)
     np.testing.assert_array_equal(one.batch(5, 1, 24).rate[0], frames[CENTRE])
+
+
+def test_sensor_sees_the_target_through_the_blur_of_the_recipe(pictures: Path) -> None:
+    batch = maker(pictures, Scenes(motion=STILL, sensor=IDEAL, optics=(0.9, 0.9), blur=0)).batch(0, 6, 24)
+    assert np.abs(batch.spikes.sum(1) - FRAMES * batch.rate).max() > 1.5
+
+
+@pytest.mark.parametrize("side", [0.0, 0.1, 1 / 3])
+def test_soften_is_a_separable_blur_with_mirrored_borders(side: float) -> None:
+    frames = np.random.default_rng(0).random((2, 6, 7), np.float32)
+    padded = np.pad(frames, ((0, 0), (1, 1), (1, 1)), mode="reflect")
+    rows = (1 - 2 * side) * padded[:, :, 1:-1] + side * (padded[:, :, :-2] + padded[:, :, 2:])
+    expected = (1 - 2 * side) * rows[:, 1:-1] + side * (rows[:, :-2] + rows[:, 2:])
+    soften(frames, side)
+    np.testing.assert_allclose(frames, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("patch", [16, 40])
