@@ -78,7 +78,9 @@ class TFI(Method):
         on = steps_to_next(near.spikes, near.centre)
         dark = {"toolbox": 0.5 / self.reach, "paper": 0.0, "spikeclip": np.nan}[self.variant]
         image = np.empty(back.shape, np.float32)
-        _inverse_interval(back, on, np.int32(self.reach), np.float32(dark), image)
+        # In one piece, as vector instructions need them: a recording stored bottom-up gives reversed rows.
+        steps = np.ascontiguousarray(back).reshape(-1), np.ascontiguousarray(on).reshape(-1)
+        _inverse_interval(*steps, np.int32(self.reach), np.float32(dark), image.reshape(-1))
         return image
 
 
@@ -91,12 +93,11 @@ def _inverse_interval(
     Steps back count from 1 for the centre itself, so that an interval is one less than their sum.
     """
     ends_count = np.isnan(dark)
-    for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            before, after = np.int32(back[row, column]), np.int32(on[row, column])
-            whole = before > 0 and after > 0
-            before = before if before > 0 else reach + np.int32(1)
-            after = after if after > 0 else reach
-            # Dividing in any case keeps the loop free of branches, so that it is vectorised.
-            inverse = np.float32(1) / np.float32(before + after - np.int32(1))
-            image[row, column] = inverse if whole or ends_count else dark
+    for pixel in range(image.size):
+        before, after = np.int32(back[pixel]), np.int32(on[pixel])
+        whole = (before > 0) & (after > 0)
+        before = before if before > 0 else reach + np.int32(1)
+        after = after if after > 0 else reach
+        # Dividing in any case keeps the loop free of branches, so that it is vectorised.
+        inverse = np.float32(1) / np.float32(before + after - np.int32(1))
+        image[pixel] = inverse if whole | ends_count else dark

@@ -102,14 +102,21 @@ def _white_point(image: NDArray[Any], rule: Normalisation) -> float:
 @compiled
 def _block_brightness(image: NDArray[Any], side: int, brightness: NDArray[np.float64]) -> None:
     """Mean of each block of side x side pixels without its brightest one: brightness (rows, columns)."""
+    width = brightness.shape[1] * side
+    totals, brightests = np.empty(width), np.empty(width)  # of the columns of one row of blocks
     for row in range(brightness.shape[0]):
+        totals[:], brightests[:] = 0.0, -np.inf
+        for y in range(row * side, row * side + side):
+            line = image[y, :width]
+            for x in range(width):
+                value = np.float64(line[x])
+                totals[x] += value
+                brightests[x] = max(brightests[x], value)
         for column in range(brightness.shape[1]):
             total, brightest = 0.0, -np.inf
-            for y in range(row * side, row * side + side):
-                for x in range(column * side, column * side + side):
-                    value = np.float64(image[y, x])
-                    total += value
-                    brightest = max(brightest, value)
+            for x in range(column * side, column * side + side):
+                total += totals[x]
+                brightest = max(brightest, brightests[x])
             brightness[row, column] = (total - brightest) / (side * side - 1)
 
 
