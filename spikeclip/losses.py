@@ -68,26 +68,34 @@ def class_loss(
     labels: Tensor,
     tau: float = 0.07,
     duplicates: Duplicates = "mask",
+    batch_labels: Tensor | None = None,
 ) -> Tensor:
     """L_class = - log (exp(I_i T_ci / τ) / Σ_j exp(I_i T_cj / τ)), InfoNCE over the batch [10].
 
     A batch of one class only has nothing to tell apart: masked, the loss is 0; in the literal form, log B.
     Neither moves the network.
 
+    The sum runs over the texts of the batch, not over its images. So a part of a batch, on a process of its
+    own or in a step of accumulation, needs only the labels of the others: the mean of the losses of equal
+    parts is the loss of the whole.
+
     Args:
-        image_features: (B, D), I.
+        image_features: (n, D), I.
         text_features: (C, D), T, of the text of each class.
-        labels: int64 (B,), c, the class of each picture.
+        labels: int64 (n,), c, the class of each picture.
         tau: the temperature τ.
         duplicates: the samples j ≠ i of the class of i, which the equation counts as negatives of i although
             their text is its own: `mask` leaves them out of the sum, `literal` is the equation as it stands.
+        batch_labels: int64 (B,), of the whole batch where the pictures are a part of it; None: they are all.
     """
-    logits = image_features @ text_features[labels].T / tau
-    own = torch.arange(len(labels), device=labels.device)
+    batch_labels = labels if batch_labels is None else batch_labels
+    logits = image_features @ text_features.T / tau
+    own = logits.gather(1, labels[:, None])
+    summed = logits.index_select(1, batch_labels)
     if duplicates == "mask":
-        same_class = labels[:, None] == labels[None, :]
-        logits = logits.masked_fill(same_class & (own[:, None] != own[None, :]), -torch.inf)
-    return nn.functional.cross_entropy(logits, own)
+        same_class = labels[:, None] == batch_labels[None, :]
+        summed = torch.cat([own, summed.masked_fill(same_class, -torch.inf)], dim=1)
+    return (summed.logsumexp(dim=1) - own[:, 0]).mean()
 
 
 def total_loss(class_term: Tensor, prompt_term: Tensor, prompt_weight: float = 100.0) -> Tensor:

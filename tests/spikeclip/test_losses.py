@@ -21,6 +21,7 @@ from spikeclip.losses import (
 )
 
 Array = NDArray[np.float64]
+FORMS: tuple[Duplicates, Duplicates] = ("mask", "literal")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -92,6 +93,21 @@ def test_class_loss_is_equation_10(
     assert found == pytest.approx(expected, abs=1e-9)
 
 
+@given(seed=seeds, parts=st.integers(1, 4), duplicates=st.sampled_from(["mask", "literal"]))
+def test_the_parts_of_a_batch_make_the_class_loss_of_the_whole(
+    seed: int, parts: int, duplicates: Duplicates
+) -> None:
+    rng = np.random.default_rng(seed)
+    images, texts = tensor(features(rng, 3 * parts)), tensor(features(rng, 4))
+    labels = tensor(rng.integers(4, size=3 * parts))
+    whole = class_loss(images, texts, labels, duplicates=duplicates)
+    losses = [
+        class_loss(part, texts, own, duplicates=duplicates, batch_labels=labels)
+        for part, own in zip(images.chunk(parts), labels.chunk(parts), strict=True)
+    ]
+    assert torch.stack(losses).mean().item() == pytest.approx(whole.item(), abs=1e-12)
+
+
 def test_total_loss_is_equation_11() -> None:
     assert total_loss(torch.tensor(2.0), torch.tensor(-0.25)).item() == -23
     assert total_loss(torch.tensor(2.0), torch.tensor(-0.25), prompt_weight=4).item() == 1
@@ -114,7 +130,8 @@ def test_the_two_forms_differ_only_where_a_class_comes_twice() -> None:
     rng = np.random.default_rng(2)
     images, texts = tensor(features(rng, 4)), tensor(features(rng, 6))
     apart, twice = torch.tensor([0, 5, 3, 1]), torch.tensor([0, 5, 0, 1])
-    assert class_loss(images, texts, apart) == class_loss(images, texts, apart, duplicates="literal")
+    masked, literal = (class_loss(images, texts, apart, duplicates=form) for form in FORMS)
+    assert masked.item() == pytest.approx(literal.item())
     assert class_loss(images, texts, twice) < class_loss(images, texts, twice, duplicates="literal")
 
 
