@@ -16,7 +16,8 @@ class UNet(nn.Module):
     """U-Net of four levels: (B, bins, H, W) -> (B, 1, H, W), any H and W of 16 or more.
 
     Ronneberger, Fischer and Brox 2015 with padded convolutions, bilinear upsampling and no normalisation, as
-    LRN has none. The paper gives only the number of parameters, 19.2 M: widths of 50 to 800 give 19.17 M.
+    LRN has none. The paper gives only its parameters, 19.2 M, and 46.46 GMAC at 250x400: widths of 50 to 800
+    give 19.17 M and 53.67 GMAC.
 
     Args:
         bins: channels of the voxel.
