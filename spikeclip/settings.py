@@ -1,0 +1,227 @@
+"""The settings of a training: everything that decides the weights besides the data.
+
+::
+
+    [train]
+    network = "lrn"
+    stages = ["coarse", "prompt", "fine"]
+
+    [train.clip]
+    model = "ViT-B-32"
+    weights = "openai"
+
+    [train.fine]
+    learning-rate = 1e-4
+
+The defaults are the paper's values for U-CALTECH where it gives them; where it is silent, the reason stands
+beside the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hqgen.errors import UsageError
+
+__all__ = [
+    "STAGES",
+    "ClipSettings",
+    "CoarseSettings",
+    "FineSettings",
+    "PromptSettings",
+    "StageName",
+    "StageSettings",
+    "TrainSettings",
+    "train_settings",
+]
+
+StageName = Literal["coarse", "prompt", "fine"]
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
+"""All stages, in the order in which they run."""
+
+Count = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _names(value: Any) -> Any:
+    """A list of names; a text holds them separated by commas, as a flag of the command line does."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClipSettings(Table):
+    """Which CLIP judges the images."""
+
+    model: str = "ViT-B-32"
+    """Name of an open_clip model, or `small` for the one that ships with spikeclip."""
+    weights: str | None = None
+    """A tag of open_clip or a file; none: those that OpenAI published, as in the paper, or the only ones."""
+
+
+class StageSettings(Table):
+    """What every stage has."""
+
+    epochs: Count
+    """Passes over the low-light training set."""
+    batch: Count = 16
+    """Low-light samples a step, over all micro-batches and processes; the paper is silent. Small batches make
+    the many small steps that 4e-5 needs: 312 an epoch for 5,000 samples."""
+    learning_rate: Positive = 4e-5
+    """Of Adam, constant: 4e-5 for U-CALTECH, 1e-4 for U-CIFAR."""
+
+
+class CoarseSettings(StageSettings):
+    """Stage 1: the network learns the TFI of its input."""
+
+    epochs: Count = 5
+    loss: Literal["l1", "mse"] = "l1"
+    """The paper is silent; L1 follows the few bright pixels of a dark stream less."""
+
+
+class PromptSettings(StageSettings):
+    """Stage 2: two prompts learn to tell HQ images from LQ ones."""
+
+    epochs: Count = 1
+    context: Count = 16
+    """Learned vectors of each prompt."""
+
+
+class FineSettings(StageSettings):
+    """Stage 3: the network learns from class and prompt loss."""
+
+    epochs: Count = 19
+    prompt_weight: Weight = 100.0
+    """Lambda, the weight of the prompt loss [11]; 0 leaves it out, and with it the need for stage 2."""
+    class_weight: Weight = 1.0
+    """Weight of the class loss; 1 in the paper, 0 leaves it out."""
+    tau: Positive = 0.07
+    """Temperature of the class loss [10]; the paper gives none, 0.07 is where CLIP's own training starts."""
+    duplicates: Literal["mask", "literal"] = "mask"
+    """Whether samples of one class in a batch are taken out of each other's negatives, or stay in as [10]
+    literally has it."""
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> FineSettings:
+        if self.prompt_weight == self.class_weight == 0:
+            raise ValueError("one of prompt-weight and class-weight must be above 0")
+        return self
+
+
+class TrainSettings(Table):
+    """Everything that decides the weights besides the data, and how they are computed."""
+
+    network: Literal["lrn", "unet"] = "lrn"
+    bins: Count = 50
+    """Bins of the voxel, the channels that the network takes."""
+    crop: Count = 224
+    """Side of the square that is cut from the middle of a sample, and of the HQ crops."""
+    seed: int = 0
+    stages: Annotated[tuple[StageName, ...], BeforeValidator(_names), Field(min_length=1)] = STAGES
+    """What this training consists of; without `coarse`, the network starts from `initial` or at random."""
+    initial: Path | None = None
+    """Network to start from: a file that `spikeclip.load` takes; none starts from random weights."""
+    augment: Literal["flip", "none"] = "flip"
+    """`flip` mirrors half of the samples left to right; the paper is silent."""
+    validation: Count = 64
+    """Training samples that are held out: their loss after each epoch chooses `best.pth`. Never more than a
+    tenth of the training set, but one at least."""
+    accumulate: Count = 1
+    """Micro-batches that a batch is computed in: less memory, the same gradient."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    bfloat16: bool | None = None
+    """Run networks in bfloat16 (losses are always float32); none: where the hardware computes in it."""
+    compile: bool | None = None
+    """Compile network and CLIP image tower; none: on a GPU."""
+    tensorboard: bool = False
+    """Write scalars and pictures for TensorBoard, which must be installed."""
+    log_every: Count = 20
+    """Steps between two points of the learning curve: only there the host waits for the device."""
+    checkpoint_every: Weight = 60.0
+    """Seconds between two checkpoints; there is one at each epoch's end in any case."""
+    clip: ClipSettings = ClipSettings()
+    coarse: CoarseSettings = CoarseSettings()
+    prompt: PromptSettings = PromptSettings()
+    fine: FineSettings = FineSettings()
+
+    @model_validator(mode="after")
+    def _stages_that_fit(self) -> TrainSettings:
+        if list(self.stages) != [name for name in STAGES if name in self.stages]:
+            raise ValueError(f"stages are given once and in the order {', '.join(STAGES)}")
+        if "prompt" in self.stages and "coarse" not in self.stages and self.initial is None:
+            raise ValueError("stage prompt needs a trained network: stage coarse before it, or initial")
+        if "fine" in self.stages and "prompt" not in self.stages and self.fine.prompt_weight > 0:
+            raise ValueError("fine.prompt-weight above 0 needs stage prompt")
+        if self.network == "unet" and self.crop % 16:  # it halves four times
+            raise ValueError("crop is a multiple of 16 for unet")
+        return self
+
+    def of(self, stage: StageName) -> StageSettings:
+        """The table of a stage."""
+        table: StageSettings = getattr(self, stage)
+        return table
+
+    def toml(self) -> str:
+        """These settings as a configuration file that `train_settings` reads back."""
+        from hqgen.config import to_toml
+
+        return to_toml("train", _document(self.model_dump(mode="json", exclude_none=True)))
+
+
+def train_settings(values: Mapping[str, Any], *, where: str = "the training's settings") -> TrainSettings:
+    """Settings from the table `[train]` of a configuration file.
+
+    Args:
+        values: the table, keys with `-` or `_`.
+        where: how a message calls it.
+
+    Raises:
+        UsageError: a key or a value that settings cannot have.
+    """
+    try:
+        return TrainSettings.model_validate(_underscored(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]).replace("_", "-")
+        what = f"`{key}` in {where}" if key else where
+        unknown = first["type"] == "extra_forbidden"
+        known = ", ".join(sorted(_known(first["loc"]))).replace("_", "-") if unknown else ""
+        wrong = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"{what}: {wrong}",
+            hint=f"known: {known}" if unknown else "`spikeclip train --print-config` shows all settings",
+        ) from error
+
+
+def _known(place: tuple[int | str, ...]) -> set[str]:
+    """Settings that the table of an unknown key has."""
+    model: Any = TrainSettings
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    return set(model.model_fields)
+
+
+def _underscored(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key.replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+
+
+def _document(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys with `-`, lists with commas, as configuration files and flags have them."""
+    plain = {}
+    for key, value in values.items():
+        written = _document(value) if isinstance(value, dict) else value
+        plain[key.replace("_", "-")] = ",".join(written) if isinstance(written, list) else written
+    return plain
