@@ -39,7 +39,8 @@ def scene(number: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(number)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     rate = 0.03 + 0.02 * np.sin(x / (3 + number % 2)) * np.cos(y / 5) + 0.002 * number
-    return (rng.random((200, HEIGHT, WIDTH), np.float32) < rate).astype(np.uint8)
+    spikes: NDArray[np.bool_] = rng.random((200, HEIGHT, WIDTH), np.float32) < rate
+    return spikes.astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,8 @@ class Choosy(Method):
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         if window.spikes.frames().mean() < 0.04:
             raise MethodError("too dark")
-        return window.spikes.frames()[window.centre].astype(np.float32)
+        frame: NDArray[np.uint8] = window.spikes.frames()[window.centre]
+        return frame.astype(np.float32)
 
 
 @dataclass
