@@ -196,6 +196,7 @@ class StoreWriter:
     def create(self, plan: Plan) -> None:
         """Create every array of images that is not there yet, and mark the store as being built."""
         import zarr
+        from zarr.codecs import ZstdCodec
 
         self._remove_partial_files()
         root = zarr.open_group(self.path, mode="a", zarr_format=3)
@@ -211,6 +212,8 @@ class StoreWriter:
                     shards=(plan.shard_size, *shape),
                     dtype="uint8",
                     fill_value=0,
+                    # Level 1 takes 0.1 ms less an image than the default and 1 % more space.
+                    compressors=ZstdCodec(level=1),
                     config={"write_empty_chunks": True},
                 )
 
