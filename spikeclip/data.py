@@ -23,7 +23,7 @@ from hqgen.errors import UsageError
 from spikeclip.lowlight import LowLightSplit
 from spikeclip.voxels import BINS, tfi_packed, voxelize_packed
 
-__all__ = ["Batch", "Batches", "in_order"]
+__all__ = ["Batch", "Batches"]
 
 AHEAD = 2
 """Batches made in advance: one that is ready and one in the making."""
@@ -114,25 +114,6 @@ class Batches:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-
-
-def in_order(
-    split: LowLightSplit,
-    size: int,
-    *,
-    bins: int = BINS,
-    crop: int | None = None,
-    device: str | torch.device = "cpu",
-) -> Iterator[Batch]:
-    """All samples of a split in their order, for an evaluation; the last batch may be smaller.
-
-    Raises:
-        UsageError: a crop larger than the frames.
-    """
-    _check(split, min(size, len(split)), crop, 1)
-    maker = _Maker(split, bins, crop, False, torch.device(device))
-    for start in range(0, len(split), size):
-        yield maker(np.arange(start, min(start + size, len(split))), None)
 
 
 def _check(split: LowLightSplit, size: int, crop: int | None, world: int) -> None:

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,8 @@ class LowLightSplit:
         name: `train`, `test`, ...
         height: H of a frame.
         width: W of a frame.
-        packed: Zarr array, uint8 (N, T, ceil(H * W / 8)).
+        packed: Zarr array, uint8 (M, T, ceil(H * W / 8)), of all samples on the disk.
+        rows: int64 (N,), where in `packed` the samples of this split lie.
         labels: int64 (N,), indices into the classes of the set.
         keys: names of the samples, N of them.
     """
@@ -76,6 +77,7 @@ class LowLightSplit:
     height: int
     width: int
     packed: zarr.Array[Any]
+    rows: Labels
     labels: Labels
     keys: tuple[str, ...]
 
@@ -87,6 +89,21 @@ class LowLightSplit:
         """T."""
         return int(self.packed.shape[1])
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples, packed."""
+        return len(self) * self.frames * frame_bytes(self.height, self.width)
+
+    def select(self, indices: Sequence[int] | Labels) -> LowLightSplit:
+        """Some of the samples, in the order of the indices, as a split of the same name.
+
+        Raises:
+            IndexError: an index that is not 0..N - 1.
+        """
+        chosen = self._checked(indices)
+        keys = tuple(self.keys[index] for index in chosen)
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], keys=keys)
+
     def read(self, indices: Sequence[int] | Labels) -> tuple[Bytes, Labels]:
         """Some samples: packed uint8 (B, T, bytes) and labels int64 (B,), in the order of the indices.
 
@@ -94,21 +111,19 @@ class LowLightSplit:
             IndexError: an index that is not 0..N - 1.
             StoreError: a sample on the disk is damaged.
         """
-        rows = np.asarray(indices, np.int64)
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"the split `{self.name}` has the samples 0..{len(self) - 1}, not {rows}")
-        streams = np.empty((len(rows), *self.packed.shape[1:]), np.uint8)
+        chosen = self._checked(indices)
+        streams = np.empty((len(chosen), *self.packed.shape[1:]), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool:
-            for place, stream in enumerate(in_order(pool, self._sample, rows.tolist(), THREADS)):
+            for place, stream in enumerate(in_order(pool, self.packed_sample, chosen.tolist(), THREADS)):
                 streams[place] = stream
-        return streams, self.labels[rows]
+        return streams, self.labels[chosen]
 
     def stream(self, index: int) -> PackedSpikes:
         """One sample as a spike stream; errors as `read`."""
-        return PackedSpikes(self.read([index])[0][0], self.height, self.width)
+        return PackedSpikes(self.packed_sample(int(self._checked([index])[0])), self.height, self.width)
 
     def resident(self, device: str | Any = "cpu") -> Tensor | None:
-        """All samples in the device's memory: uint8 (N, T, bytes); loaded once and kept.
+        """All samples in the device's memory: uint8 (N, T, bytes); decided and loaded once, and kept.
 
         Returns:
             None where they would take more than half of the memory that is free there.
@@ -116,23 +131,35 @@ class LowLightSplit:
         import torch
 
         place = torch.device(device)
-        kept: dict[Any, Tensor] = self.__dict__.setdefault("_resident", {})
-        if place in kept:
-            return kept[place]
-        if self.packed.nbytes > _RESIDENT_SHARE * _free_memory(place):
-            return None
-        whole = torch.empty(self.packed.shape, dtype=torch.uint8, device=place)
+        kept: dict[Any, Tensor | None] = self.__dict__.setdefault("_resident", {})
+        if place not in kept:
+            fits = self.nbytes <= _RESIDENT_SHARE * _free_memory(place)
+            kept[place] = self._loaded(place) if fits else None
+        return kept[place]
+
+    def _loaded(self, place: Any) -> Tensor:
+        import torch
+
+        shape = (len(self), *self.packed.shape[1:])
+        whole = torch.empty(shape, dtype=torch.uint8, device=place)
         for start in range(0, len(self), 64):
             rows = range(start, min(start + 64, len(self)))
             whole[start : rows.stop] = torch.from_numpy(self.read(rows)[0]).to(place)
-        return kept.setdefault(place, whole)
+        return whole
 
-    def _sample(self, row: int) -> Bytes:
+    def _checked(self, indices: Sequence[int] | Labels) -> Labels:
+        chosen = np.asarray(indices, np.int64)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"the split `{self.name}` has the samples 0..{len(self) - 1}, not {chosen}")
+        return chosen
+
+    def packed_sample(self, index: int) -> Bytes:
+        """One sample as it lies, uint8 (T, bytes); its index is not checked."""
         try:
-            stream = np.asarray(self.packed[row], np.uint8)
+            stream = np.asarray(self.packed[int(self.rows[index])], np.uint8)
         except Exception as error:  # zarr's codecs raise whatever their libraries do
             raise StoreError(
-                f"sample `{self.keys[row]}` of the low-light set is damaged: {error}",
+                f"sample `{self.keys[index]}` of the low-light set is damaged: {error}",
                 hint="remove the set and prepare it again",
             ) from error
         return stream
@@ -195,7 +222,7 @@ class LowLightSet:
         for name in self.splits:
             split = self._open[name]
             for row, key in enumerate(split.keys):
-                digest.add(name, key, int(split.labels[row]), split._sample(row))
+                digest.add(name, key, int(split.labels[row]), split.packed_sample(row))
         if digest.hex() != self.digest:
             raise StoreError(
                 f"the low-light set `{self.path}` no longer holds what was written",
@@ -267,7 +294,8 @@ def _open_split(name: str, group: Any, height: int, width: int, attributes: dict
         raise ValueError(f"`{name}` lacks {len(labels) - packed.nchunks_initialized} of its samples")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(attributes["labels"]):
         raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, which are no classes")
-    return LowLightSplit(name, height, width, packed, labels, tuple(str(key) for key in keys))
+    rows = np.arange(len(labels))
+    return LowLightSplit(name, height, width, packed, rows, labels, tuple(str(key) for key in keys))
 
 
 def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> LowLightSet:

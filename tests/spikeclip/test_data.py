@@ -10,7 +10,7 @@ import torch
 from hqgen.errors import UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.spikes.packed import Window
-from spikeclip.data import Batch, Batches, in_order
+from spikeclip.data import Batch, Batches
 from spikeclip.lowlight import LowLightSet, LowLightSplit, open_low_light
 from spikeclip.voxels import voxelize
 
@@ -123,15 +123,6 @@ def test_samples_that_are_not_resident_give_the_same_batches(
     split = open_low_light(low_light.path).split("train")
     assert split.resident() is None
     assert_same(batches(split, flip=True).batch(3), resident)
-
-
-def test_all_samples_in_their_order_with_a_smaller_last_batch(low_light: LowLightSet) -> None:
-    test = low_light.split("test")
-    made = list(in_order(test, 4, crop=24))
-    assert [len(batch) for batch in made] == [4, 2]
-    assert torch.cat([batch.label for batch in made]).tolist() == test.labels.tolist()
-    np.testing.assert_array_equal(made[1].voxel[1], voxelize(test.stream(5))[:, 8:32, 8:32])
-    assert [len(batch) for batch in in_order(test, 100)] == [6]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,20 @@ def test_samples_come_in_the_order_they_are_asked_for(low_light: LowLightSet) ->
         np.testing.assert_array_equal(stream, PackedSpikes.pack(labelled_frames(row, row % 3)).data)
 
 
+def test_selected_samples_are_a_split(low_light: LowLightSet) -> None:
+    split = low_light.split("train")
+    some = split.select([7, 2, 11]).select([1, 2])
+    assert (len(some), some.keys, some.name) == (2, (split.keys[2], split.keys[11]), "train")
+    np.testing.assert_array_equal(some.labels, split.labels[[2, 11]])
+    np.testing.assert_array_equal(some.read([1, 0])[0], split.read([11, 2])[0])
+    resident = some.resident()
+    assert resident is not None
+    np.testing.assert_array_equal(resident.numpy(), split.read([2, 11])[0])
+    assert some.nbytes == resident.nbytes
+    with pytest.raises(IndexError):
+        split.select([12])
+
+
 def test_a_sample_that_is_not_there_is_an_index_error(low_light: LowLightSet) -> None:
     for row in (-1, 12):
         with pytest.raises(IndexError, match=r"0\.\.11"):
@@ -78,7 +92,7 @@ def test_samples_that_do_not_fit_are_not_resident(
     low_light: LowLightSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = open_low_light(low_light.path).split("train")
-    monkeypatch.setattr(lowlight, "_free_memory", lambda _: split.packed.nbytes)
+    monkeypatch.setattr(lowlight, "_free_memory", lambda _: split.nbytes)
     assert split.resident() is None
 
 
