@@ -51,6 +51,12 @@ class Golden:
         return float(self.meta["tolerance_abs"])
 
     @property
+    def parameter_count(self) -> int:
+        """Parameters of the published network, of all its branches."""
+        count = self.meta["parameter_count"]
+        return int(count["total"] if isinstance(count, dict) else count)
+
+    @property
     def tensors(self) -> list[tuple[str, tuple[int, ...]]]:
         """Names and shapes of the published state_dict, in its order."""
         return [(name, tuple(shape)) for name, shape, _ in self.meta["state_dict"]]
@@ -66,7 +72,7 @@ class Golden:
     def filled(self, network: nn.Module) -> nn.Module:
         """Give `network` the formula's weights and put it in eval mode.
 
-        The golden's `overrides` are sentences: the caller applies them afterwards.
+        The golden's `overrides` are sentences: `NetworkCase.filled` applies them afterwards.
         """
         network.load_state_dict(formula_state(network, self.meta["fill"]))
         return network.eval()

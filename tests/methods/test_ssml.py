@@ -26,28 +26,16 @@ from hqgen.methods.ssml import (
 from hqgen.methods.weights import add_weights
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import open_recording
-from tests.methods.golden import CONTAINERS, Golden, load_golden
+from tests.methods.golden import Golden, load_golden
+
+NETWORK = "ssml"
 
 SHA256 = "f80278a31a57113dc6dfdb1b8906a590d6a71ddc7a863e26ce2b3367c0aa452c"
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> Golden:
-    return load_golden(shared, "ssml_doublenet")
-
-
-@pytest.fixture(scope="module")
 def golden_simple(shared: Path) -> Golden:
     return load_golden(shared, "ssml_simple")
-
-
-@pytest.fixture(scope="module")
-def filled(golden: Golden) -> nn.Module:
-    network = golden.filled(DoubleNet())
-    # The golden's overrides.
-    network.get_parameter("nbsn.nin_C.weight").data *= 2000
-    network.get_parameter("bsn.nin_C.weight").data *= 200
-    return network
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +49,10 @@ def weights_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.real
-def test_full_network_has_the_published_tensors(golden: Golden) -> None:
-    network = DoubleNet()
-    assert [(name, tuple(value.shape)) for name, value in network.state_dict().items()] == golden.tensors
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+def test_both_branches_of_the_full_network_are_of_the_published_size(golden: Golden) -> None:
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in DoubleNet().named_children()}
     expected = golden.meta["parameter_count"]
     assert counts == {"nbsn": expected["nbsn"], "bsn": expected["bsn"]} == {"nbsn": 1192287, "bsn": 1192287}
-
-
-@pytest.mark.real
-def test_simple_network_has_the_published_tensors(golden_simple: Golden) -> None:
-    network = UNet(41, 1)
-    tensors = [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
-    assert tensors == golden_simple.tensors
-    assert sum(p.numel() for p in network.parameters()) == 904176
 
 
 @pytest.mark.real
@@ -103,16 +81,6 @@ def test_motion_features_are_those_of_the_published_network(golden: Golden, fill
 @pytest.mark.real
 def test_interval_rate_is_that_of_the_published_network(golden: Golden) -> None:
     np.testing.assert_allclose(interval_rate(golden.spikes())[0, 0].numpy(), golden.arrays["tfi_label"])
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_full_method_gives_the_picture_of_the_plain_branch(
-    container: str, golden: Golden, filled: nn.Module, tmp_path: Path
-) -> None:
-    torch.save(CONTAINERS[container](filled.state_dict()), tmp_path / "full.pth")
-    image = SSML(weights=str(tmp_path / "full.pth"), device="cpu").reconstruct(golden.window())
-    np.testing.assert_allclose(image, golden.arrays["out_nbsn"], rtol=0, atol=golden.tolerance)
 
 
 @pytest.mark.real
@@ -268,44 +236,6 @@ SIZES: list[tuple[Variant, tuple[int, int]]] = [
     ("simple", (97, 130)),
     ("simple", (251, 403)),
 ]
-
-
-@pytest.mark.parametrize(("variant", "size"), SIZES)
-def test_any_size_gives_a_finite_picture(variant: Variant, size: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    method = SSML(variant=variant)
-    with torch.inference_mode():
-        image = method.infer(method.network().eval(), torch.rand(1, 41, *size).round())
-    assert image.shape == (1, *size)
-    assert bool(image.isfinite().all())
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0])
-@pytest.mark.parametrize("variant", ["full", "simple"])
-def test_silent_and_saturated_spikes_give_finite_output(variant: Variant, value: float) -> None:
-    method = SSML(variant=variant)
-    with torch.inference_mode():
-        image = method.infer(method.network().eval(), torch.full((1, 41, 32, 32), value))
-    assert bool(image.isfinite().all())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(251, 403), (96, 403)])
-def test_full_variant_at_the_size_of_a_real_frame(size: tuple[int, int]) -> None:
-    with torch.inference_mode():
-        assert SSML().infer(DoubleNet().eval(), torch.rand(1, 41, *size).round()).shape == (1, *size)
-
-
-@pytest.mark.parametrize("variant", ["full", "simple"])
-def test_batch_equals_one_by_one_and_repeats_to_the_bit(variant: Variant) -> None:
-    torch.manual_seed(0)
-    method = SSML(variant=variant)
-    network, spikes = method.network().eval(), torch.rand(3, 41, 36, 44).round()
-    with torch.inference_mode():
-        batch = method.infer(network, spikes)
-        single = torch.cat([method.infer(network, window[None]) for window in spikes])
-        assert torch.equal(batch, method.infer(network, spikes))
-    torch.testing.assert_close(batch, single, atol=1e-5, rtol=0)
 
 
 def test_gates_are_only_used_where_the_network_may_see_the_whole_image() -> None:
