@@ -175,9 +175,10 @@ def load_clip(
 
     Args:
         model: one of open_clip's models by name, or `small` for the one that comes with spikeclip.
-        weights: the tag of published weights in open_clip's cache, or a file. A file of a small CLIP says
-            itself what model it is, whatever `model` says. None: the weights that OpenAI published, or the
-            only ones that there are.
+        weights: the tag of published weights in open_clip's cache; or a file; or `TAG:FILE`, which says that
+            the file holds those weights, or was trained from them. A file of a small CLIP says itself what
+            model it is, whatever `model` says. None: the weights that OpenAI published, or the only ones that
+            there are.
         device: where it goes.
 
     Raises:
@@ -202,19 +203,20 @@ def class_texts(labels: Iterable[str]) -> list[str]:
 
 
 def _published(name: str, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """A model of open_clip with the weights of a tag or of a file."""
+    """A model of open_clip with the weights of a tag, of a file, or of a file with a tag before it."""
     published_config(name)  # which refuses a name before its weights are looked for
     tags = published_tags(name)
-    tag = _usual_tag(name, tags) if weights is None else str(weights).lower().replace("-", "_")
-    if tag in tags:
-        return load_published(name, find_published(name, tag), tags[tag])
-    path = Path(str(weights))
+    said, _, file = (_usual_tag(name, tags) if weights is None else str(weights)).partition(":")
+    tag = said.lower().replace("-", "_")
+    if tag in tags and not file:
+        return load_published(name, find_published(name, tag), tag)
+    path = Path(file if tag in tags else str(weights))
     if not path.is_file():
         raise WeightsError(
-            f"no CLIP weights `{weights}`: it is neither a file nor a tag of the model `{name}`",
-            hint=f"its tags: {', '.join(f'`{tag}`' for tag in tags) or 'none'}",
+            f"no CLIP weights `{path}`: it is neither a file nor a tag of the model `{name}`",
+            hint=f"its tags: {', '.join(tags) or 'none'}",
         )
-    return load_published(name, path, None)
+    return load_published(name, path, tag if tag in tags else None)
 
 
 def _usual_tag(name: str, tags: Mapping[str, object]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
-import os
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -140,7 +138,8 @@ def read_small_clip(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         WeightsError: missing, damaged, of another form, or with tensors that do not fit its configuration.
     """
-    _require_file(path)
+    if not path.is_file():
+        raise WeightsError(f"no small CLIP `{path}`", hint="`spikeclip clip train` makes one")
     try:
         read_checkpoint(path)  # which says what is wrong with a damaged or foreign file
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -154,9 +153,9 @@ def read_small_clip(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         load_weights(model, path)
     except MethodError as error:
         raise WeightsError(error.message, hint=error.hint) from error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, OSError) as error:
         raise WeightsError(
-            f"`{path}` is no small CLIP: its configuration does not make a model ({_brief(error)})",
+            f"`{path}` is no small CLIP: no model can be made of it ({_brief(error)})",
             hint="make it again with `spikeclip clip train`",
         ) from error
     return model, content["config"]
@@ -229,37 +228,35 @@ def _absent(name: str, tag: str, repository: str, files: list[str], own: Path | 
     what = f"`{files[0]}` of `{repository}` from the Hugging Face hub" if files else f"`{own}`"
     return WeightsError(
         f"the weights `{tag}` of the CLIP model `{name}` are not on this machine: no {', no '.join(looked)}",
-        hint=f"get {what} where there is internet and give the file with `--clip-weights FILE`"
+        hint=f"get {what} where there is internet and give the file with `--clip-weights {tag}:FILE`"
         + (f", or put `{own.name}` into `{own.parent}`" if own else "")
         + "; `--clip small` is a stand-in that comes with spikeclip",
     )
 
 
-def load_published(
-    name: str, path: Path, published: Mapping[str, Any] | None
-) -> tuple[nn.Module, dict[str, Any]]:
+def load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, dict[str, Any]]:
     """Build one of open_clip's models and load its weights from a file.
 
     Args:
         name: of the model.
         path: the weights, in any form that open_clip reads, or the TorchScript archive that OpenAI published.
-        published: what open_clip says of them (see `published_tags`); None for a file that someone gave: then
-            its preprocessing stands in `open_clip_config.json` beside it, or is that of all the tags.
+        tag: the published weights that the file holds, or that these were trained from: it decides
+            preprocessing and activation. None: those that the weights of all tags share.
 
     Returns:
         the model and its configuration.
 
     Raises:
         WeightsError: damaged, or of another model.
-        UsageError: nothing says which preprocessing it takes.
+        UsageError: there is no tag, and those of the model differ.
     """
-    _require_file(path)
     config = published_config(name)
     scripted = _is_torchscript(path)
+    tags = published_tags(name)
+    published = tags.get("openai", {}) if scripted else tags[tag] if tag else _shared(name, path, tags)
     # OpenAI trained with QuickGELU; open_clip's `ViT-B-32` without the suffix has it off.
-    if scripted or (published or {}).get("quick_gelu", False):
-        config["quick_gelu"] = True
-    model = build_clip(config, published if published is not None else _preprocess_of(name, path))
+    config["quick_gelu"] = scripted or _quick(config) or _quick(published)
+    model = build_clip(config, published)
     try:
         _load_into(model, path, scripted)
     except _LOAD_ERRORS as error:
@@ -268,6 +265,24 @@ def load_published(
             hint="name the model that it is of with `--clip`, or get the file again",
         ) from error
     return model, config
+
+
+def _quick(settings: Mapping[str, Any]) -> bool:
+    return bool(settings.get("quick_gelu", False))
+
+
+def _shared(name: str, path: Path, tags: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What open_clip says of the weights of a model, where it says the same of those of all tags."""
+    choices = {(tuple(said["mean"]), tuple(said["std"]), _quick(said)): said for said in tags.values()}
+    if len(choices) > 1:
+        usual = "openai" if "openai" in tags else next(iter(tags))
+        raise UsageError(
+            f"nothing says with which preprocessing and activation `{path}` was trained: the published "
+            f"weights of the CLIP model `{name}` differ in it",
+            hint="say whose weights it holds, or was trained from, with a tag before the file: "
+            f"`--clip-weights {usual}:{path}`; tags: {', '.join(tags)}",
+        )
+    return next(iter(choices.values()), {})
 
 
 def _load_into(model: nn.Module, path: Path, scripted: bool) -> None:
@@ -289,36 +304,8 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
-def _preprocess_of(name: str, path: Path) -> dict[str, Any]:
-    beside = path.with_name("open_clip_config.json")
-    if beside.is_file():
-        try:
-            return dict(json.loads(beside.read_text())["preprocess_cfg"])
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise WeightsError(
-                f"`{beside}` does not say how pictures go into the model: {_brief(error)}",
-                hint="get it again from where the weights were published, or remove it",
-            ) from error
-    tags = published_tags(name)
-    choices = {(tuple(tag["mean"]), tuple(tag["std"])): tag for tag in tags.values()}
-    if len(choices) > 1:
-        raise UsageError(
-            f"nothing says how pictures go into `{path}`: the published weights of `{name}` differ in it",
-            hint="put the `open_clip_config.json` that was published with the weights beside them",
-        )
-    return dict(next(iter(choices.values()), {}))
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise WeightsError(
-            f"no CLIP weights `{path}`",
-            hint="give a file, or the tag of published weights that lie in open_clip's cache",
-        )
-    if not os.access(path, os.R_OK):
-        raise WeightsError(f"cannot read the CLIP weights `{path}`", hint="look at who may read the file")
-
-
 def _brief(error: Exception) -> str:
     """The beginning of what PyTorch says, which names every tensor that differs."""
+    if isinstance(error, UnpicklingError):  # about which PyTorch gives long advice that does not apply
+        return "it does not hold tensors only"
     return shorten(str(error), 200) or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -95,6 +94,7 @@ def test_absent_weights_are_refused_with_the_file_and_where_it_goes(cache: Path)
     with pytest.raises(WeightsError, match="the weights `hub_only`") as caught:
         load_clip("tiny-test", "hub_only")
     assert "`someone/tiny-hub` from the Hugging Face hub" in caught.value.hint
+    assert "`--clip-weights hub_only:FILE`" in caught.value.hint
     assert "put" not in caught.value.hint
 
 
@@ -129,35 +129,50 @@ def test_openais_own_form_is_read_with_its_activation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["plain", "state_dict", "module"])
-def test_a_file_that_someone_gives_is_read(tmp_path: Path, container: str) -> None:
+def test_a_file_that_someone_gives_is_read_as_the_tag_before_it_says(tmp_path: Path, container: str) -> None:
     content: object = state()
     if container == "module":
         content = {f"module.{name}": tensor for name, tensor in state().items()}
     torch.save({"epoch": 3, "state_dict": content} if container != "plain" else content, tmp_path / "a.pt")
+    quick = load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
+    plain = load_clip("tiny-test", f"hub_only:{tmp_path / 'a.pt'}")
+    assert same_weights(quick)
+    assert same_weights(plain)
+    assert (gelu(quick), gelu(plain)) == (open_clip.model.QuickGELU, nn.GELU)
+    assert quick.preprocess["mean"] == (0.1, 0.2, 0.3)
+
+
+def with_tags(monkeypatch: pytest.MonkeyPatch, tags: dict[str, dict[str, Any]]) -> None:
+    usual = {"mean": INCEPTION, "std": INCEPTION}
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny-test", {tag: usual | tags[tag] for tag in tags})
+
+
+@pytest.mark.parametrize("tags", [{}, {"a": {}}, {"a": {"quick_gelu": True}, "b": {"quick_gelu": True}}])
+def test_a_file_needs_no_tag_where_all_tags_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: dict[str, dict[str, Any]]
+) -> None:
+    with_tags(monkeypatch, tags)
+    torch.save(state(), tmp_path / "a.pt")
     clip = load_clip("tiny-test", tmp_path / "a.pt")
     assert same_weights(clip)
-    assert clip.preprocess["mean"] == (0.1, 0.2, 0.3), "what all the tags of the model have"
+    assert gelu(clip) is (open_clip.model.QuickGELU if len(tags) == 2 else nn.GELU)
+    assert (clip.gray_mean == pytest.approx(0.5)) == bool(tags), "without tags it is open_clip's default"
 
 
-def test_what_is_published_beside_a_file_decides_its_preprocessing(tmp_path: Path) -> None:
-    torch.save(state(), tmp_path / "a.pt")
-    described = {"preprocess_cfg": {"mean": INCEPTION, "std": INCEPTION}}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
-    assert load_clip("tiny-test", tmp_path / "a.pt").gray_mean == pytest.approx(0.5)
-    (tmp_path / "open_clip_config.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"open_clip_config\.json` does not say how pictures go into"):
-        load_clip("tiny-test", tmp_path / "a.pt")
-
-
-def test_preprocessing_is_never_guessed_where_the_tags_differ(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("odd", [{"mean": (0.1, 0.2, 0.3)}, {"std": (0.1, 0.2, 0.3)}, {"quick_gelu": True}])
+def test_preprocessing_and_activation_are_never_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
 ) -> None:
-    tags = {**pretrained._PRETRAINED["tiny-test"], "other": {"mean": INCEPTION, "std": INCEPTION}}
-    monkeypatch.setitem(pretrained._PRETRAINED, "tiny-test", tags)
+    with_tags(monkeypatch, {"a": {}, "b": odd})
     torch.save(state(), tmp_path / "a.pt")
-    with pytest.raises(UsageError, match="nothing says how pictures go into") as caught:
+    with pytest.raises(UsageError, match="nothing says with which preprocessing and activation") as caught:
         load_clip("tiny-test", tmp_path / "a.pt")
-    assert "open_clip_config.json" in caught.value.hint
+    assert f"`--clip-weights a:{tmp_path / 'a.pt'}`; tags: a, b" in caught.value.hint
+
+
+def test_a_tag_before_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"no CLIP weights `.*absent\.pt`"):
+        load_clip("tiny-test", f"openai:{tmp_path / 'absent.pt'}")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 and no more"])
@@ -165,13 +180,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     for name in ("a.pt", "a.safetensors"):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(WeightsError, match="is damaged or no file of weights"):
-            load_clip("tiny-test", tmp_path / name)
+            load_clip("tiny-test", f"openai:{tmp_path / name}")
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     torch.save(tiny_clip(tiny_config(layers=3)).model.state_dict(), tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="no file of weights of the CLIP model `tiny-test`"):
-        load_clip("tiny-test", tmp_path / "a.pt")
+        load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
 
 
 def test_a_tokenizer_that_is_not_here_is_named_and_not_fetched(
@@ -181,7 +196,7 @@ def test_a_tokenizer_that_is_not_here_is_named_and_not_fetched(
     monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny-test", config)
     torch.save(state(), tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="the tokenizer `someone/words` of the CLIP model `tiny-test`"):
-        load_clip("tiny-test", tmp_path / "a.pt")
+        load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
 
 
 def test_only_a_small_clip_is_taken_for_one(tmp_path: Path) -> None:
