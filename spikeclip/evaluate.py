@@ -405,12 +405,13 @@ def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
     if not costs:
         yield "Params, MACs and latency are n/a: they were not asked for"
         return
-    yield f"MACs and latency are of {COST_SIZE[0]}x{COST_SIZE[1]} pixels, latency is the mean of {runs} runs"
-    for name, cost in costs.items():
-        if cost.runs < runs:
-            yield f"{name}: the latency is the mean of {cost.runs} runs"
-        if cost.device == "cpu" and any(other.device != "cpu" for other in costs.values()):
-            yield f"{name}: the latency is of the CPU, where this method runs"
+    fewer = [f"{name} {cost.runs}" for name, cost in costs.items() if cost.runs < runs]
+    but = f", of fewer where they take long: {', '.join(fewer)}" if fewer else ""
+    size = f"{COST_SIZE[0]}x{COST_SIZE[1]} pixels"
+    yield f"MACs and latency are of {size}; latency is the mean of {runs} runs{but}"
+    on_cpu = [name for name, cost in costs.items() if cost.device == "cpu"]
+    if 0 < len(on_cpu) < len(costs):
+        yield f"timed on the CPU, where they always run: {', '.join(on_cpu)}"
 
 
 def _missing_methods() -> Iterator[str]:
@@ -420,8 +421,8 @@ def _missing_methods() -> Iterator[str]:
 
 
 def _device_name(device: str) -> str:
-    import platform
-
     import torch
 
-    return torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})"
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"

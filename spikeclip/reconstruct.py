@@ -193,7 +193,7 @@ def _job(path: Path, height: int | None, width: int | None, length: int, stride:
     try:
         recording = open_recording(path, height=height, width=width)
     except RecordingError as error:
-        return error.message
+        return f"{error.message} ({error.hint})" if error.hint else error.message
     room = len(recording) - length
     if room < 0:
         return f"`{path}`: has {len(recording)} frames, the network takes {length}"
