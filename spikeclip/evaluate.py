@@ -23,6 +23,7 @@ from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods
 from hqgen.methods.tfp import TFP
+from hqgen.report.words import count
 from hqgen.spikes.packed import PackedSpikes, Window
 from spikeclip.profile import Profile, profile
 from spikeclip.quality import METRICS, Image, Judge, Score, brightened, judge
@@ -101,8 +102,8 @@ class _Tally:
 
     def notes(self, row: str) -> Iterator[str]:
         """How many samples are not in the means, and why."""
-        for reason, count in self.failures.items():
-            yield f"{row}: no output for {count} of {self.samples} samples: {reason}"
+        for reason, times in self.failures.items():
+            yield f"{row}: no output for {times} of {self.samples} samples: {reason}"
         for key, scores in self.scores.items():
             reasons = Counter(score.reason for score in scores if not isfinite(score.value))
             for common, _count in reasons.most_common(1):
@@ -286,8 +287,8 @@ def _chosen(part: LowLightSplit, low_light: LowLightSet, samples: int | None) ->
             f"{classes} classes; the first is `{part.keys[unknown[0]]}`, {part.labels[unknown[0]]}",
             hint="prepare the low-light set again, with its labels",
         )
-    count = min(samples or len(part), len(part))
-    return np.linspace(0, len(part) - 1, count).round().astype(np.int64)
+    taken = min(samples or len(part), len(part))
+    return np.linspace(0, len(part) - 1, taken).round().astype(np.int64)
 
 
 def _cropped(geometry: tuple[int, int], crop: int | None) -> tuple[int, int]:
@@ -408,7 +409,7 @@ def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
     fewer = [f"{name} {cost.runs}" for name, cost in costs.items() if cost.runs < runs]
     but = f", of fewer where they take long: {', '.join(fewer)}" if fewer else ""
     size = f"{COST_SIZE[0]}x{COST_SIZE[1]} pixels"
-    yield f"MACs and latency are of {size}; latency is the mean of {runs} runs{but}"
+    yield f"MACs and latency are of {size}; latency is the mean of {count(runs, 'run')}{but}"
     on_cpu = [name for name, cost in costs.items() if cost.device == "cpu"]
     if 0 < len(on_cpu) < len(costs):
         yield f"timed on the CPU, where they always run: {', '.join(on_cpu)}"

@@ -215,7 +215,7 @@ def test_costs_stand_beside_the_scores_and_one_architecture_is_measured_once(sce
     assert table.row("tfp").cells["params"].value == table.row("tfp").cells["macs"].value == 0
     assert sum(seen.amounts) == SAMPLES
     assert len(seen.notes) == 1
-    assert "MACs and latency are of 250x400 pixels; latency is the mean of 1 runs" in table.notes
+    assert "MACs and latency are of 250x400 pixels; latency is the mean of 1 run" in table.notes
 
 
 def test_what_cannot_be_had_is_said(scenes: LowLightSet) -> None:
