@@ -166,6 +166,8 @@ class _Maker:
         if resident is None:
             packed, label = self.split.read(rows)
             return self._moved(packed), self._moved(label)
+        if self.device.type == "cpu":  # NumPy's new memory is faster than PyTorch's; see `voxels`
+            return torch.from_numpy(resident.numpy()[rows]), self._moved(self.split.labels[rows])
         return resident[self._moved(rows)], self._moved(self.split.labels[rows])
 
     def _moved(self, values: NDArray[Any]) -> Tensor:

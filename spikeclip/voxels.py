@@ -148,10 +148,10 @@ def _count_on_cpu(frames: Tensor, height: int, width: int, bins: int, area: Area
 
     rows, columns = area
     shape = (len(frames), bins, rows.stop - rows.start, columns.stop - columns.start)
-    voxels = torch.empty(shape, dtype=torch.float32)
-    for stream, voxel in zip(frames.numpy(), voxels.numpy(), strict=True):
+    voxels = np.empty(shape, np.float32)  # NumPy asks for huge pages, PyTorch does not: a third of the time
+    for stream, voxel in zip(frames.numpy(), voxels, strict=True):
         voxel[:] = voxel_sums(PackedSpikes(stream, height, width), bins)[:, rows, columns]
-    return voxels
+    return torch.from_numpy(voxels)
 
 
 def _count_on_device(frames: Tensor, _height: int, width: int, bins: int, area: Area) -> Tensor:
