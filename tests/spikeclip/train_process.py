@@ -1,0 +1,33 @@
+"""A training in a process of its own, to be killed, interrupted or shared by several."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from hqgen.build.execute import Stop, stoppable
+from spikeclip.lowlight import open_low_light
+from spikeclip.settings import train_settings
+from spikeclip.train import train
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    given = json.loads(sys.argv[1])
+    stop = Stop()
+    with stoppable(stop, "stopping"):
+        train(
+            [Path(given["hq"])],
+            open_low_light(given["low_light"]),
+            train_settings(given["settings"]),
+            Path(given["out"]),
+            stop=lambda: stop.asked,
+        )
+    return 130 if stop.asked else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
