@@ -218,3 +218,93 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
     )
     assert "error" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tensors that `ssir` takes, as a training leaves it behind."""
+    import torch
+
+    from hqgen.methods.ssir import SSIRNetwork
+
+    file = tmp_path_factory.mktemp("published") / "ssir.pth"
+    torch.save(SSIRNetwork().state_dict(), file)
+    return file
+
+
+def shown_methods(weights: Path, *arguments: str) -> tuple[dict[str, str], str]:
+    """What `hqgen methods` says of each method in its last column, and the text below the table."""
+    done = run("methods", *arguments, env={"HQGEN_WEIGHTS": str(weights), "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    table, _, below = done.stdout.partition("\n\n")
+    rows = [line.strip().rsplit("   ", 1) for line in table.splitlines() if " .. " in line]
+    return {row[0].split()[0]: row[-1].strip() for row in rows}, " ".join(below.split())
+
+
+def test_methods_without_weights_are_not_ready_and_say_where_they_were_looked_for(tmp_path: Path) -> None:
+    states, below = shown_methods(tmp_path)
+    ready = [name for name, state in states.items() if state == "ready"]
+    assert ready == ["tfp", "tfi", "tfstp", "base"]
+    for name in states.keys() - set(ready):
+        assert states[name] == "not ready"
+        assert f"{name}: no weights `{name}` in `{tmp_path}`" in below
+
+
+def test_a_method_is_ready_once_its_weights_are_added(tmp_path: Path, checkpoint: Path) -> None:
+    weights = {"HQGEN_WEIGHTS": str(tmp_path)}
+    assert "ssir" not in run("weights", "list", env=weights).stdout
+    added = run("weights", "add", checkpoint, "--method", "ssir", env=weights)
+    assert added.returncode == 0, added.stderr
+    states, below = shown_methods(tmp_path)
+    assert states["ssir"] == "ready"
+    assert states["wgse"] == "not ready"
+    assert "ssir" not in below
+    checked = run("weights", "check", env=weights)
+    assert (checked.returncode, checked.stdout) == (0, "base: sound\nssir: sound\n")
+    assert {row["name"] for row in json.loads(run("weights", "list", "--json", env=weights).stdout)} == {
+        "base",
+        "ssir",
+    }
+
+
+def test_a_method_whose_weights_are_damaged_is_not_ready_and_no_other_is_harmed(
+    tmp_path: Path, checkpoint: Path, recordings: Path
+) -> None:
+    folder = tmp_path / "weights"
+    weights = {"HQGEN_WEIGHTS": str(folder)}
+    run("weights", "add", checkpoint, "--method", "ssir", env=weights)
+    (file,) = folder.glob("ssir-*.pth")
+    file.write_bytes(file.read_bytes()[:-1000])
+    states, below = shown_methods(folder)
+    assert states["ssir"] == "not ready"
+    assert states["base"] == "ready"
+    assert f"ssir: `{file}` is not what was registered: its sha256 is " in below
+    checked = run("weights", "check", env=weights)
+    assert checked.returncode == 1
+    assert "base: sound" in checked.stdout
+    assert f"ssir: `{file}` is not the expected file" in checked.stdout
+    asked = run(
+        "build", "--sources", f"folder:{recordings}", "--methods", "tfp,ssir", env=weights, cwd=tmp_path
+    )
+    assert asked.returncode == 1
+    assert "error: method `ssir` is not available" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_a_damaged_registry_is_said_of_every_network_and_the_others_are_ready(tmp_path: Path) -> None:
+    (tmp_path / "weights.json").write_text('{"weights": [')
+    states, below = shown_methods(tmp_path)
+    assert [name for name, state in states.items() if state == "ready"] == ["tfp", "tfi", "tfstp"]
+    assert f"base: cannot read the registry of weights `{tmp_path / 'weights.json'}`" in below
+    listed = run("weights", "list", env={"HQGEN_WEIGHTS": str(tmp_path)})
+    assert (listed.returncode, listed.stdout) == (1, "")
+    assert "hint: remove it and add the weights again" in listed.stderr
+
+
+def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path, checkpoint: Path) -> None:
+    weights = {"HQGEN_WEIGHTS": str(tmp_path)}
+    refused = run("weights", "add", checkpoint, "--method", "bsf", env=weights)
+    assert refused.returncode == 1
+    assert "does not fit the network" in refused.stderr
+    assert not list(tmp_path.iterdir())

@@ -111,23 +111,29 @@ class NetworkMethod(Method):
         )
 
     def unavailable(self) -> str | None:
-        """Why it cannot run here (no weights), or None; reads no tensor."""
+        """Why it cannot run here (no weights, or damaged ones), or None; reads no tensor."""
         try:
-            path, _ = self.checkpoint()
+            path, sha256 = self.checkpoint()
+            found = self.weights_digest()
         except MethodError as error:
             return error.message
-        return None if path.is_file() else f"no weights file `{path}`"
+        if sha256 is not None and found != sha256.lower():
+            return f"`{path}` is not what was registered: its sha256 is {found}, not {sha256.lower()}"
+        return None
 
     def weights_digest(self) -> str:
         """The sha256 of its weights file, for the plan.
 
         Raises:
-            MethodError: there are no weights.
+            MethodError: there are no weights, or they cannot be read.
         """
         path, _ = self.checkpoint()
         if not path.is_file():
             raise MethodError(f"no weights file `{path}`", hint="see docs/weights.md for where to get it")
-        return file_digest(path)
+        try:
+            return file_digest(path)
+        except OSError as error:
+            raise MethodError(f"the weights `{path}` cannot be read: {error.strerror}") from error
 
     def loaded(self) -> nn.Module:
         """The network with its weights on its device, in eval mode; built once a process.

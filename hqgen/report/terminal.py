@@ -158,7 +158,7 @@ def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
     for row in rows:
         span = f"-{row.span[0]} .. +{row.span[1]}" if row.span else "-"
         parameters = ", ".join(f"{item.name}={item.default}" for item in row.parameters)
-        state = Text("ready", style="green") if row.available else Text("missing", style="yellow")
+        state = Text("ready", style="green") if row.available else Text("not ready", style="yellow")
         _add(table, row.name, row.leg or "-", span, parameters, state)
     missing = [
         Padding(Text.assemble((row.name, "bold"), f": {row.reason}"), (0, 1))
