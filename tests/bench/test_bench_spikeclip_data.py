@@ -118,7 +118,7 @@ def test_bench_voxel(data_root: Path) -> None:
     """Packed bits of one sample of 250x250 pixels to voxel and target, against unpacking and plain torch.
 
     Measured as above: voxel 1.0 to 1.4 ms, 28 to 41 times as fast as plain; target 0.19 to 0.20 ms, 70 to 99
-    times. Bit planes in PyTorch, which are for GPUs, take 7 to 12 ms and 1.2 ms on the CPU. No GPU was at hand.
+    times. Bit planes in PyTorch, which are for GPUs, take 7 to 12 and 1.2 ms on a CPU; no GPU was at hand.
     """
     torch.set_num_threads(1)
     frames = np.load(data_root / "u-caltech/helicopter_04144.npz")["spk"]
