@@ -356,7 +356,7 @@ def prepare(
             labels=settings.labels,
             geometry=source.geometry,
             frames=frames,
-            splits={name: len(recordings) for name, recordings in by_split.items()},
+            splits={name: len(recordings) for name, recordings in by_split.items() if recordings},
             streams=lambda name: _decoded(pool, by_split[name], frames, advance),
             made_from={"recordings": _identity(source), "classes": list(settings.labels)},
             rejected=source.rejected,

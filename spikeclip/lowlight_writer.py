@@ -114,7 +114,7 @@ def _locked(out: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         file = lock.open("a")
     except OSError as error:
-        raise StoreError(f"`{out}` cannot be written: {error.strerror or error}") from error
+        raise _unwritable(out, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,10 +127,20 @@ def _locked(out: Path) -> Iterator[Path]:
                 shutil.rmtree(left)
             elif left != lock:
                 left.unlink()
-        yield folder
-        os.sync()  # one call for thousands of files, so that none is empty after a power cut
-        lock.unlink()
-        folder.rename(out)
+        try:
+            yield folder
+            os.sync()  # one call for thousands of files, so that none is empty after a power cut
+            lock.unlink()
+            folder.rename(out)
+        except OSError as error:
+            raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the low-light set `{out}` cannot be written: {error.strerror or error}",
+        hint="name a place with enough space that is yours to write to",
+    )
 
 
 class _SplitWriter:

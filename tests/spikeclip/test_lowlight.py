@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
 from spikeclip import lowlight
 from spikeclip.lowlight import LowLightSet, open_low_light, prepare
-from spikeclip.lowlight_writer import LabelledStream, _locked, write
+from spikeclip.lowlight_writer import LabelledStream, _locked, _SplitWriter, write
 from tests.build.small import Recorder
 from tests.spikeclip.small import CLASSES, FRAMES, SIDE, labelled_frames, write_recordings
 
@@ -147,6 +148,24 @@ def test_two_processes_do_not_write_one_set(folder: Path, tmp_path: Path) -> Non
         pytest.raises(StoreError, match=r"another process is writing .*low\.zarr"),
     ):
         prepare(folder, tmp_path / "low.zarr")
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_set(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_SplitWriter, "finish", full)
+    with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+        prepare(folder, tmp_path / "low.zarr")
+    assert not (tmp_path / "low.zarr").exists()
+
+
+def test_a_place_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        prepare(folder, tmp_path / "file" / "low.zarr")
 
 
 def test_bad_recordings_are_left_out_and_listed(folder: Path, tmp_path: Path) -> None:
