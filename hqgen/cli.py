@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hqgen.build.prepare import BuildSettings
     from hqgen.build.run import Outcome
     from hqgen.methods.network import NetworkMethod
+    from hqgen.report.truth import SourceTruth
     from hqgen.report.verify import Damage
 
 __all__ = ["app", "main"]
@@ -208,20 +209,26 @@ def inspect(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read the whole store and name every damaged shard.")
     ] = False,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Compare the picks with the ground truth: PSNR, SSIM, scores.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Write a PNG of the best, worst and most ambiguous picks.")
     ] = None,
     data_root: DataRoot = Path("data"),
+    weights_dir: WeightsDir = None,
     json: AsJson = False,
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
     from hqgen.manifest import read_manifest
     from hqgen.report.statistics import statistics
 
+    _use_weights(weights_dir)
     document = read_manifest(manifest)
     found = statistics(document)
     damage = _verify(manifest, found.samples) if verify else None
+    compared = _compare(manifest, data_root, found.pictures) if truth else None
     if contact_sheet is not None:
         from hqgen.report.contact_sheet import contact_sheet as draw
 
@@ -231,12 +238,15 @@ def inspect(
 
         html_page(manifest, html, data_root)
     if json:
-        extra = {} if damage is None else {"damage": [asdict(item) for item in damage]}
+        parts = {"damage": damage, "truth": compared}
+        extra = {name: [asdict(item) for item in part] for name, part in parts.items() if part is not None}
         print_json(asdict(found) | extra)
     else:
-        from hqgen.report.terminal import damage_view, show
+        from hqgen.report.terminal import damage_view, show, truth_view
 
         show(found, _stdout())
+        if compared is not None:
+            _stdout().print(truth_view(compared, found.scorer))
         if damage is not None:
             _stdout().print(damage_view(damage))
     return 1 if damage else 0
@@ -248,6 +258,14 @@ def _verify(manifest: Path, samples: int) -> list[Damage]:
 
     with stderr_observer().progress("verifying", samples, "samples") as advance:
         return verify(manifest, advance=advance)
+
+
+def _compare(manifest: Path, data_root: Path, pictures: int) -> list[SourceTruth]:
+    from hqgen.report.progress import stderr_observer
+    from hqgen.report.truth import compare_with_truth
+
+    with stderr_observer().progress("comparing", pictures, "samples") as advance:
+        return compare_with_truth(manifest, data_root, advance=advance)
 
 
 @app.command()

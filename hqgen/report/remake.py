@@ -13,11 +13,11 @@ from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.quality.normalise import Normalisation, to_uint8
 from hqgen.sources import SourceRecording, load_catalog
-from hqgen.sources.catalog import load_folder_settings
+from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording
-from hqgen.spikes.recording import Axes, Recording
+from hqgen.spikes.recording import Recording
 
-__all__ = ["Remake"]
+__all__ = ["Remake", "source_settings"]
 
 
 class Remake:
@@ -38,8 +38,7 @@ class Remake:
     def __init__(self, plan: Plan, spec: SourceSpec, found: SourceManifest, data_root: Path | None) -> None:
         self._spec = spec
         self._rule = _rule(plan)
-        self._folder = _folder(found, data_root)
-        self._axes = _axes(spec.name, self._folder)
+        self._files = source_settings(found, data_root)
         self._methods = {method.name: method for method in spec.methods}
         self._ready: dict[str, Method] = {}
         self._open: tuple[int, Recording] | None = None
@@ -50,17 +49,29 @@ class Remake:
         Raises:
             HqgenError: it cannot be made, or not by what the plan fixes; the message says why.
         """
-        recipe = self._method(method)
+        return to_uint8(self.image(method, place), self._rule)
+
+    def image(self, method: str, place: SampleSpec) -> NDArray[np.float32]:
+        """What one method makes of one place, in its own units: float32 (H, W).
+
+        Raises:
+            HqgenError: as `candidate`.
+        """
+        recipe = self.method(method)
         window = self._recording(place.recording).window(place.centre, *recipe.span)
         try:
-            image = recipe.reconstruct(window)
+            return recipe.reconstruct(window)
         except HqgenError:
             raise
         except Exception as error:  # a method may come from a third party
             raise MethodError(f"`{method}` failed: {type(error).__name__}: {error}") from error
-        return to_uint8(image, self._rule)
 
-    def _method(self, name: str) -> Method:
+    def method(self, name: str) -> Method:
+        """The plan's method of this name.
+
+        Raises:
+            HqgenError: it cannot run here, or would give other images than it did then.
+        """
         if name not in self._ready:
             self._ready[name] = _method(self._methods[name])
         return self._ready[name]
@@ -73,12 +84,11 @@ class Remake:
 
     def _handle(self, index: int) -> SourceRecording:
         item = self._spec.recordings[index]
-        if self._folder is None:
+        if self._files is None:
             return DemoRecording(item.path, item.frames, item.size)
+        folder, settings = self._files
         geometry = (self._spec.height, self._spec.width)
-        return FileRecording(
-            self._folder, item.path, None, None, item.frames, item.size, geometry, self._axes
-        )
+        return FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, settings.axes)
 
 
 def _rule(plan: Plan) -> Normalisation:
@@ -94,13 +104,17 @@ def _rule(plan: Plan) -> Normalisation:
     return Normalisation(**planned)
 
 
-def _folder(found: SourceManifest, data_root: Path | None) -> Path | None:
-    """Where the source's recordings lie: where they were, else below the data root; None for the demo."""
+def source_settings(found: SourceManifest, data_root: Path | None) -> tuple[Path, SourceSettings] | None:
+    """Where a source's recordings lie and how they are read; None for the demo, which has no files.
+
+    Raises:
+        SourceError: there is no folder where they were, nor below the data root.
+    """
     if found.folder is None:
         return None
     places = [Path(found.folder)]
+    entry = load_catalog().get(found.name)
     if data_root is not None:
-        entry = load_catalog().get(found.name)
         places.append(data_root / ((entry and entry.folder) or places[0].name))
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:
@@ -109,14 +123,7 @@ def _folder(found: SourceManifest, data_root: Path | None) -> Path | None:
             f"the recordings of `{found.name}` are gone: there is no folder {where}",
             hint="say where the datasets lie with `--data-root`",
         )
-    return folder
-
-
-def _axes(name: str, folder: Path | None) -> Axes:
-    if folder is None:
-        return "THW"
-    entry = load_catalog().get(name)
-    return entry.axes if entry is not None else load_folder_settings(folder).axes
+    return folder, entry or load_folder_settings(folder)
 
 
 def _method(spec: MethodSpec) -> Method:

@@ -29,10 +29,19 @@ from hqgen.report.words import byte_size, count, duration, shortened
 if TYPE_CHECKING:
     from hqgen.methods.registry import MethodRow
     from hqgen.methods.weights import WeightsEntry
+    from hqgen.report.truth import Means, SourceTruth
     from hqgen.report.verify import Damage
     from hqgen.sources import SourceRow
 
-__all__ = ["damage_view", "methods_view", "quarantine_view", "show", "sources_view", "weights_view"]
+__all__ = [
+    "damage_view",
+    "methods_view",
+    "quarantine_view",
+    "show",
+    "sources_view",
+    "truth_view",
+    "weights_view",
+]
 
 SHOWN = 5
 """Quarantined files or samples that are listed for one reason; the rest is counted."""
@@ -117,6 +126,35 @@ def _reasons(reasons: dict[str, str]) -> str:
 def _names(names: Sequence[str]) -> str:
     more = [f"and {len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
     return "\n".join([*(shortened(name, 32) for name in names[:SHOWN]), *more])
+
+
+def truth_view(sources: Sequence[SourceTruth], scorer: str) -> RenderableType:
+    """The picks beside the ground truth: a table a source, a row a method that has picks."""
+    if not sources:
+        return Text("no source of this store has ground truth", style="yellow")
+    return Group(*(part for source in sources for part in (Text(""), _truth(source, scorer))))
+
+
+def _truth(source: SourceTruth, scorer: str) -> RenderableType:
+    table = _table("picks of", "count", "PSNR dB", "SSIM", scorer, "of the truth", right=range(1, 6))
+    for name, means in source.methods.items():
+        _add(table, *_means_cells(name, means))
+    table.add_section()
+    _add(table, *_means_cells("all", source.all), style="bold")
+    rate = source.rate_per_brightness
+    rule = f"rate / {rate:g}, clipped" if rate else "no PSNR: the source says no `rate_per_brightness`"
+    notes = [f"means; {rule}; nothing is fitted to a picture"]
+    notes += [f"{item.key}: {item.reason}" for item in source.skipped[:SHOWN]]
+    notes += [f"and {len(source.skipped) - SHOWN:,} more"] if len(source.skipped) > SHOWN else []
+    covered = f"  {len(source.picks):,} of {count(source.pictures, 'picture')} beside the ground truth"
+    title = Text.assemble((source.name, "bold"), (covered, "dim"))
+    return Group(title, table, Padding(Text("\n".join(notes), style="dim"), (0, 1)))
+
+
+def _means_cells(name: str, means: Means) -> list[str]:
+    values = [(means.psnr, ".1f"), (means.ssim, ".3f"), (means.score, ".2f"), (means.truth_score, ".2f")]
+    cells = ["-" if value is None else format(value, digits) for value, digits in values]
+    return [name, f"{means.picks:,}", *cells]
 
 
 def sources_view(rows: Iterable[SourceRow]) -> RenderableType:

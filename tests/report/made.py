@@ -52,7 +52,7 @@ def manifest(
     """A manifest of sources by name; digests are filled in by `write`."""
     plan = Plan(
         shard_size=SHARD,
-        scorer={"name": scorer, "version": 1},
+        scorer={"name": scorer, "version": 1, "parameters": {}},
         normalisation=Normalisation().parameters(),
         sources=tuple(_spec(name, samples) for name, samples in sources.items()),
     )
