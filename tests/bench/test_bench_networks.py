@@ -14,12 +14,12 @@ image by image, of the build, and of autocast to bfloat16 in the layout channels
     stir                9.11    9.14    15.3   0.6 %
 
     250x400, trained    plain   build   bf16
-    base                5.69    5.79    9.02   NIQE of a picture moves by up to 0.08
+    base                4.74    4.70    8.20   NIQE of a picture moves by up to 0.04
     ssml, simple        0.662   0.707   1.09   0.07
     ssir                0.628   0.662   1.15   0.37
 
 So on a CPU a build costs what the module costs, bfloat16 is 1.4 to 2.1 times as fast, and every network whose
-score can be told moves by more than 0.05 in NIQE, which changes winners: builds stay in float32. On a GPU the
+score can be told moves by 0.03 to 0.4 in NIQE, enough to change winners: builds stay in float32. On a GPU the
 same lines come out for the batches of a build, tf32 and bfloat16; no GPU was at hand.
 """
 
