@@ -65,7 +65,7 @@ def train(
         stop: once it says so, the step is finished, the state saved, and the call returns.
 
     Returns:
-        the folder; it is `done` where nothing is left to do.
+        the folder; all that was asked for is complete in it, unless `stop` said so before.
 
     Raises:
         PlanMismatchError: a stage in `out` was trained with other settings or data; says what differs.
@@ -116,7 +116,6 @@ class _Training:
 
     def run(self, only: StageName | None, stop: Stop) -> None:
         wanted = self.settings.stages if only is None else (only,)
-        # All that can be wrong with what was given is found out here, not after hours of the first stage.
         plans = {name: self.plan(name) for name in self.settings.stages[: self._index(wanted[-1]) + 1]}
         complete = {name: self.folder.stage(name).record(plan) is not None for name, plan in plans.items()}
         for name in self.settings.stages[: self._index(wanted[0])]:
@@ -125,8 +124,9 @@ class _Training:
                     f"stage `{wanted[0]}` needs stage `{name}`, not complete in `{self.folder.path}`",
                     hint="run that one first, or all of them",
                 )
-        if "prompt" in wanted and not complete["prompt"] and self.here.leads:
-            self.hq.verify()
+        for name in wanted:
+            if not complete[name]:
+                self._check(name, plans[name])
         board = self._board()
         self._write_settings(plans)
         for name in wanted:
@@ -136,6 +136,19 @@ class _Training:
                 return
         if self.here.leads and wanted[-1] == self.settings.stages[-1]:
             write_atomically(self.folder.grid, png(grid(self._rows(), self.samples.shown_names)))
+
+    def _check(self, name: StageName, plan: Plan) -> None:
+        """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
+        self.folder.stage(name).restore(plan)
+        self.samples.batches(name)
+        if name == "prompt" and self.here.leads:
+            self.hq.verify()
+        if name == "fine" and self.settings.fine.prompt_weight == 0 and len(self.samples.classes) < 2:
+            raise SourceError(
+                f"all training samples of `{self.low_light.path}` are of the class "
+                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss cannot tell it apart",
+                hint="prepare recordings of more classes, or train with the prompt loss",
+            )
 
     def _index(self, name: StageName) -> int:
         return self.settings.stages.index(name)
@@ -196,12 +209,6 @@ class _Training:
 
     def fine(self, plan: Plan) -> Stage:
         own = self.settings.fine
-        if own.prompt_weight == 0 and len(self.samples.classes) < 2:
-            raise SourceError(
-                f"all training samples of `{self.low_light.path}` are of the class "
-                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss cannot tell it apart",
-                hint="prepare recordings of more classes, or train with the prompt loss",
-            )
         network, batches = self.start("fine"), self.samples.batches("fine")
         start, before = "coarse" if "coarse" in self.settings.stages else "start", self._images(network)
         clip = Supervision(

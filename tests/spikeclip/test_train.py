@@ -234,6 +234,19 @@ def test_other_settings_of_a_later_stage_leave_the_earlier_ones_alone(run: Train
     assert "stage `coarse` is complete" in folder.log.read_text()
 
 
+def test_what_does_not_fit_a_later_stage_is_found_out_before_the_first_one(
+    run: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="too few for a batch of 50"):
+        run(fine__batch=50)
+    assert not (tmp_path / "out" / "coarse").exists()
+    run("finished")
+    shutil.rmtree(tmp_path / "finished/coarse")
+    with pytest.raises(PlanMismatchError, match="start: "):
+        run("finished", seed=1, prompt__epochs=1)
+    assert not (tmp_path / "finished/coarse").exists()
+
+
 def test_other_data_is_refused(run: Train, tmp_path: Path, hq_store: Path, values: dict[str, Any]) -> None:
     run(only="coarse")
     (tmp_path / "other").mkdir()
