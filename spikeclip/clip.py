@@ -71,6 +71,7 @@ class FrozenClip(nn.Module):
         size = self.preprocess["size"]
         self.image_size: int = size if isinstance(size, int) else size[0]
         self.logit_scale = float(self.model.logit_scale.exp())
+        self._places: dict[tuple[int, torch.device], tuple[Tensor, Tensor]] = {}
         self.gray_mean, self.gray_std = _gray(self.preprocess["mean"], self.preprocess["std"])
         self.eval()
 
@@ -153,7 +154,16 @@ class FrozenClip(nn.Module):
         return self.tokenizer(list(texts)).to(self._embedding.weight.device)
 
     def _prompt_tokens(self, n_context: int) -> tuple[Tensor, Tensor]:
-        """The tokens (L,) of `n_context` words X with all that the tokenizer adds, and the places of X."""
+        """The tokens (L,) of `n_context` words X with all that the tokenizer adds, and the places of X.
+
+        Found once: to look for them, the host has to wait for the device.
+        """
+        known = n_context, self._embedding.weight.device
+        if known not in self._places:
+            self._places[known] = self._found_places(n_context)
+        return self._places[known]
+
+    def _found_places(self, n_context: int) -> tuple[Tensor, Tensor]:
         one, none, row = self._tokens([PLACEHOLDER, "", " ".join([PLACEHOLDER] * n_context)])
         word = one[~torch.isin(one, none)]
         places = torch.isin(row, word).nonzero()[:, 0]

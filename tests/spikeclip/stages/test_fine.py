@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from spikeclip.losses import Duplicates, class_loss
 from spikeclip.settings import FineSettings
-from spikeclip.stages.fine import Supervision, fine_losses, part_class_loss
+from spikeclip.stages.fine import Supervision, fine_losses
 from spikeclip.stages.hardware import Hardware
 from spikeclip.stages.loop import Part
 from tests.spikeclip.tiny_clip import tiny_clip
@@ -28,22 +28,12 @@ def test_parts_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(
     whole = class_loss(images, texts, LABELS, 0.07, duplicates)
     (expected,) = torch.autograd.grad(whole, images)
     parts = [
-        len(labels) / 6 * part_class_loss(part, texts, labels, LABELS, 0.07, duplicates)
+        len(labels) / 6 * class_loss(part, texts, labels, 0.07, duplicates, LABELS)
         for part, labels in zip(torch.split(images, sizes), torch.split(LABELS, sizes), strict=True)
     ]
     total = torch.stack(parts).sum()
     torch.testing.assert_close(total, whole)
     torch.testing.assert_close(torch.autograd.grad(total, images)[0], expected)
-
-
-def test_one_class_only_gives_no_gradient() -> None:
-    images, labels = features(4, 0).requires_grad_(), torch.ones(4, dtype=torch.int64)
-    for duplicates, expected in (("mask", 0.0), ("literal", 4.0)):
-        loss = part_class_loss(images, features(3, 1), labels, labels, 0.07, duplicates)  # type: ignore[arg-type]
-        torch.testing.assert_close(
-            loss.exp() if expected else loss, torch.tensor(expected), atol=1e-5, rtol=1e-5
-        )
-        assert torch.autograd.grad(loss, images)[0].abs().max() < 1e-5
 
 
 @pytest.fixture
