@@ -1,0 +1,76 @@
+"""From what a user names to the low-light set and the settings that go with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from hqgen.build.prepare import Observer
+    from spikeclip.lowlight import LowLightSet
+
+__all__ = ["DEMO", "demo_settings", "merged", "open_spikes"]
+
+DEMO = "demo"
+
+DEMO_TRAINING: dict[str, Any] = {
+    "crop": 64,
+    "clip": {"model": "small"},
+    "coarse": {"epochs": 5, "batch": 8, "learning_rate": 1e-3},
+    "prompt": {"epochs": 2, "batch": 8, "learning_rate": 1e-2},
+    "fine": {"epochs": 10, "batch": 8, "learning_rate": 3e-4},
+}
+"""What a training on the demo has where nothing else is said: with 64 samples, the paper's small steps would
+take hundreds of epochs, and the demo must run where the published CLIP is not."""
+
+
+def demo_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a training on the demo: `values`, and those of `DEMO_TRAINING` where it has none."""
+    # A CLIP that was named is taken as it is: the demo's is another model.
+    usual = {name: value for name, value in DEMO_TRAINING.items() if name != "clip" or not values.get("clip")}
+    return merged(usual, values)
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables of settings with some values changed; keys are written with `_` or `-`."""
+    result = {key.replace("-", "_"): value for key, value in values.items()}
+    for key, value in changes.items():
+        own = result.get(key.replace("-", "_"))
+        tables = isinstance(value, Mapping) and isinstance(own, Mapping)
+        result[key.replace("-", "_")] = merged(own, value) if tables else value  # type: ignore[arg-type]
+    return result
+
+
+def open_spikes(
+    spikes: str, prepared: Path, entry: str | None = None, observer: Observer | None = None
+) -> LowLightSet:
+    """Open the low-light set that a user names.
+
+    Args:
+        spikes: a low-light set, a folder of labelled recordings, or `demo`.
+        prepared: where the set lies, or goes, that is made of recordings or of the demo.
+        entry: the catalog's name for the dataset in the folder; None: see `spikeclip.lowlight.prepare`.
+        observer: is told how it goes on.
+
+    Raises:
+        HqgenError: see `spikeclip.lowlight.open_low_light` and `prepare`.
+        UsageError: several processes share a training, and the set is not prepared yet.
+    """
+    from spikeclip.lowlight import open_low_light, prepare
+
+    if spikes != DEMO and (Path(spikes) / "zarr.json").is_file():
+        return open_low_light(spikes)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not prepared.is_dir():
+        raise UsageError(
+            f"`{spikes}` is no low-light set, and the processes of one training cannot all make it",
+            hint="make it once with `spikeclip prepare`, and name it in `--spikes`",
+        )
+    if spikes == DEMO:
+        from spikeclip.simulated import demo_low_light
+
+        return demo_low_light(prepared, observer=observer)
+    return prepare(Path(spikes), prepared, entry=entry, observer=observer)
