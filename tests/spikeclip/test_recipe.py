@@ -7,7 +7,9 @@ import pytest
 from hqgen.errors import UsageError
 from hqgen.methods.registry import parse_method
 from hqgen.sources.catalog import load_catalog
+from spikeclip.inputs import demo_settings
 from spikeclip.recipe import Recipe, read_recipe
+from spikeclip.settings import train_settings
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 RECIPES = ["demo", "u-caltech", "u-cifar", "u-cifar-simulated"]
@@ -98,3 +100,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(text: str, message: str, tmp_pa
 def test_a_recipe_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the recipe"):
         read_recipe(tmp_path / "gone.toml")
+
+
+def test_the_demos_recipe_trains_as_the_command_line_does() -> None:
+    ((_, _, settings),) = read_recipe(PIPELINES / "demo.toml").trainings()
+    assert settings == train_settings(demo_settings({}))

@@ -1,0 +1,219 @@
+"""The command line as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spikeclip.clip_files import save_clip
+from spikeclip.lowlight import LowLightSet
+from spikeclip.networks import build, save_network
+from tests.spikeclip.small import labelled_frames
+from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
+from tests.test_cli import run as run_program
+
+CONFIG = """
+[train]
+crop = 32
+stages = ["coarse", "fine"]
+[train.coarse]
+epochs = 1
+batch = 4
+[train.fine]
+epochs = 1
+batch = 4
+prompt-weight = 0
+"""
+
+
+def run(*arguments: str | Path, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return run_program(*arguments, program="spikeclip", cwd=cwd, env={"OMP_NUM_THREADS": "1", **env})
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "tiny.pth"
+    save_clip(path, tiny_clip().model, tiny_config(), meta={})
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "network.pth"
+    save_network(path, build("lrn"), name="lrn", bins=50, meta={})
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "train.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_help_needs_neither_torch_nor_dask_nor_zarr() -> None:
+    code = "import sys, spikeclip.cli; print({'torch', 'dask', 'zarr', 'numpy', 'numba'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "set()\n"
+    started = time.perf_counter()
+    assert run("--help").returncode == 0
+    assert time.perf_counter() - started < 10  # 0.3 s on an idle machine; this one may be busy
+
+
+def test_every_command_has_help() -> None:
+    for command in (
+        ["train"],
+        ["prepare"],
+        ["simulate"],
+        ["evaluate"],
+        ["reconstruct"],
+        ["profile"],
+        ["run"],
+    ):
+        shown = run(*command, "--help")
+        assert shown.stdout.startswith("Usage:"), command
+    assert run("clip", "train", "--help").stdout.startswith("Usage:")
+
+
+def test_a_file_is_weaker_than_the_environment_and_that_than_flags(config: Path) -> None:
+    flags = ("train", "--config", config, "--spikes", "x", "--print-config")
+    shown = [
+        run(*flags),
+        run(*flags, SPIKECLIP_CROP="48"),
+        run(*flags, "--crop", "64", SPIKECLIP_CROP="48"),
+    ]
+    assert [tomllib.loads(item.stdout)["train"]["crop"] for item in shown] == [32, 48, 64]
+
+
+def test_the_printed_configuration_reads_back_as_the_same(config: Path, tmp_path: Path) -> None:
+    first = run("train", "--config", config, "--spikes", "x", "--print-config", "--seed", "7")
+    (tmp_path / "again.toml").write_text(first.stdout)
+    again = run("train", "--config", tmp_path / "again.toml", "--spikes", "x", "--print-config")
+    assert again.stdout == first.stdout
+    assert tomllib.loads(first.stdout)["train"]["seed"] == 7
+
+
+def test_real_data_are_judged_by_the_published_clip_and_the_demo_by_the_small_one(tmp_path: Path) -> None:
+    real, demo, named = (
+        tomllib.loads(run("train", *flags, "--print-config").stdout)["train"]["clip"]
+        for flags in (
+            ["--spikes", "recordings"],
+            ["--spikes", "demo"],
+            ["--spikes", "demo", "--clip", "ViT-B-16"],
+        )
+    )
+    assert real["model"] == "ViT-B-32"
+    assert demo == {"model": "small"}
+    assert named["model"] == "ViT-B-16"
+
+
+def test_absent_weights_of_the_published_clip_are_an_error_and_no_fallback(
+    low_light: LowLightSet, config: Path, tmp_path: Path
+) -> None:
+    flags = ("train", "--config", config, "--spikes", low_light.path, "--out", tmp_path / "run")
+    shown = run(*flags, HF_HUB_CACHE=str(tmp_path), HOME=str(tmp_path))
+    assert shown.returncode == 1
+    assert "ViT-B-32" in shown.stderr
+    assert "--clip-weights" in shown.stderr
+    assert not (tmp_path / "run" / "network.pth").exists()
+
+
+def test_unknown_settings_and_flags_are_usage_errors(config: Path, tmp_path: Path) -> None:
+    config.write_text("[train]\ncorp = 32\n")
+    shown = run("train", "--config", config, "--spikes", "x")
+    assert shown.returncode == 2
+    assert "did you mean `crop`" in shown.stderr
+    assert run("train", "--spikes", "x", "--corp", "3").returncode == 2
+    assert run("train").returncode == 2
+
+
+def test_training_evaluation_and_reconstruction_follow_each_other(
+    low_light: LowLightSet, clip_file: Path, config: Path, tmp_path: Path
+) -> None:
+    spikes = ("--spikes", low_light.path, "--clip", "small", "--clip-weights", clip_file)
+    trained = run("train", "--config", config, *spikes, "--out", tmp_path / "run", "--json")
+    assert trained.returncode == 0, trained.stderr
+    network = json.loads(trained.stdout)["network"]
+    again = run("train", "--config", config, *spikes, "--out", tmp_path / "run")
+    assert "stage `fine` is complete" in again.stderr
+    table = run(
+        *("evaluate", f"mine={network}", *spikes, "--methods", "tfi", "--metrics", "piqe", "--crop", "32"),
+        *("--runs", "0", "--json", "--out", tmp_path / "table"),
+    )
+    assert table.returncode == 0, table.stderr
+    assert [row["name"] for row in json.loads(table.stdout)["rows"]] == ["mine", "tfi"]
+    assert (tmp_path / "table" / "table.tex").is_file()
+    np.savez(tmp_path / "scene.npz", spk=labelled_frames(0, 1))
+    made = run("reconstruct", network, tmp_path / "scene.npz", "--out", tmp_path / "pictures")
+    assert made.stdout == f"{tmp_path / 'pictures' / 'scene.png'}\n"
+
+
+def test_recordings_become_a_low_light_set_and_bad_ones_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    (folder / "source.toml").write_text('labels = ["stripes", "checks", "disc"]\n')
+    for number in range(3):
+        np.savez(folder / f"{number}.npz", spk=labelled_frames(number, number), label=number)
+    (folder / "bad.npz").write_bytes(b"no archive")
+    shown = run("prepare", folder, "--out", tmp_path / "low.zarr", "--json")
+    assert shown.returncode == 3, shown.stderr
+    assert json.loads(shown.stdout)["samples"] == {"train": 3}
+    assert "bad.npz" in shown.stderr
+
+
+def test_pictures_become_a_low_light_set(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for label in ("cat", "dog"):
+            (tmp_path / "pictures" / split / label).mkdir(parents=True)
+            Image.new("L", (16, 16), 90).save(tmp_path / "pictures" / split / label / "0.png")
+    shown = run(
+        *("simulate", tmp_path / "pictures", "--out", tmp_path / "low.zarr", "--train", "1", "--test", "1"),
+        *("--height", "16", "--width", "16", "--frames", "40"),
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "2 train, 2 test; 2 classes, 40 frames of 16x16" in shown.stdout
+
+
+def test_a_recording_that_cannot_be_used_gives_exit_code_3(network: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    shown = run("reconstruct", network, tmp_path / "bad.npz", "--out", tmp_path / "pictures", "--json")
+    assert shown.returncode == 3
+    assert json.loads(shown.stdout)[0]["reason"] in shown.stderr
+
+
+def test_a_profile_names_what_a_picture_costs() -> None:
+    shown = run("profile", "lrn", "tfp", "--height", "32", "--width", "40", "--runs", "2", "--json")
+    network, method = json.loads(shown.stdout)
+    assert (network["name"], network["parameters"], network["runs"]) == ("lrn", 185889, 2)
+    assert (method["name"], method["parameters"]) == ("tfp", 0)
+    assert "0.186" in run("profile", "lrn", "--height", "32", "--width", "40", "--runs", "1").stdout
+
+
+def test_a_small_clip_is_trained_from_the_command_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for index in range(12):
+            Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(tmp_path / label / f"{index:02}.png")
+    out = tmp_path / "small.pth"
+    flags = ("clip", "train", "--pictures", tmp_path, "--epochs", "1", "--batch", "8", "--image-size", "32")
+    shown = run(*flags, "--out", out)
+    assert shown.returncode == 0, shown.stderr
+    assert "epoch 1/1" in shown.stderr
+    assert out.is_file()
+    assert run(*flags, "--out", out).returncode == 2
+
+
+def test_a_recipe_with_a_mistake_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('out = "a"\n[low-light]\n')
+    shown = run("run", tmp_path / "recipe.toml")
+    assert shown.returncode == 2
+    assert "one of spikes and pictures" in shown.stderr
