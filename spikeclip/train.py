@@ -342,7 +342,7 @@ class _Training:
         except ImportError as error:
             raise UsageError(
                 "TensorBoard was asked for, but is not installed",
-                hint="`pip install "hqgen[tensorboard]"`, or leave `tensorboard` out of the settings",
+                hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
             ) from error
 
     def _write_settings(self, plans: dict[StageName, Plan]) -> None:
