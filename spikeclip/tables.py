@@ -10,13 +10,15 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, groupby
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from hqgen.errors import HqgenError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table as Grid
 
 __all__ = ["Cell", "Column", "Row", "Table", "combined"]
 
@@ -115,22 +117,29 @@ class Table:
         return {row.name: row for row in self.rows}[name]
 
     def rich(self) -> RenderableType:
-        """For a terminal: the best of a column bold, the second best underlined, notes below."""
+        """For a terminal: the best of a column bold, the second best underlined, notes below.
+
+        Where it is too narrow for all columns, those of each group have a grid of their own.
+        """
+        return _OnTerminal(self)
+
+    def grid(self, columns: Sequence[Column]) -> Grid:
+        """Some of the columns, for a terminal."""
         from rich import box
-        from rich.console import Group
         from rich.table import Table as Grid
         from rich.text import Text
 
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
-        grid.add_column("\nmethod", overflow="fold")
-        for column in self.columns:
+        name_width = max((len(row.name) for row in self.rows), default=0)
+        grid.add_column("\nmethod", overflow="fold", min_width=min(name_width, 20))
+        for column in columns:
             title = Text(f"{column.group}\n{column.title} {ARROWS[column.better]}".rstrip())
             grid.add_column(title, justify="right", no_wrap=True)
         styles = ("bold", "underline", "")
+        chosen = [column in columns for column in self.columns]
         for row, cells in self._shown(lambda text, place: Text(text, style=styles[place])):
-            grid.add_row(Text(row.name), *cells)
-        below = [f"{key}: {value}" for key, value in self.about.items()] + list(self.notes)
-        return Group(grid, Text("\n".join(below), style="dim"))
+            grid.add_row(Text(row.name), *compress(cells, chosen))
+        return grid
 
     def to_markdown(self) -> str:
         """The best of a column bold, the second best in italics; what was evaluated and notes as a list."""
@@ -226,6 +235,25 @@ class Table:
         ranked = sorted(values, reverse=column.better == "higher") if column.better else []
         best = ranked[:2] if len(ranked) > 1 else []
         return lambda cell: best.index(cell.value) if cell is not None and cell.value in best else 2
+
+
+@dataclass(frozen=True)
+class _OnTerminal:
+    """A table as wide as the terminal allows."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        whole = self.table.grid(self.table.columns)
+        if console.measure(whole, options=options.update(max_width=1000)).minimum <= options.max_width:
+            yield whole
+        else:
+            for _, columns in groupby(self.table.columns, key=lambda column: column.group):
+                yield self.table.grid(list(columns))
+        about = [f"{key}: {value}" for key, value in self.table.about.items()]
+        yield Text("\n".join([*about, *self.table.notes]), style="dim")
 
 
 def combined(tables: Sequence[Table]) -> Table:

@@ -62,6 +62,17 @@ def test_latex_is_one_tabular_with_every_row_of_one_length_and_its_characters_es
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_narrow_terminal_loses_no_row_and_no_column(width: int) -> None:
+    rows = tuple(Row(f"a method {n}", {"niqe_raw": Cell(n), "latency": Cell(n)}) for n in range(3))
+    file = StringIO()
+    Console(file=file, width=width).print(Table(rows, metrics=("niqe",)).rich())
+    shown = file.getvalue()
+    for title in ("a method 0", "a method 2", "NIQE", "ACC", "Params", "Latency"):
+        assert title in shown
+    assert "…" not in shown
+
+
 def test_rich_shows_all_rows_and_notes_and_takes_names_as_they_are() -> None:
     odd = Table((Row("[bold]x", {}),), ("niqe",), notes=("[red] is no markup",))
     shown = on_a_terminal(odd)
