@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, groupby
+from itertools import compress
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -108,6 +108,16 @@ class Table:
         """Its columns from left to right."""
         return _columns(self.metrics)
 
+    @property
+    def name_width(self) -> int:
+        """Characters of the longest name of a row."""
+        return max((len(row.name) for row in self.rows), default=len("method"))
+
+    @property
+    def least_name_width(self) -> int:
+        """Characters that names of rows may be broken at, on a narrow terminal."""
+        return min(self.name_width, 20)
+
     def row(self, name: str) -> Row:
         """The row of that name.
 
@@ -119,7 +129,7 @@ class Table:
     def rich(self) -> RenderableType:
         """For a terminal: the best of a column bold, the second best underlined, notes below.
 
-        Where it is too narrow for all columns, those of each group have a grid of their own.
+        Where it is too narrow for all columns, they go on in a grid below.
         """
         return _OnTerminal(self)
 
@@ -130,8 +140,7 @@ class Table:
         from rich.text import Text
 
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
-        name_width = max((len(row.name) for row in self.rows), default=0)
-        grid.add_column("\nmethod", overflow="fold", min_width=min(name_width, 20))
+        grid.add_column("\nmethod", overflow="fold", min_width=self.least_name_width)
         for column in columns:
             title = Text(f"{column.group}\n{column.title} {ARROWS[column.better]}".rstrip())
             grid.add_column(title, justify="right", no_wrap=True)
@@ -246,12 +255,17 @@ class _OnTerminal:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        whole = self.table.grid(self.table.columns)
-        if console.measure(whole, options=options.update(max_width=1000)).minimum <= options.max_width:
-            yield whole
-        else:
-            for _, columns in groupby(self.table.columns, key=lambda column: column.group):
-                yield self.table.grid(list(columns))
+        def fits(columns: Sequence[Column]) -> bool:
+            widest = console.measure(self.table.grid(columns), options=options.update(max_width=1000)).maximum
+            return widest - self.table.name_width + self.table.least_name_width <= options.max_width
+
+        shown: list[Column] = []
+        for column in self.table.columns:
+            if shown and not fits([*shown, column]):
+                yield self.table.grid(shown)
+                shown = []
+            shown.append(column)
+        yield self.table.grid(shown)
         about = [f"{key}: {value}" for key, value in self.table.about.items()]
         yield Text("\n".join([*about, *self.table.notes]), style="dim")
 
