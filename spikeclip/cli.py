@@ -102,11 +102,14 @@ def _configure(context: typer.Context, path: Path | None) -> Path | None:
 @app.command()
 def train(
     context: typer.Context,
-    spikes: Spikes,
     hq_store: Annotated[
         str,
         typer.Option(envvar="SPIKECLIP_HQ_STORE", help="HQ stores of `hqgen build`, separated by commas."),
     ] = "",
+    spikes: Spikes = "",
+    data_root: Annotated[
+        Path, typer.Option(envvar="HQGEN_DATA_ROOT", help="Where U-CALTECH or U-CIFAR lies without --spikes.")
+    ] = Path("data"),
     out: Annotated[Path, typer.Option(envvar="SPIKECLIP_OUT", help="Folder of the training.")] = Path("run"),
     entry: Entry = None,
     clip: Clip = None,
@@ -149,7 +152,7 @@ def train(
 
     The same command again does only what is missing; interrupted, it goes on from the last checkpoint.
     """
-    from spikeclip.inputs import DEMO, demo_settings
+    from spikeclip.inputs import DEMO, dataset_under, demo_settings
     from spikeclip.settings import train_settings
 
     given = {"network": network, "crop": crop, "seed": seed, "device": device}
@@ -162,7 +165,7 @@ def train(
         typer.echo(settings.toml(), nl=False)
         return 0
     stores = [Path(item) for item in hq_store.split(",") if item]
-    return _train(stores, spikes, entry, settings, out, stage, json)
+    return _train(stores, spikes or dataset_under(data_root), entry, settings, out, stage, json)
 
 
 def _named_clip(clip: str | None, weights: str | None) -> dict[str, str]:

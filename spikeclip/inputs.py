@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hqgen.build.prepare import Observer
     from spikeclip.lowlight import LowLightSet
 
-__all__ = ["DEMO", "demo_settings", "merged", "open_spikes"]
+__all__ = ["DEMO", "dataset_under", "demo_settings", "merged", "open_spikes"]
 
 DEMO = "demo"
 
@@ -43,6 +43,26 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
         tables = isinstance(value, Mapping) and isinstance(own, Mapping)
         result[key.replace("-", "_")] = merged(own, value) if tables else value  # type: ignore[arg-type]
     return result
+
+
+def dataset_under(data_root: Path) -> str:
+    """The folder of the one labelled dataset of the catalog that lies under the data root.
+
+    Raises:
+        UsageError: none lies there, or several.
+    """
+    from hqgen.sources import load_catalog
+
+    names = [entry.folder for entry in load_catalog().values() if entry.labels and entry.folder]
+    found = [name for name in names if (data_root / name).is_dir()]
+    if len(found) != 1:
+        there = f"holds both {' and '.join(found)}" if found else f"holds none of {', '.join(names)}"
+        raise UsageError(
+            f"no low-light data were named, and the data root `{data_root}` {there}",
+            hint="name a low-light set or a folder of labelled recordings with `--spikes`, or try it with "
+            "`--spikes demo`",
+        )
+    return str(data_root / found[0])
 
 
 def open_spikes(

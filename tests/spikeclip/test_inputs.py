@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hqgen.errors import SourceError, UsageError
-from spikeclip.inputs import DEMO_TRAINING, demo_settings, merged, open_spikes
+from spikeclip.inputs import DEMO_TRAINING, dataset_under, demo_settings, merged, open_spikes
 from spikeclip.lowlight import LowLightSet
 from spikeclip.settings import train_settings
 
@@ -56,3 +56,13 @@ def test_processes_that_share_a_training_do_not_all_prepare(
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no folder"):
         open_spikes(str(tmp_path / "gone"), tmp_path / "low.zarr")
+
+
+def test_without_a_name_the_one_labelled_dataset_under_the_data_root_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds none of"):
+        dataset_under(tmp_path)
+    (tmp_path / "u-caltech").mkdir()
+    assert dataset_under(tmp_path) == str(tmp_path / "u-caltech")
+    (tmp_path / "u-cifar").mkdir()
+    with pytest.raises(UsageError, match="holds both u-caltech and u-cifar"):
+        dataset_under(tmp_path)
