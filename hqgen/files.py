@@ -1,14 +1,19 @@
-"""Writing a file whole, and telling by a digest what is in one."""
+"""Writing a file whole, telling by a digest what is in one, and keeping others out of a folder."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
 
-__all__ = ["digest_bytes", "digest_file", "write_atomically"]
+from hqgen.errors import HqgenError
+
+__all__ = ["digest_bytes", "digest_file", "held", "write_atomically"]
 
 _PIECE = 1 << 20
 
@@ -61,3 +66,38 @@ def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator[None]:
+    """Hold a place against other processes; it is let go when the block or the process ends, however it ends.
+
+    Args:
+        lock: the file that is held; it and the folders above it are made.
+        place: what it stands for, as messages name it.
+        who: what writes there, as messages name it: `build`, `training`.
+        error: what to raise.
+
+    Raises:
+        HqgenError: an `error`: another one holds the place, or nothing can be written there.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+")
+    except OSError as reason:
+        raise error(
+            f"`{place}` cannot be written: {reason.strerror or reason}", hint="choose another place"
+        ) from reason
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as reason:
+            file.seek(0)
+            raise error(
+                f"another {who} is writing to `{place}` ({file.read().strip() or 'holder unknown'})",
+                hint="wait until it has ended, or choose another place",
+            ) from reason
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield

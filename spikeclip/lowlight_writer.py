@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import SourceError, StoreError
-from hqgen.files import digest_bytes
+from hqgen.files import digest_bytes, held
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 
@@ -110,18 +109,7 @@ def _locked(out: Path) -> Iterator[Path]:
     """An empty folder that nobody else writes to; it becomes `out` when the block ends well."""
     folder = partial_path(out)
     lock = folder / "lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a")
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(
-                f"another process is writing the low-light set `{out}`", hint="wait until it has ended"
-            ) from error
+    with held(lock, out, "process", StoreError):
         for left in folder.iterdir():  # by a run that was killed
             if left.is_dir():
                 shutil.rmtree(left)

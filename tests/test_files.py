@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from hqgen.files import digest_bytes, digest_file, write_atomically
+from hqgen.errors import StoreError
+from hqgen.files import digest_bytes, digest_file, held, write_atomically
 
 
 def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -37,3 +39,23 @@ def test_a_digest_is_that_of_b3sum_however_it_is_read(tmp_path: Path) -> None:
     long = bytes(range(256)) * 10_000  # more than two pieces
     file.write_bytes(long)
     assert digest_file(file) == digest_bytes(long)
+
+
+def test_a_held_place_is_named_with_its_holder_and_free_afterwards(tmp_path: Path) -> None:
+    lock = tmp_path / "folder" / "lock"
+    with (
+        held(lock, tmp_path, "build", StoreError),
+        pytest.raises(
+            StoreError, match=rf"another build is writing to `{tmp_path}` \(process {os.getpid()} on"
+        ),
+        held(lock, tmp_path, "build", StoreError),
+    ):
+        pass
+    with held(lock, tmp_path, "build", StoreError):
+        pass
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StoreError, match="cannot be written"),
+        held(tmp_path / "file/lock", tmp_path, "build", StoreError),
+    ):
+        pass

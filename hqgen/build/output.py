@@ -17,20 +17,17 @@ Every document appears whole or not at all: it is written to a temporary file, s
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from hqgen.errors import StoreError
-from hqgen.files import write_atomically
+from hqgen.files import held, write_atomically
 from hqgen.manifest import Manifest, Plan, Record, SourceFiles, dump, read_manifest
 from hqgen.store import StoreWriter
 
@@ -60,34 +57,13 @@ class Output:
         """The folder of everything that is neither store nor manifest."""
         return self.root / "hq.build"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the output directory; it is let go when the block or the process ends, however it ends.
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the output directory while the block runs.
 
         Raises:
             StoreError: another build holds it, or nothing can be written there.
         """
-        try:
-            self.work.mkdir(parents=True, exist_ok=True)
-            file = (self.work / "lock").open("a+")
-        except OSError as error:
-            raise StoreError(
-                f"the output directory `{self.root}` cannot be written: {error.strerror}",
-                hint="choose another with `--out`",
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                raise StoreError(
-                    f"another build is writing to `{self.root}` ({file.read().strip() or 'holder unknown'})",
-                    hint="wait until it has ended, or choose another directory with `--out`",
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
+        return held(self.work / "lock", self.root, "build", StoreError)
 
     def plan(self) -> Plan | None:
         """The plan that the store is being built by, or None where nothing was built yet."""

@@ -21,12 +21,9 @@ Every file appears whole or not at all.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
-import os
 import pickle
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +33,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
-from hqgen.files import write_atomically
+from hqgen.files import held, write_atomically
 from hqgen.methods.weights import file_digest
 from spikeclip.settings import StageName
 from spikeclip.stages.plan import Plan, differences, plan_id
@@ -215,25 +212,7 @@ class RunFolder:
         Raises:
             TrainingError: another training holds it, or nothing can be written there.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lock").open("a+")
-        except OSError as error:
-            raise TrainingError(
-                f"the folder `{self.path}` cannot be written: {error.strerror}", hint="choose another one"
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                raise TrainingError(
-                    f"another training is writing to `{self.path}` ({file.read().strip()})",
-                    hint="wait until it has ended, or choose another folder",
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+        with held(self.path / "lock", self.path, "training", TrainingError):
             self._remove_partial_files()
             yield
 
