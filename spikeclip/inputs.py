@@ -20,9 +20,9 @@ DEMO = "demo"
 DEMO_TRAINING: dict[str, Any] = {
     "crop": 64,
     "clip": {"model": "small"},
-    "coarse": {"epochs": 5, "batch": 8, "learning_rate": 1e-3},
-    "prompt": {"epochs": 2, "batch": 8, "learning_rate": 2e-3},
-    "fine": {"epochs": 10, "batch": 8, "learning_rate": 3e-4, "prompt_weight": 10},
+    "coarse": {"epochs": 24, "batch": 8, "learning_rate": 1e-3},
+    "prompt": {"epochs": 2, "batch": 8, "learning_rate": 1e-3},
+    "fine": {"epochs": 6, "batch": 8, "learning_rate": 5e-4},
 }
 """What a training on the demo has where nothing else is said: with 64 samples, the paper's small steps would
 take hundreds of epochs, and the demo must run where the published CLIP is not."""
