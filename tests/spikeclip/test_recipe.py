@@ -53,14 +53,21 @@ def test_the_papers_recipes_have_its_values(name: str, rate: float, entry: str) 
     assert (settings.network, settings.bins, settings.crop, settings.prompt.context) == ("lrn", 50, 224, 16)
 
 
-def test_the_simulated_recipe_has_the_four_rows_of_the_ablation() -> None:
+def test_the_simulated_recipe_has_the_rows_of_the_ablation_the_last_one_with_two_weights() -> None:
     found = read_recipe(PIPELINES / "u-cifar-simulated.toml")
     assert found.ablation is not None
     assert found.ablation.seeds == (0, 1, 2)
-    stages = [(settings.stages, settings.fine.prompt_weight > 0) for _, _, settings in found.trainings()]
-    assert [item[0] for item in stages] == [("coarse",), ("fine",), ("fine",), ("prompt", "fine")]
-    assert [item[1] for item in stages[1:]] == [False, False, True]
-    assert [row.after for row in found.ablation.rows] == [None, None, "coarse only", "coarse only"]
+    rows = [(settings.stages, settings.fine.prompt_weight) for _, _, settings in found.trainings()]
+    assert [stages for stages, _ in rows] == [
+        ("coarse",),
+        ("fine",),
+        ("fine",),
+        ("prompt", "fine"),
+        ("prompt", "fine"),
+    ]
+    assert [weight for _, weight in rows[1:]] == [0, 0, 10, 100]
+    after = [row.after for row in found.ablation.rows]
+    assert after == [None, None, "coarse only", "coarse only", "coarse only"]
 
 
 def test_without_an_ablation_there_is_one_training(tmp_path: Path) -> None:
