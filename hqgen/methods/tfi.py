@@ -79,9 +79,7 @@ class TFI(Method):
         dark = {"toolbox": 0.5 / self.reach, "paper": 0.0, "spikeclip": np.nan}[self.variant]
         image = np.empty(back.shape, np.float32)
         # In one piece, as vector instructions need them: a recording stored bottom-up gives reversed rows.
-        before: Numbers = np.ascontiguousarray(back).reshape(-1)
-        after: Numbers = np.ascontiguousarray(on).reshape(-1)
-        _inverse_interval(before, after, np.int32(self.reach), np.float32(dark), image.reshape(-1))
+        _inverse_interval(back.ravel(), on.ravel(), np.int32(self.reach), np.float32(dark), image.reshape(-1))
         return image
 
 
