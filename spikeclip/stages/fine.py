@@ -45,7 +45,9 @@ def fine_losses(
         hardware: runs network and image tower.
     """
     with hardware.autocast():
-        features = clip.image_features(network(part.voxel).float()).float()
+        images = network(part.voxel).float()
+    with hardware.clip_autocast():
+        features = clip.image_features(images).float()
     class_term = class_loss(
         features, clip.texts, part.label, settings.tau, settings.duplicates, part.batch_label
     )

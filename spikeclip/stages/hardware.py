@@ -62,6 +62,11 @@ class Hardware:
         """The block in which networks run; losses stay outside of it."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
+    def clip_autocast(self) -> torch.autocast:
+        """The block in which CLIP's image tower runs: on a CPU a transformer is slower in bfloat16."""
+        enabled = self.bfloat16 and self.device.type != "cpu"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
     def total(self, value: Tensor) -> Tensor:
         """Sum over all processes."""
         if self.world > 1:

@@ -34,8 +34,10 @@ def prompt_losses(
         hardware: runs network and image tower.
     """
     assert part.hq is not None
-    with torch.no_grad(), hardware.autocast():
-        lq = coarse(part.voxel).float()
-        features = image_features(torch.cat([lq, part.hq])).float()
+    with torch.no_grad():
+        with hardware.autocast():
+            lq = coarse(part.voxel).float()
+        with hardware.clip_autocast():
+            features = image_features(torch.cat([lq, part.hq])).float()
     is_hq = torch.arange(len(features), device=features.device) >= len(lq)
     return {"initial": prompt_initial_loss(features, is_hq, prompts(clip), clip.logit_scale)}  # type: ignore[arg-type]
