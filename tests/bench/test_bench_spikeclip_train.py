@@ -219,9 +219,9 @@ def our_rates(folder: Path, clip: Path, store: Path, device: str) -> dict[str, f
 def test_bench_stages(device: str, tmp_path: Path) -> None:
     """Streams of 200 frames of 250x250 pixels, crops of 224, LRN, CLIP ViT-B/32.
 
-    Measured on 2 cores of an AMD EPYC with AVX-512 while three times as many processes ran on them, samples
-    a second against the script: coarse 1.56 against 0.71 (ratio 2.2), prompt 0.68 against 0.56 (1.2), fine
-    0.40 against 0.34 (1.2). The last two are the time of CLIP's towers. Not measured on a GPU yet.
+    Measured on 2 cores of an AMD EPYC with AVX-512 and nothing else running, samples a second against the
+    script: coarse 6.13 against 3.01 (ratio 2.0), prompt 4.01 against 3.22 (1.2), fine 2.82 against 1.86
+    (1.5). The last two are mostly the time of CLIP's towers. Not measured on a GPU yet.
     """
     write_recordings(tmp_path / "recordings", SAMPLES[device])
     clip, store = clip_file(tmp_path), hq_store(tmp_path)
@@ -242,7 +242,7 @@ def test_bench_stages(device: str, tmp_path: Path) -> None:
 def test_bench_latency_of_lrn(device: str) -> None:
     """One picture of 250x400 pixels as the training runs the network, against eager float32.
 
-    Measured on the same machine under the same load: 568 ms against 795, ratio 1.4. Not on a GPU yet.
+    Measured on the same machine, quiet as well: 88 ms against 205, ratio 2.3. Not on a GPU yet.
     """
     voxel = torch.randint(0, 5, (1, 50, 250, 400), device=device).float()
     plain = plain_network().to(device)
