@@ -24,7 +24,7 @@ from spikeclip.clip_files import (
     read_small_clip,
 )
 
-__all__ = ["SHIPPED", "SMALL", "FrozenClip", "class_texts", "load_clip"]
+__all__ = ["SHIPPED", "SMALL", "FrozenClip", "class_texts", "gray_constants", "load_clip"]
 
 SMALL = "small"
 """The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
@@ -72,7 +72,7 @@ class FrozenClip(nn.Module):
         self.image_size: int = size if isinstance(size, int) else size[0]
         self.logit_scale = float(self.model.logit_scale.exp())
         self._places: dict[tuple[int, torch.device], tuple[Tensor, Tensor]] = {}
-        self.gray_mean, self.gray_std = _gray(self.preprocess["mean"], self.preprocess["std"])
+        self.gray_mean, self.gray_std = gray_constants(self.preprocess["mean"], self.preprocess["std"])
         self.eval()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002 - frozen whatever the network around it does
@@ -266,7 +266,7 @@ def _unit(features: Tensor) -> Tensor:
     return normalize(features.float(), dim=-1)
 
 
-def _gray(mean: Sequence[float], deviation: Sequence[float]) -> tuple[float, float]:
+def gray_constants(mean: Sequence[float], deviation: Sequence[float]) -> tuple[float, float]:
     """Mean and deviation of gray, made of independent red, green and blue."""
     return (
         sum(w * m for w, m in zip(LUMA, mean, strict=True)),

@@ -35,7 +35,7 @@ from torch.nn import functional
 from hqgen.errors import SourceError, TrainingError, UsageError
 from hqgen.files import write_atomically
 from hqgen.report.words import duration
-from spikeclip.clip import LUMA, class_texts
+from spikeclip.clip import class_texts, gray_constants
 from spikeclip.clip_files import build_clip, save_clip
 from spikeclip.clip_views import QUALITY_CAPTIONS, make_views, plain_views
 
@@ -357,8 +357,7 @@ def _similarity(model: Any, images: Tensor, tokens: Tensor, *, bfloat16: bool) -
     """Cosines of images (B, 1, h, w) and captions (C, 77), float32 (B, C)."""
     # As `FrozenClip` will see them: one gray mean and deviation made of the three colours'.
     colours = model.visual.preprocess_cfg
-    mean = sum(w * m for w, m in zip(LUMA, colours["mean"], strict=True))
-    deviation = math.sqrt(sum((w * s) ** 2 for w, s in zip(LUMA, colours["std"], strict=True)))
+    mean, deviation = gray_constants(colours["mean"], colours["std"])
     three = ((images - mean) / deviation).expand(-1, 3, -1, -1)
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         seen = model.encode_image(three.contiguous(memory_format=torch.channels_last))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from hqgen.errors import SourceError
 from spikeclip.data import Batches
 from spikeclip.hq import HQCrops
-from spikeclip.lowlight import LowLightSet, LowLightSplit
+from spikeclip.lowlight import LowLightSet
 from spikeclip.settings import StageName, TrainSettings
 from spikeclip.stages.hardware import Hardware
 from spikeclip.stages.loop import Part
@@ -26,25 +25,6 @@ __all__ = ["Samples"]
 
 HELD_OUT_SHARE = 10
 """At most one sample in so many is held out."""
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Some rows of an array (N, ...), in the form of an array."""
-
-    whole: Any
-    rows: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), *self.whole.shape[1:])
-
-    @property
-    def nbytes(self) -> int:
-        return int(np.prod(self.shape))  # of one byte each
-
-    def __getitem__(self, row: int) -> Any:
-        return self.whole[int(self.rows[row])]
 
 
 class Samples:
@@ -69,7 +49,8 @@ class Samples:
             )
         count = max(1, min(settings.validation, len(split) // HELD_OUT_SHARE))
         order = np.random.default_rng(settings.seed).permutation(len(split))
-        self._held_out, self._learned = _chosen(split, order[:count]), _chosen(split, order[count:])
+        self._held_out = split.select(np.sort(order[:count]))
+        self._learned = split.select(np.sort(order[count:]))
 
     @property
     def classes(self) -> list[int]:
@@ -158,14 +139,3 @@ class Samples:
         if self._hardware.device.type == "cuda":
             tensor = tensor.pin_memory()
         return tensor.to(self._hardware.device, non_blocking=True)
-
-
-def _chosen(split: LowLightSplit, rows: Sequence[int] | NDArray[np.int64]) -> LowLightSplit:
-    """Some samples of a split, as a split."""
-    rows = np.sort(np.asarray(rows))
-    return replace(
-        split,
-        packed=cast(Any, _Rows(split.packed, rows)),
-        labels=split.labels[rows],
-        keys=tuple(split.keys[row] for row in rows),
-    )
