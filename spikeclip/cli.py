@@ -482,6 +482,12 @@ def train_clip(
     image_size: Annotated[
         int | None, typer.Option(min=32, help="Side of its pictures. [default: as the shipped one]")
     ] = None,
+    shapes: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Drawn shapes a class of the demo to learn beside them. [default: as the shipped one]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 0,
 ) -> int:
     """Train a small CLIP on labelled pictures: a stand-in for tests, demos and work offline.
@@ -493,7 +499,8 @@ def train_clip(
     from hqgen.build.execute import Stop, stoppable
     from spikeclip.clip_train import SmallClipSettings, narrate, train_clip
 
-    given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "image_size": image_size}
+    given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
+    given |= {"image_size": image_size, "shapes": shapes}
     named = {name: value for name, value in given.items() if value is not None}
     settings = SmallClipSettings.model_validate({"seed": seed, **named})
     stop = Stop()

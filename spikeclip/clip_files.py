@@ -7,7 +7,6 @@ into its cache before.
 from __future__ import annotations
 
 import copy
-import io
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -22,8 +21,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
-from hqgen.files import write_atomically
-from hqgen.methods.weights import load_weights, read_checkpoint
+from hqgen.methods.weights import load_weights, read_checkpoint, write_checkpoint
 
 __all__ = [
     "build_clip",
@@ -113,9 +111,7 @@ def save_clip(
         "meta": dict(meta),
         "state_dict": state,
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(Path(path), buffer.getvalue())
+    write_checkpoint(path, content)
 
 
 def is_small_clip(path: Path) -> bool:

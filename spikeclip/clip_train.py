@@ -11,11 +11,9 @@ training that goes on ends in the weights of one that was not interrupted.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import math
-import pickle
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -32,12 +30,13 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.errors import SourceError, TrainingError, UsageError
-from hqgen.files import write_atomically
+from hqgen.errors import SourceError, TrainingError
 from hqgen.report.words import duration
+from hqgen.training.checkpoint import Checkpoint
 from spikeclip.clip import class_texts, gray_constants
 from spikeclip.clip_files import build_clip, save_clip
 from spikeclip.clip_views import QUALITY_CAPTIONS, make_views, plain_views
+from spikeclip.shapes import SHAPES, draw
 
 __all__ = [
     "LabelledPictures",
@@ -73,11 +72,13 @@ class SmallClipSettings(BaseModel):
     """Of the text tower. The embedding of 49,408 tokens is the largest part of the model."""
     embed_dim: Positive = 64
     """Numbers in a feature."""
-    epochs: Positive = 16
+    epochs: Positive = 30
     batch: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     """Of AdamW, at its highest: it rises over the first twentieth of the steps and falls as a cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    shapes: Annotated[int, Field(ge=0)] = 250
+    """Drawn shapes of each class of the demo that it learns beside the pictures."""
     seed: int = 0
     bfloat16: bool = True
     """Run the towers in bfloat16 (twice as fast where the CPU has AVX512_BF16)."""
@@ -174,29 +175,29 @@ def train_clip(
         UsageError: `out` is there, or the checkpoint beside it belongs to another training.
         TrainingError: the loss is no number; the last checkpoint stays.
     """
-    if out.exists():
-        raise UsageError(
-            f"`{out}` is there already", hint="remove it to train anew, or write to another place"
-        )
     trained_on, tested_on = _split(pictures, test, settings)
-    identity = _identity(settings, trained_on)
-    state = _restore(_checkpoint(out), settings, identity)
+    checkpoint = Checkpoint(out, _identity(settings, trained_on))
+    state = _restore(checkpoint.restore(), settings)
     tokens = _tokens(trained_on.classes)
     per_epoch = max(len(trained_on.labels) // settings.batch, 1)
     start = time.perf_counter() - state.seconds
+
+    def save() -> None:
+        checkpoint.save(_saved(state), [_row(point) for point in state.curve])
+
     for rows in _batches(len(trained_on.labels), per_epoch, settings, state.step):
         batch = trained_on.part(rows)
         state.losses.append(_step(state, settings, batch, tokens, per_epoch * settings.epochs))
         state.seconds = time.perf_counter() - start
         if state.step % per_epoch == 0:
             state.curve.append(_point(state, settings, tested_on, tokens))
-            _save(state, out, identity)
+            save()
             report(state.curve[-1], settings.epochs)
         if stop():
-            _save(state, out, identity)
+            save()
             return state.curve
     _write_model(out, state, settings, trained_on)
-    _checkpoint(out).unlink(missing_ok=True)
+    checkpoint.remove()
     return state.curve
 
 
@@ -288,15 +289,47 @@ def _split(
         )
     if test is None:
         held_out = torch.arange(len(known.labels)) % HELD_OUT == 0
-        return known.part(~held_out), known.part(held_out)
-    tested_on = read_labelled(test, side)
-    if unknown := sorted(set(tested_on.classes) - set(known.classes)):
-        raise SourceError(
-            f"`{test}` has the class `{unknown[0]}`, which `{pictures}` has not",
-            hint=f"known: {', '.join(known.classes)}",
-        )
-    numbers = torch.tensor([known.classes.index(name) for name in tested_on.classes])
-    return known, LabelledPictures(known.classes, tested_on.images, numbers[tested_on.labels])
+        trained_on, tested_on = known.part(~held_out), known.part(held_out)
+    else:
+        trained_on, tested_on = known, read_labelled(test, side)
+        if unknown := sorted(set(tested_on.classes) - set(known.classes)):
+            raise SourceError(
+                f"`{test}` has the class `{unknown[0]}`, which `{pictures}` has not",
+                hint=f"known: {', '.join(known.classes)}",
+            )
+    if settings.shapes:
+        trained_on = _joined(trained_on, drawn_shapes(settings.shapes, side))
+    return trained_on, _renumbered(tested_on, trained_on.classes)
+
+
+def drawn_shapes(count: int, side: int) -> LabelledPictures:
+    """The demo's shapes, `count` of each, other ones than the demo has."""
+    drawn = [
+        Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
+        for shape in SHAPES
+        for number in range(count)
+    ]
+    images = np.stack(
+        [np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)) for picture in drawn]
+    )
+    labels = torch.arange(len(SHAPES)).repeat_interleave(count)
+    return LabelledPictures(SHAPES, torch.from_numpy(images)[:, None], labels)
+
+
+def _joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
+    """Both, with the classes of both."""
+    classes = tuple(dict.fromkeys([*one.classes, *other.classes]))
+    parts = [_renumbered(part, classes) for part in (one, other)]
+    images, labels = (
+        torch.cat(rows) for rows in zip(*((part.images, part.labels) for part in parts), strict=True)
+    )
+    return LabelledPictures(classes, images, labels)
+
+
+def _renumbered(pictures: LabelledPictures, classes: tuple[str, ...]) -> LabelledPictures:
+    """The same with labels that are indices of `classes`, which has theirs and more."""
+    numbers = torch.tensor([classes.index(name) for name in pictures.classes])
+    return LabelledPictures(classes, pictures.images, numbers[pictures.labels])
 
 
 def _tokens(classes: tuple[str, ...]) -> Tensor:
@@ -418,22 +451,11 @@ def _fresh(settings: SmallClipSettings) -> State:
     return State(model, torch.optim.AdamW(groups))
 
 
-def _restore(checkpoint: Path, settings: SmallClipSettings, identity: str) -> State:
+def _restore(saved: dict[str, Any] | None, settings: SmallClipSettings) -> State:
     """The state that a checkpoint holds, or a fresh one."""
     state = _fresh(settings)
-    if not checkpoint.exists():
+    if saved is None:
         return state
-    try:
-        saved: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise UsageError(
-            f"`{checkpoint}` is no checkpoint: {error}", hint="remove it to start anew"
-        ) from error
-    if saved["identity"] != identity:
-        raise UsageError(
-            f"`{checkpoint}` belongs to a training with other settings or other pictures",
-            hint="go on with those, remove it to start anew, or write to another place",
-        )
     state.model.load_state_dict(saved["model"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.step, state.losses, state.seconds = saved["step"], saved["losses"], saved["seconds"]
@@ -441,13 +463,8 @@ def _restore(checkpoint: Path, settings: SmallClipSettings, identity: str) -> St
     return state
 
 
-def _checkpoint(out: Path) -> Path:
-    return out.with_suffix(".checkpoint")
-
-
-def _save(state: State, out: Path, identity: str) -> None:
-    saved = {
-        "identity": identity,
+def _saved(state: State) -> dict[str, Any]:
+    return {
         "step": state.step,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -455,18 +472,17 @@ def _save(state: State, out: Path, identity: str) -> None:
         "curve": [asdict(point) for point in state.curve],
         "seconds": state.seconds,
     }
-    write_atomically(_checkpoint(out), _serialised(saved))
-    write_atomically(out.with_suffix(".csv"), _table(state.curve))
 
 
-def _table(curve: list[Point]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "loss", "plain", "placed", "seconds"])
-    writer.writerows(
-        [p.epoch, f"{p.loss:.5f}", f"{p.plain:.4f}", f"{p.placed:.4f}", round(p.seconds)] for p in curve
-    )
-    return text.getvalue()
+def _row(point: Point) -> dict[str, object]:
+    """A row of the learning curve's table."""
+    return {
+        "epoch": point.epoch,
+        "loss": f"{point.loss:.5f}",
+        "plain": f"{point.plain:.4f}",
+        "placed": f"{point.placed:.4f}",
+        "seconds": round(point.seconds),
+    }
 
 
 def _write_model(out: Path, state: State, settings: SmallClipSettings, known: LabelledPictures) -> None:
@@ -474,9 +490,3 @@ def _write_model(out: Path, state: State, settings: SmallClipSettings, known: La
     meta = {"classes": list(known.classes), "pictures": len(known.labels), "accuracy": reached}
     meta["settings"] = settings.model_dump(mode="json")
     save_clip(out, state.model, settings.open_clip_config(), meta=meta)
-
-
-def _serialised(value: object) -> bytes:
-    data = io.BytesIO()
-    torch.save(value, data)
-    return data.getvalue()

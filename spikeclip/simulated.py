@@ -28,6 +28,7 @@ from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.simulate import Sensor, preset, simulate
 from spikeclip.lowlight import THREADS, LowLightSet, write_or_open
 from spikeclip.lowlight_writer import LabelledStream, in_order
+from spikeclip.shapes import SHAPES, draw
 
 if TYPE_CHECKING:
     from hqgen.build.prepare import Observer
@@ -263,16 +264,6 @@ def _decoded(key: str, data: bytes) -> Floats:
         raise SourceError(f"`{key}` is no readable picture: {error}", hint="remove or replace it") from error
 
 
-_DEMO_SHAPES: dict[str, Callable[[Floats, Floats], NDArray[np.bool_]]] = {
-    "disc": lambda x, y: np.hypot(x, y) < 0.8,
-    "ring": lambda x, y: abs(np.hypot(x, y) - 0.65) < 0.2,
-    "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.7,
-    "triangle": lambda x, y: (y < 0.6) & (y > 2 * abs(x) - 0.8),
-    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) < 0.22) & (np.maximum(abs(x), abs(y)) < 0.9),
-    "star": lambda x, y: np.hypot(x, y) < 0.55 + 0.35 * np.cos(5 * np.arctan2(y, x)),
-    "stripes": lambda x, y: (np.sin(10 * x) > 0) & (np.maximum(abs(x), abs(y)) < 0.9),
-    "checkerboard": lambda x, y: (np.sin(8 * x) * np.sin(8 * y) > 0) & (np.maximum(abs(x), abs(y)) < 0.9),
-}
 _DEMO_COUNTS = {"train": 8, "test": 2}
 _DEMO_SIDE, _DEMO_FRAMES = 72, 200
 DEMO_CROP = 64
@@ -285,33 +276,17 @@ def demo_low_light(out: Path, *, observer: Observer | None = None) -> LowLightSe
     Raises:
         StoreError: something else lies at `out`, or another process is writing there.
     """
-    classes, sensor, geometry = tuple(_DEMO_SHAPES), preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
+    sensor, geometry = preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
 
     def simulated(item: tuple[str, int, int]) -> LabelledStream:
         split, label, number = item
-        key = f"{split}/{classes[label]}/{number}"
-        seed = [crc32(key.encode())]
-        picture = _drawn(classes[label], np.random.default_rng(seed))
+        key = f"{split}/{SHAPES[label]}/{number}"
+        picture, seed = draw(SHAPES[label], key), [crc32(key.encode())]
         return LabelledStream(key, label, film(picture, geometry, _DEMO_FRAMES, sensor, seed=seed))
 
     items = {
-        split: [(split, label, number) for label in range(len(classes)) for number in range(count)]
+        split: [(split, label, number) for label in range(len(SHAPES)) for number in range(count)]
         for split, count in _DEMO_COUNTS.items()
     }
     made_from = {"demo": 1, "sensor": asdict(sensor), "screen": asdict(SCREEN)}
-    return _write(out, made_from, classes, geometry, _DEMO_FRAMES, items, simulated, observer)
-
-
-def _drawn(shape: str, rng: np.random.Generator) -> Floats:
-    """A shape of random size, place, turn and brightness before a gradient: float32 (128, 128) in [0, 1]."""
-    y, x = np.mgrid[-1:1:128j, -1:1:128j]
-    angle, size = rng.uniform(-0.4, 0.4), rng.uniform(0.6, 0.85)
-    u, v = x - rng.uniform(-0.1, 0.1), y - rng.uniform(-0.1, 0.1)
-    inside = _DEMO_SHAPES[shape](
-        (np.cos(angle) * u + np.sin(angle) * v) / size, (np.cos(angle) * v - np.sin(angle) * u) / size
-    )
-    slope = rng.uniform(-0.15, 0.15, 2)
-    dark, bright = rng.uniform(0.15, 0.3), rng.uniform(0.7, 0.85)
-    shapes = np.where(inside ^ (rng.random() < 0.5), bright, dark)
-    picture: Floats = np.clip(shapes + slope[0] * x + slope[1] * y, 0, 1).astype(np.float32)
-    return picture
+    return _write(out, made_from, SHAPES, geometry, _DEMO_FRAMES, items, simulated, observer)

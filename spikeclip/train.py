@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 import hqgen
 from hqgen.errors import HqgenError, SourceError, UsageError
 from hqgen.files import write_atomically
-from hqgen.methods.weights import file_digest
+from hqgen.methods.weights import file_digest, write_checkpoint
 from spikeclip.clip import FrozenClip, class_texts, load_clip
 from spikeclip.hq import HQCrops
 from spikeclip.lowlight import LowLightSet
@@ -284,11 +283,9 @@ class _Training:
         save_network(path, network, name=self.settings.network, bins=self.settings.bins, meta=meta)
 
     def _save_prompts(self, path: Path, prompts: nn.Module, plan: Plan) -> None:
-        data = io.BytesIO()
         state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}
         meta = {"plan_id": plan_id(plan), "clip": self.clip.name}
-        torch.save({"format": "spikeclip-prompts", "meta": meta, "state_dict": state}, data)
-        write_atomically(path, data.getvalue())
+        write_checkpoint(path, {"format": "spikeclip-prompts", "meta": meta, "state_dict": state})
 
     def _images(self, network: nn.Module) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """What a network makes of the samples that are shown, float32 (N, h, w)."""

@@ -15,11 +15,13 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import MethodError
+from hqgen.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,7 @@ __all__ = [
     "load_weights",
     "read_checkpoint",
     "weights_folder",
+    "write_checkpoint",
 ]
 
 SHIPPED = Path(__file__).with_name("weights_data")
@@ -219,6 +222,23 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
             hint="save the network's own `state_dict()` with torch.save",
         )
     return state
+
+
+def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write with torch.save, whole or not at all.
+
+    Args:
+        path: the file; folders above it are made.
+        content: tensors and plain values, which `torch.load(weights_only=True)` reads.
+
+    Raises:
+        OSError: it cannot be written; then `path` is as it was.
+    """
+    import torch
+
+    data = BytesIO()
+    torch.save(dict(content), data)
+    write_atomically(Path(path), data.getvalue())
 
 
 def file_digest(path: str | Path) -> str:

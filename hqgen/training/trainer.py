@@ -8,10 +8,7 @@ weights of one that was not.
 from __future__ import annotations
 
 import copy
-import csv
 import hashlib
-import io
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +21,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hqgen.errors import SourceError, UsageError
-from hqgen.files import write_atomically
+from hqgen.errors import SourceError
 from hqgen.methods.base_network import Base
+from hqgen.methods.weights import write_checkpoint
+from hqgen.training.checkpoint import Checkpoint
 from hqgen.training.pictures import load_pictures
 from hqgen.training.recipe import Recipe
 from hqgen.training.scenes import Batch, SceneMaker
 
-__all__ = ["Point", "Report", "Stop", "resume_point", "train_base"]
+__all__ = ["Point", "Report", "Stop", "train_base"]
 
 LONGEST = 480
 SMALLEST = 32
@@ -100,10 +98,6 @@ def train_base(
         SourceError: no pictures there, or damaged ones.
         UsageError: `out` is there, or the checkpoint beside it belongs to another recipe or other pictures.
     """
-    if out.exists():
-        raise UsageError(
-            f"`{out}` is there already", hint="remove it to train anew, or write to another place"
-        )
     gray = load_pictures(pictures, longest=LONGEST, smallest=SMALLEST)
     if len(gray) < 2:
         raise SourceError(
@@ -113,28 +107,26 @@ def train_base(
     held_out, trained_on = gray[::HELD_OUT], [p for i, p in enumerate(gray) if i % HELD_OUT]
     validation = SceneMaker(held_out, recipe.scenes, recipe.seed + 1).batch(0, *VALIDATION)
     maker = SceneMaker(trained_on, recipe.scenes, recipe.seed)
-    identity = _identity(recipe, gray)
-    state = _restore(out.with_suffix(".checkpoint"), recipe, identity)
+    checkpoint = Checkpoint(out, _identity(recipe, gray))
+    state = _restore(checkpoint.restore(), recipe)
     start = time.perf_counter() - (state.curve[-1].seconds if state.curve else 0)
+
+    def save() -> None:
+        checkpoint.save(_saved(state), [_row(point) for point in state.curve])
+
     for batch in _batches(maker, recipe, state.step):
         state.losses.append(_step(state, recipe, batch))
         if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
             state.curve.append(_point(state, validation, time.perf_counter() - start))
-            _save(state, out, identity)
+            save()
             report(state.curve[-1], recipe.steps)
         if stop():
-            _save(state, out, identity)
+            save()
             break
     if state.step == recipe.steps:
-        write_atomically(out, _serialised({k: v.half() for k, v in state.mean.state_dict().items()}))
-        out.with_suffix(".checkpoint").unlink(missing_ok=True)
+        write_checkpoint(out, {name: value.half() for name, value in state.mean.state_dict().items()})
+        checkpoint.remove()
     return state.curve
-
-
-def resume_point(out: Path) -> int:
-    """Steps done by the interrupted training beside `out`; 0 if there is none."""
-    checkpoint = out.with_suffix(".checkpoint")
-    return int(_load(checkpoint)["step"]) if checkpoint.exists() else 0
 
 
 def _batches(maker: SceneMaker, recipe: Recipe, first: int) -> Iterator[Batch]:
@@ -212,17 +204,11 @@ def _fresh(recipe: Recipe) -> State:
     return State(network, copy.deepcopy(network), torch.optim.Adam(network.parameters()))
 
 
-def _restore(checkpoint: Path, recipe: Recipe, identity: str) -> State:
+def _restore(saved: dict[str, Any] | None, recipe: Recipe) -> State:
     """The state that a checkpoint holds, or a fresh one."""
     state = _fresh(recipe)
-    if not checkpoint.exists():
+    if saved is None:
         return state
-    saved = _load(checkpoint)
-    if saved["identity"] != identity:
-        raise UsageError(
-            f"`{checkpoint}` belongs to a training with another recipe or other pictures",
-            hint="go on with those, remove it to start anew, or write to another place",
-        )
     state.network.load_state_dict(saved["network"])
     state.mean.load_state_dict(saved["mean"])
     state.optimizer.load_state_dict(saved["optimizer"])
@@ -231,19 +217,8 @@ def _restore(checkpoint: Path, recipe: Recipe, identity: str) -> State:
     return state
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    try:
-        saved: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise UsageError(
-            f"`{checkpoint}` is no checkpoint: {error}", hint="remove it to start anew"
-        ) from error
-    return saved
-
-
-def _save(state: State, out: Path, identity: str) -> None:
-    saved = {
-        "identity": identity,
+def _saved(state: State) -> dict[str, Any]:
+    return {
         "step": state.step,
         "network": state.network.state_dict(),
         "mean": state.mean.state_dict(),
@@ -251,19 +226,13 @@ def _save(state: State, out: Path, identity: str) -> None:
         "losses": state.losses,
         "curve": [asdict(point) for point in state.curve],
     }
-    write_atomically(out.with_suffix(".checkpoint"), _serialised(saved))
-    write_atomically(out.with_suffix(".csv"), _table(state.curve).encode())
 
 
-def _table(curve: list[Point]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "loss", "psnr_db", "seconds"])
-    writer.writerows([p.step, f"{p.loss:.5f}", f"{p.psnr:.3f}", round(p.seconds)] for p in curve)
-    return text.getvalue()
-
-
-def _serialised(value: object) -> bytes:
-    data = io.BytesIO()
-    torch.save(value, data)
-    return data.getvalue()
+def _row(point: Point) -> dict[str, object]:
+    """A row of the learning curve's table."""
+    return {
+        "step": point.step,
+        "loss": f"{point.loss:.5f}",
+        "psnr_db": f"{point.psnr:.3f}",
+        "seconds": round(point.seconds),
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hqgen.errors import MethodError, UnknownNameError, WeightsError
-from hqgen.files import write_atomically
-from hqgen.methods.weights import load_weights, read_checkpoint
+from hqgen.methods.weights import load_weights, read_checkpoint, write_checkpoint
 from spikeclip.networks.lrn import LRN
 from spikeclip.networks.unet import UNet
 
@@ -58,9 +56,7 @@ def save_network(
     """
     state = {key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}
     content = {"format": FORMAT, "name": name, "bins": bins, "meta": dict(meta), "state_dict": state}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(Path(path), buffer.getvalue())
+    write_checkpoint(path, content)
 
 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | UNet:

@@ -21,7 +21,6 @@ Every file appears whole or not at all.
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
 from hqgen.files import held, write_atomically
-from hqgen.methods.weights import file_digest
+from hqgen.methods.weights import file_digest, write_checkpoint
 from spikeclip.settings import StageName
 from spikeclip.stages.plan import Plan, differences, plan_id
 
@@ -126,11 +125,7 @@ class StageFolder:
 
     def save(self, plan: Plan, state: dict[str, Any]) -> None:
         """Replace the checkpoint."""
-        import torch
-
-        data = io.BytesIO()
-        torch.save({"plan": json.dumps(plan), **state}, data)
-        write_atomically(self.checkpoint, data.getvalue())
+        write_checkpoint(self.checkpoint, {"plan": json.dumps(plan), **state})
 
     def restore(self, plan: Plan) -> dict[str, Any] | None:
         """The state in the checkpoint, on the CPU; None where there is none.

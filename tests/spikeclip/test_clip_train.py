@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from hqgen.errors import SourceError, TrainingError, UsageError
 from spikeclip import clip_train
 from spikeclip.clip import load_clip
 from spikeclip.clip_train import Point, SmallClipSettings, read_labelled, train_clip
+from spikeclip.shapes import SHAPES
 
 TINY = SmallClipSettings(
     image_size=32,
+    shapes=0,
     text_width=16,
     embed_dim=8,
     epochs=2,
@@ -127,6 +130,28 @@ def test_the_learning_curve_is_told_and_written(pictures: Path, tmp_path: Path) 
     assert all(0 <= float(row["placed"]) <= 1 for row in rows)
 
 
+def test_shapes_are_learned_beside_the_pictures_and_tested_on_the_pictures_alone(
+    pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small.pth"
+    train_clip(pictures, out, TINY.model_copy(update={"shapes": 2}), stop=stop_after(1))
+    train_clip(pictures, out, TINY.model_copy(update={"shapes": 2}))
+    meta = torch.load(out, weights_only=True)["meta"]
+    assert meta["classes"] == ["lying", "standing", *SHAPES]
+    # Two of the 40 pictures are held out.
+    assert meta["pictures"] == 38 + 2 * len(SHAPES)
+
+
+def test_a_shape_that_the_pictures_have_too_is_one_class(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "shapes").mkdir()
+    for old, new in (("lying", "disc"), ("standing", "tree")):
+        shutil.copytree(pictures / old, tmp_path / "shapes" / new)
+    out = tmp_path / "small.pth"
+    train_clip(tmp_path / "shapes", out, TINY.model_copy(update={"shapes": 1, "epochs": 1}))
+    classes = torch.load(out, weights_only=True)["meta"]["classes"]
+    assert classes == ["disc", "tree", *(shape for shape in SHAPES if shape != "disc")]
+
+
 def test_a_zip_archive_holds_the_same_pictures_as_its_folder(pictures: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "stripes.zip", "w") as archive:
         for file in pictures.rglob("*.png"):
@@ -178,25 +203,11 @@ def test_one_class_alone_is_refused(pictures: Path, tmp_path: Path) -> None:
         train_clip(pictures, tmp_path / "small.pth", TINY, test=tmp_path)
 
 
-def test_an_existing_result_is_kept(pictures: Path, tmp_path: Path) -> None:
-    out = tmp_path / "small.pth"
-    out.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="is there already"):
-        train_clip(pictures, out, TINY)
-    assert out.read_bytes() == b"mine"
-
-
 def test_a_checkpoint_of_other_settings_is_refused(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.pth"
     train_clip(pictures, out, TINY, stop=stop_after(1))
     with pytest.raises(UsageError, match="other settings or other pictures"):
         train_clip(pictures, out, TINY.model_copy(update={"seed": 3}))
-
-
-def test_a_damaged_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
-    (tmp_path / "small.checkpoint").write_bytes(b"no checkpoint")
-    with pytest.raises(UsageError, match="is no checkpoint"):
-        train_clip(pictures, tmp_path / "small.pth", TINY)
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_checkpoint(
