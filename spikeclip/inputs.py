@@ -22,7 +22,7 @@ DEMO_TRAINING: dict[str, Any] = {
     "clip": {"model": "small"},
     "coarse": {"epochs": 24, "batch": 8, "learning_rate": 1e-3},
     "prompt": {"epochs": 2, "batch": 8, "learning_rate": 1e-3},
-    "fine": {"epochs": 6, "batch": 8, "learning_rate": 5e-4},
+    "fine": {"epochs": 6, "batch": 8, "learning_rate": 1e-4},
 }
 """What a training on the demo has where nothing else is said: with 64 samples, the paper's small steps would
 take hundreds of epochs, and the demo must run where the published CLIP is not."""

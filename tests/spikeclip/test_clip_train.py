@@ -15,7 +15,7 @@ from hqgen.errors import SourceError, TrainingError, UsageError
 from spikeclip import clip_train
 from spikeclip.clip import load_clip
 from spikeclip.clip_train import Point, SmallClipSettings, read_labelled, train_clip
-from spikeclip.shapes import SHAPES
+from spikeclip.shapes import SHAPES, draw
 
 TINY = SmallClipSettings(
     image_size=32,
@@ -220,6 +220,15 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_checkpoi
     assert not out.exists()
 
 
+def test_the_shipped_clip_tells_the_shapes_of_the_demo() -> None:
+    clip = load_clip("small")
+    drawn = torch.from_numpy(np.stack([draw(shape, f"{shape}/{i}") for shape in SHAPES for i in range(4)]))
+    features = clip.text_features([f"image of a {name}" for name in SHAPES])
+    with torch.no_grad():
+        nearest = (clip.image_features(drawn[:, None]) @ features.T).argmax(1)
+    assert (nearest == torch.arange(len(SHAPES)).repeat_interleave(4)).float().mean() > 0.9
+
+
 @pytest.mark.real
 def test_the_shipped_clip_tells_most_placed_pictures_of_cifar_10(shared: Path) -> None:
     from spikeclip.clip_views import make_views
@@ -230,4 +239,4 @@ def test_the_shipped_clip_tells_most_placed_pictures_of_cifar_10(shared: Path) -
     features = clip.text_features([f"image of a {name}" for name in tests.classes])
     with torch.no_grad():
         nearest = (clip.image_features(views.images) @ features.T).argmax(1)
-    assert (nearest == tests.labels[::4]).float().mean() > 0.62
+    assert (nearest == tests.labels[::4]).float().mean() > 0.66

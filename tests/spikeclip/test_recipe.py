@@ -53,7 +53,7 @@ def test_the_papers_recipes_have_its_values(name: str, rate: float, entry: str) 
     assert (settings.network, settings.bins, settings.crop, settings.prompt.context) == ("lrn", 50, 224, 16)
 
 
-def test_the_simulated_recipe_has_the_rows_of_the_ablation_the_last_one_with_two_weights() -> None:
+def test_the_simulated_recipe_has_the_four_rows_of_the_ablation() -> None:
     found = read_recipe(PIPELINES / "u-cifar-simulated.toml")
     assert found.ablation is not None
     assert found.ablation.seeds == (0, 1, 2)
@@ -63,11 +63,10 @@ def test_the_simulated_recipe_has_the_rows_of_the_ablation_the_last_one_with_two
         ("fine",),
         ("fine",),
         ("prompt", "fine"),
-        ("prompt", "fine"),
     ]
-    assert [weight for _, weight in rows[1:]] == [0, 0, 10, 100]
+    assert [weight for _, weight in rows[1:]] == [0, 0, 100]
     after = [row.after for row in found.ablation.rows]
-    assert after == [None, None, "coarse only", "coarse only", "coarse only"]
+    assert after == [None, None, "coarse only", "coarse only"]
 
 
 def test_without_an_ablation_there_is_one_training(tmp_path: Path) -> None:
