@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from hqgen.errors import UsageError
 from spikeclip.inputs import merged
-from spikeclip.settings import TrainSettings, train_settings
+from spikeclip.settings import Section, TrainSettings, train_settings
 
 __all__ = ["Ablation", "Evaluation", "HQBuild", "LowLight", "Recipe", "Recordings", "Row", "read_recipe"]
 
@@ -33,18 +33,13 @@ Count = Annotated[int, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Table(BaseModel):
-    """A TOML table: unknown keys are errors, values do not change; keys are written with `-`."""
+class Part(Section):
+    """A table of a recipe; keys are written with `-`."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=lambda name: name.replace("_", "-"),
-        populate_by_name=True,
-    )
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
 
-class Recordings(Table):
+class Recordings(Part):
     """Normal-light recordings, one a picture, in which the picture fills the frame and barely moves."""
 
     pictures: Path
@@ -57,19 +52,19 @@ class Recordings(Table):
     seed: int = 0
 
 
-class HQBuild(Table):
+class HQBuild(Part):
     """The HQ store; see `hqgen.build.prepare.BuildSettings`."""
 
     sources: tuple[Text, ...] = ()
     """None: the recordings of `[recordings]`."""
     data_root: Path = Path("data")
     methods: tuple[Text, ...] | None = None
-    source_methods: dict[str, str] = {}
+    source_methods: dict[str, str] = Field(default_factory=dict)
     metric: str = "niqe"
     shard_size: Count = 32
 
 
-class LowLight(Table):
+class LowLight(Part):
     """The low-light set: `spikes`, or `pictures` that it is simulated from."""
 
     spikes: str | None = None
@@ -96,7 +91,7 @@ class LowLight(Table):
         return self
 
 
-class Row(Table):
+class Row(Part):
     """One training of an ablation: what it changes in `[train]`."""
 
     model_config = ConfigDict(extra="allow")
@@ -111,7 +106,7 @@ class Row(Table):
         return dict(self.model_extra or {})
 
 
-class Ablation(Table):
+class Ablation(Part):
     """Several trainings, each once a seed: a table with means and deviations."""
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -129,7 +124,7 @@ class Ablation(Table):
         return self
 
 
-class Evaluation(Table):
+class Evaluation(Part):
     """What the tables show."""
 
     methods: tuple[Text, ...] | None = None
@@ -141,14 +136,14 @@ class Evaluation(Table):
     """Timed for the latency; 0 leaves the costs out."""
 
 
-class Recipe(Table):
+class Recipe(Part):
     """A recipe."""
 
     out: Path
     recordings: Recordings | None = None
     hq_store: HQBuild | None = None
     low_light: LowLight
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = Field(default_factory=dict)
     ablation: Ablation | None = None
     evaluate: Evaluation = Evaluation()
 

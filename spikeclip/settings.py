@@ -54,13 +54,13 @@ def _names(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-class Table(BaseModel):
+class Section(BaseModel):
     """A TOML table: unknown keys are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClipSettings(Table):
+class ClipSettings(Section):
     """Which CLIP judges the images."""
 
     model: str = "ViT-B-32"
@@ -69,7 +69,7 @@ class ClipSettings(Table):
     """A tag of open_clip or a file; none: those that OpenAI published, as in the paper, or the only ones."""
 
 
-class StageSettings(Table):
+class StageSettings(Section):
     """What every stage has."""
 
     epochs: Count
@@ -118,7 +118,7 @@ class FineSettings(StageSettings):
         return self
 
 
-class TrainSettings(Table):
+class TrainSettings(Section):
     """Everything that decides the weights besides the data, and how they are computed."""
 
     network: Literal["lrn", "unet"] = "lrn"

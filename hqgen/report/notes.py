@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 from hqgen.report.statistics import AMBIGUOUS, SourceStatistics
 from hqgen.report.words import count
 
@@ -9,6 +12,8 @@ __all__ = ["source_notes"]
 
 REASONS = 5
 """Reasons of failed candidates that are given; the rest is counted."""
+
+_NUMBER = re.compile(r"\d+")
 
 
 def source_notes(source: SourceStatistics) -> list[str]:
@@ -26,14 +31,23 @@ def source_notes(source: SourceStatistics) -> list[str]:
 
 
 def _failures(source: SourceStatistics) -> list[str]:
-    """The most frequent reasons, each with the methods that it hit."""
-    by_reason: dict[str, list[tuple[int, str]]] = {}
+    """The most frequent reasons with the methods that they hit; those that differ in numbers alone are one."""
+    kinds: dict[str, list[tuple[str, int, str]]] = {}
     for method in source.methods:
         for item in method.reasons:
-            by_reason.setdefault(item.reason, []).append((item.count, method.name))
-    ranked = sorted(by_reason.items(), key=lambda entry: -sum(number for number, _ in entry[1]))
-    lines = [
-        f"failed: {', '.join(f'{name} {number:,}' for number, name in hits)}: {reason}"
-        for reason, hits in ranked[:REASONS]
-    ]
+            kinds.setdefault(_NUMBER.sub("", item.reason), []).append((method.name, item.count, item.reason))
+    ranked = sorted(kinds.values(), key=lambda hits: -sum(number for _, number, _ in hits))
+    lines = [f"failed: {_hits(hits)}" for hits in ranked[:REASONS]]
     return lines + ([f"failed: {len(ranked) - REASONS:,} more reasons"] if len(ranked) > REASONS else [])
+
+
+def _hits(hits: list[tuple[str, int, str]]) -> str:
+    """How often each method failed for reasons of one kind, and the first of them."""
+    methods = Counter[str]()
+    for name, number, _ in hits:
+        methods[name] += number
+    reasons = dict.fromkeys(reason for _, _, reason in hits)
+    alike = f" (and {len(reasons) - 1:,} alike)" if len(reasons) > 1 else ""
+    return (
+        f"{', '.join(f'{name} {number:,}' for name, number in methods.items())}: {next(iter(reasons))}{alike}"
+    )

@@ -17,9 +17,16 @@ def test_reasons_come_by_frequency_with_the_methods_that_they_hit() -> None:
 
 
 def test_more_reasons_than_are_good_to_read_are_counted() -> None:
-    samples = [sample(str(n), None, reason=f"reason {n}") for n in range(8)]
+    samples = [sample(str(n), None, reason=f"reason {letter}") for n, letter in enumerate("abcdefgh")]
     (source,) = statistics(manifest({"reds": samples})).sources
     assert source_notes(source)[-1] == "failed: 3 more reasons"
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
+    samples = [sample(str(n), None, reason=f"frame {n} of {n + 9} is too near") for n in range(8)]
+    (source,) = statistics(manifest({"reds": samples})).sources
+    failed = [note for note in source_notes(source) if note.startswith("failed: tfp")]
+    assert failed == ["failed: tfp 8: frame 0 of 9 is too near (and 7 alike)"]
 
 
 def test_of_another_metric_nothing_is_said_of_blocks() -> None:
