@@ -31,7 +31,7 @@ def source_notes(source: SourceStatistics) -> list[str]:
 
 
 def _failures(source: SourceStatistics) -> list[str]:
-    """The most frequent reasons with the methods that they hit; those that differ in numbers alone are one."""
+    """The most frequent reasons with the methods they hit; those that differ in numbers alone are one."""
     kinds: dict[str, list[tuple[str, int, str]]] = {}
     for method in source.methods:
         for item in method.reasons:
