@@ -21,8 +21,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     from spikeclip.lowlight import LowLightSet
 
 __all__ = ["run_recipe", "write_table"]
+
+POLL = 2.0
+"""Seconds between two looks at trainings on workers."""
+
+SAY_EVERY = 20.0
+"""Seconds between two lines of one log, for each log that is repeated."""
 
 
 def run_recipe(
@@ -246,10 +253,8 @@ def _networks(
 ) -> dict[Path, dict[str, Path]]:
     """Train; the networks by name, for each folder that gets a table."""
     plans = {place: list(_trainings(recipe, place, seed)) for place, seed in _places(recipe, folder)}
-    total = sum(len(trainings) for trainings in plans.values())
-    threads = max(1, (os.cpu_count() or 1) // min(workshop.workers, total))
-    if workshop.client is not None:
-        observer.note(f"training: {total} to do or to check; each tells in its `log.txt` how it goes on")
+    everything = [item for trainings in plans.values() for item in trainings]
+    threads = max(1, (os.cpu_count() or 1) // min(workshop.workers, len(everything)))
     submitted: dict[Path, dict[str, Any]] = {}
     for place, trainings in plans.items():
         made = submitted.setdefault(place, {})
@@ -258,10 +263,48 @@ def _networks(
             made[item.name] = workshop.submit(
                 _train, item, list(stores), low_light.path, start, threads=threads
             )
+    if workshop.client is not None:
+        _follow(everything, [item for made in submitted.values() for item in made.values()], folder, observer)
     return {
         place: {name: workshop.result(item) for name, item in made.items()}
         for place, made in submitted.items()
     }
+
+
+def _follow(trainings: Sequence[_Training], futures: Sequence[Any], folder: Path, observer: Observer) -> None:
+    """Tell how the trainings on workers go on, until all are done or one has failed.
+
+    What they tell lies in their folders, which workers share with this process anyway: a record a stage, and
+    the log, of which the newest line is repeated now and then.
+    """
+    from distributed import wait
+
+    logs = {item.folder / "log.txt": item.folder.relative_to(folder) for item in trainings}
+    records = [item.folder / stage / "record.json" for item in trainings for stage in item.settings.stages]
+    told, done, said_at = {log: _last_line(log) for log in logs}, 0, time.monotonic()
+    with observer.progress("train", len(records), "stages") as advance:
+        while True:
+            complete = sum(record.is_file() for record in records)
+            advance(complete - done)
+            done = complete
+            waiting = [future for future in futures if not future.done()]
+            if not waiting or any(future.status in {"error", "lost", "cancelled"} for future in futures):
+                return
+            with suppress(TimeoutError):
+                wait(waiting, timeout=POLL, return_when="FIRST_COMPLETED")
+            news = {log: line for log in logs if (line := _last_line(log)) not in {"", told[log]}}
+            if news and time.monotonic() - said_at >= SAY_EVERY * len(news):
+                for log, line in news.items():
+                    observer.note(f"{logs[log]}: {line}")
+                told, said_at = told | news, time.monotonic()
+
+
+def _last_line(log: Path) -> str:
+    """The newest line of a log; nothing where there is none."""
+    try:
+        return log.read_text("utf-8").rstrip().rpartition("\n")[2]
+    except OSError:
+        return ""
 
 
 def _places(recipe: Recipe, folder: Path) -> Iterator[tuple[Path, int | None]]:

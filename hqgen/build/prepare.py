@@ -64,7 +64,7 @@ class Observer(Protocol):
     """Is told how a build goes on."""
 
     def progress(
-        self, what: str, total: int, unit: Literal["bytes", "samples"], done: int = 0
+        self, what: str, total: int, unit: Literal["bytes", "samples", "stages"], done: int = 0
     ) -> AbstractContextManager[Callable[[int], None]]:
         """A stretch of work; the function it gives is called with every piece that is done."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BarObserver", "LineObserver", "stderr_observer"]
 
-Unit = Literal["bytes", "samples"]
+Unit = Literal["bytes", "samples", "stages"]
 
 MOST_OFTEN = 10.0
 """Seconds that lie between two lines at least: a short build prints nothing but its end."""
@@ -160,8 +160,10 @@ class _Stretch:
 def _amount(done: float, total: float, unit: Unit) -> str:
     if unit == "bytes":
         return f"{byte_size(done)} of {byte_size(total)}"
-    return f"{done:.0f}/{total:.0f} samples"
+    return f"{done:.0f}/{total:.0f} {unit}"
 
 
 def _rate(rate: float, unit: Unit) -> str:
-    return f"{byte_size(rate)}/s" if unit == "bytes" else f"{rate:.1f}/s"
+    if unit == "bytes":
+        return f"{byte_size(rate)}/s"
+    return f"{rate:.1f}/s" if rate >= 1 else f"{rate:.2g}/s"

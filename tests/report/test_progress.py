@@ -56,7 +56,7 @@ def test_a_longer_build_prints_every_tenth_with_rate_and_time_left(clock: Clock)
 def test_a_very_long_build_prints_at_least_every_five_minutes(clock: Clock) -> None:
     lines = work(clock, 5, 301.0, total=100_000)
     assert len(lines) == 6
-    assert lines[0].startswith("building: 10/100000 samples, 0.0/s, 836 h")
+    assert lines[0].startswith("building: 10/100000 samples, 0.033/s, 836 h")
 
 
 def test_lines_are_never_closer_than_ten_seconds(clock: Clock) -> None:

@@ -153,10 +153,16 @@ def test_a_step_that_was_killed_is_done_anew(
 
 
 @pytest.mark.slow
-def test_a_cluster_trains_what_one_process_trains(document: dict[str, Any], tmp_path: Path) -> None:
-    own = recipe(document, ablation=ABLATION)
+def test_a_cluster_trains_what_one_process_trains_and_tells_how_it_goes_on(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spikeclip.recipe_run, "POLL", 0.05)
+    monkeypatch.setattr(spikeclip.recipe_run, "SAY_EVERY", 0.0)
+    own, told = recipe(document, ablation=ABLATION), Recorder()
     here = run_recipe(own, tmp_path / "here", "sync", observer=Recorder())
-    there = run_recipe(own, tmp_path / "there", "local", 1, observer=Recorder())
+    there = run_recipe(own, tmp_path / "there", "local", 1, observer=told)
+    assert told.done["train"] == 4
+    assert any(note.startswith("seed-1/class: fine: step") for note in told.notes)
     for row in ("coarse", "class"):
         one, other = (
             load_network(tmp_path / place / "seed-0" / row / "network.pth") for place in ("here", "there")
