@@ -281,8 +281,9 @@ def _follow(trainings: Sequence[_Training], futures: Sequence[Any], folder: Path
 
     logs = {item.folder / "log.txt": item.folder.relative_to(folder) for item in trainings}
     records = [item.folder / stage / "record.json" for item in trainings for stage in item.settings.stages]
-    told, done, said_at = {log: _last_line(log) for log in logs}, 0, time.monotonic()
-    with observer.progress("train", len(records), "stages") as advance:
+    told, said_at = {log: _last_line(log) for log in logs}, time.monotonic()
+    done = sum(record.is_file() for record in records)
+    with observer.progress("train", len(records), "stages", done) as advance:
         while True:
             complete = sum(record.is_file() for record in records)
             advance(complete - done)
