@@ -88,9 +88,9 @@ def pace(batches: Iterator[object], count: int) -> Pace:
 def test_bench_loader(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Voxel and coarse target of 224x224 pixels, in batches of 8.
 
-    Measured on 2 cores of an AMD EPYC with AVX-512, other work going on: a sample from .npz files costs 52 to
-    55 ms of a core, from packed bits in memory 3.8 ms (ratio 14), from the disk 5.9 to 6.4 ms (ratio 9); on
-    the clock 8 to 12 samples a second against 129 to 162 and 83 to 96. The network needs 115 ms a sample.
+    Measured on 2 cores of an AMD EPYC with AVX-512, nothing else going on: a sample from .npz files costs
+    56 ms of a core, from packed bits in memory 3.9 ms (ratio 14), from the disk 6.3 ms (ratio 9); on the clock
+    18 samples a second against 260 and 176. The network needs 115 ms a sample.
     """
     torch.set_num_threads(1)
     low_light = prepare(folder, tmp_path / "low.zarr")
@@ -117,8 +117,8 @@ def check_equal(low_light: LowLightSet, folder: Path) -> None:
 def test_bench_voxel(data_root: Path) -> None:
     """Packed bits of one sample of 250x250 pixels to voxel and target, against unpacking and plain torch.
 
-    Measured as above: voxel 1.0 to 1.4 ms, 28 to 41 times as fast as plain; target 0.19 to 0.20 ms, 70 to 99
-    times. Bit planes in PyTorch, which are for GPUs, take 7 to 12 and 1.2 ms on a CPU; no GPU was at hand.
+    Measured as above: voxel 1.1 ms, 22 times as fast as plain; target 0.19 ms, 52 times. Bit planes in
+    PyTorch, which are for GPUs, take 6.7 and 1.2 ms on a CPU; no GPU was at hand.
     """
     torch.set_num_threads(1)
     frames = np.load(data_root / "u-caltech/helicopter_04144.npz")["spk"]
@@ -153,8 +153,8 @@ def test_bench_voxel(data_root: Path) -> None:
 def test_bench_simulate(data_root: Path, tmp_path: Path) -> None:
     """Recordings of 200 frames of 208x208 pixels simulated from CIFAR-10 and written.
 
-    Measured as above: 138 to 144 ms of a core a sample, so that 1,200 take a minute and a half of two cores;
-    five to seven minutes on the clock with four times as much other work. Two thirds are the readout noise.
+    Measured as above: 139 ms of a core a sample, so that 1,200 take a minute and a half of two cores. Two
+    thirds are the readout noise.
     """
     wall, work = time.perf_counter(), time.process_time()
     simulate_low_light(
