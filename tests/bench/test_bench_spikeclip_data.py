@@ -89,8 +89,8 @@ def test_bench_loader(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Voxel and coarse target of 224x224 pixels, in batches of 8.
 
     Measured on 2 cores of an AMD EPYC with AVX-512, nothing else going on: a sample from .npz files costs
-    56 ms of a core, from packed bits in memory 3.9 ms (ratio 14), from the disk 6.3 ms (ratio 9); on the clock
-    18 samples a second against 260 and 176. The network needs 115 ms a sample.
+    56 ms of a core, from packed bits in memory 3.9 ms (ratio 14), from the disk 6.3 ms (ratio 9); on the
+    clock 18 samples a second against 260 and 176. The network needs 115 ms a sample.
     """
     torch.set_num_threads(1)
     low_light = prepare(folder, tmp_path / "low.zarr")
