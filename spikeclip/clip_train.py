@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from hqgen.errors import SourceError, TrainingError
 from hqgen.report.words import duration
-from hqgen.training.checkpoint import Checkpoint
+from hqgen.training.checkpoint import Checkpoint, require_free
 from spikeclip.clip import class_texts, gray_constants
 from spikeclip.clip_files import build_clip, save_clip
 from spikeclip.clip_views import QUALITY_CAPTIONS, make_views, plain_views
@@ -175,6 +175,7 @@ def train_clip(
         UsageError: `out` is there, or the checkpoint beside it belongs to another training.
         TrainingError: the loss is no number; the last checkpoint stays.
     """
+    require_free(out)
     trained_on, tested_on = _split(pictures, test, settings)
     checkpoint = Checkpoint(out, _identity(settings, trained_on))
     state = _restore(checkpoint.restore(), settings)
@@ -242,7 +243,7 @@ def read_labelled(path: Path, side: int) -> LabelledPictures:
             f"no labelled pictures in `{path}`", hint="they lie as CLASS/NAME.jpg, one folder a class"
         )
     classes = tuple(sorted({label for label, _ in files}))
-    images = np.stack([_square(file, side) for _, file in files])
+    images = np.stack([_square(_decoded(file), side) for _, file in files])
     labels = torch.tensor([classes.index(label) for label, _ in files])
     return LabelledPictures(classes, torch.from_numpy(images)[:, None], labels)
 
@@ -268,11 +269,15 @@ def labelled_files(path: Path) -> list[tuple[str, Path | zipfile.Path]]:
     ]
 
 
-def _square(file: Path | zipfile.Path, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _decoded(file: Path | zipfile.Path) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(file.read_bytes())).convert("L")
+        return Image.open(io.BytesIO(file.read_bytes())).convert("L")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise SourceError(f"`{file}` is no readable picture: {error}", hint="remove or replace it") from error
+
+
+def _square(picture: Image.Image, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The middle of a picture, scaled."""
     return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC))
 
 
@@ -298,20 +303,18 @@ def _split(
                 hint=f"known: {', '.join(known.classes)}",
             )
     if settings.shapes:
-        trained_on = _joined(trained_on, drawn_shapes(settings.shapes, side))
+        trained_on = _joined(trained_on, _drawn_shapes(settings.shapes, side))
     return trained_on, _renumbered(tested_on, trained_on.classes)
 
 
-def drawn_shapes(count: int, side: int) -> LabelledPictures:
+def _drawn_shapes(count: int, side: int) -> LabelledPictures:
     """The demo's shapes, `count` of each, other ones than the demo has."""
     drawn = [
         Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
         for shape in SHAPES
         for number in range(count)
     ]
-    images = np.stack(
-        [np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)) for picture in drawn]
-    )
+    images = np.stack([_square(picture, side) for picture in drawn])
     labels = torch.arange(len(SHAPES)).repeat_interleave(count)
     return LabelledPictures(SHAPES, torch.from_numpy(images)[:, None], labels)
 
@@ -320,9 +323,7 @@ def _joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
     """Both, with the classes of both."""
     classes = tuple(dict.fromkeys([*one.classes, *other.classes]))
     parts = [_renumbered(part, classes) for part in (one, other)]
-    images, labels = (
-        torch.cat(rows) for rows in zip(*((part.images, part.labels) for part in parts), strict=True)
-    )
+    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
     return LabelledPictures(classes, images, labels)
 
 

@@ -281,7 +281,7 @@ def _follow(trainings: Sequence[_Training], futures: Sequence[Any], folder: Path
 
     logs = {item.folder / "log.txt": item.folder.relative_to(folder) for item in trainings}
     records = [item.folder / stage / "record.json" for item in trainings for stage in item.settings.stages]
-    told, said_at = {log: _last_line(log) for log in logs}, time.monotonic()
+    told, next_look = {log: _last_line(log) for log in logs}, time.monotonic() + SAY_EVERY
     done = sum(record.is_file() for record in records)
     with observer.progress("train", len(records), "stages", done) as advance:
         while True:
@@ -293,11 +293,11 @@ def _follow(trainings: Sequence[_Training], futures: Sequence[Any], folder: Path
                 return
             with suppress(TimeoutError):
                 wait(waiting, timeout=POLL, return_when="FIRST_COMPLETED")
-            news = {log: line for log in logs if (line := _last_line(log)) not in {"", told[log]}}
-            if news and time.monotonic() - said_at >= SAY_EVERY * len(news):
+            if time.monotonic() >= next_look:
+                news = {log: line for log in logs if (line := _last_line(log)) not in {"", told[log]}}
                 for log, line in news.items():
                     observer.note(f"{logs[log]}: {line}")
-                told, said_at = told | news, time.monotonic()
+                told, next_look = told | news, time.monotonic() + SAY_EVERY * max(1, len(news))
 
 
 def _last_line(log: Path) -> str:

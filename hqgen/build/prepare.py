@@ -60,11 +60,15 @@ class BuildSettings:
     shard_size: int = SHARD_SIZE
 
 
+Unit = Literal["bytes", "samples", "stages"]
+"""What a stretch of work is counted in."""
+
+
 class Observer(Protocol):
     """Is told how a build goes on."""
 
     def progress(
-        self, what: str, total: int, unit: Literal["bytes", "samples", "stages"], done: int = 0
+        self, what: str, total: int, unit: Unit, done: int = 0
     ) -> AbstractContextManager[Callable[[int], None]]:
         """A stretch of work; the function it gives is called with every piece that is done."""
 

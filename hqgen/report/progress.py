@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, Task
     from rich.text import Text
 
-__all__ = ["BarObserver", "LineObserver", "stderr_observer"]
+    from hqgen.build.prepare import Unit
 
-Unit = Literal["bytes", "samples", "stages"]
+__all__ = ["BarObserver", "LineObserver", "stderr_observer"]
 
 MOST_OFTEN = 10.0
 """Seconds that lie between two lines at least: a short build prints nothing but its end."""

@@ -16,7 +16,19 @@ from hqgen.errors import UsageError
 from hqgen.files import write_atomically
 from hqgen.methods.weights import write_checkpoint
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "require_free"]
+
+
+def require_free(out: Path) -> None:
+    """Refuse to train what is there already; asked first, since reading pictures takes long.
+
+    Raises:
+        UsageError: `out` is there.
+    """
+    if out.exists():
+        raise UsageError(
+            f"`{out}` is there already", hint="remove it to train anew, or write to another place"
+        )
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,8 @@ class Checkpoint:
         """The saved state, on the CPU; None where there is none.
 
         Raises:
-            UsageError: `out` is there already, or the checkpoint is damaged, or another training's.
+            UsageError: it is damaged, or another training's.
         """
-        if self.out.exists():
-            raise UsageError(
-                f"`{self.out}` is there already", hint="remove it to train anew, or write to another place"
-            )
         if not self.path.exists():
             return None
         try:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from hqgen.errors import SourceError
 from hqgen.methods.base_network import Base
 from hqgen.methods.weights import write_checkpoint
-from hqgen.training.checkpoint import Checkpoint
+from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.pictures import load_pictures
 from hqgen.training.recipe import Recipe
 from hqgen.training.scenes import Batch, SceneMaker
@@ -98,6 +98,7 @@ def train_base(
         SourceError: no pictures there, or damaged ones.
         UsageError: `out` is there, or the checkpoint beside it belongs to another recipe or other pictures.
     """
+    require_free(out)
     gray = load_pictures(pictures, longest=LONGEST, smallest=SMALLEST)
     if len(gray) < 2:
         raise SourceError(

@@ -203,11 +203,25 @@ def test_one_class_alone_is_refused(pictures: Path, tmp_path: Path) -> None:
         train_clip(pictures, tmp_path / "small.pth", TINY, test=tmp_path)
 
 
+def test_an_existing_result_is_kept(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.pth"
+    out.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is there already"):
+        train_clip(pictures, out, TINY)
+    assert out.read_bytes() == b"mine"
+
+
 def test_a_checkpoint_of_other_settings_is_refused(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.pth"
     train_clip(pictures, out, TINY, stop=stop_after(1))
     with pytest.raises(UsageError, match="other settings or other pictures"):
         train_clip(pictures, out, TINY.model_copy(update={"seed": 3}))
+
+
+def test_a_damaged_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.checkpoint").write_bytes(b"no checkpoint")
+    with pytest.raises(UsageError, match="is no checkpoint"):
+        train_clip(pictures, tmp_path / "small.pth", TINY)
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_checkpoint(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hqgen.errors import UsageError
-from hqgen.training.checkpoint import Checkpoint
+from hqgen.training.checkpoint import Checkpoint, require_free
 
 ROWS = [{"step": 1, "loss": "0.5"}, {"step": 2, "loss": "0.25"}]
 
@@ -47,7 +47,8 @@ def test_another_trainings_checkpoint_is_refused_and_kept(tmp_path: Path) -> Non
 def test_what_is_made_already_is_not_made_anew(tmp_path: Path) -> None:
     (tmp_path / "made.pth").write_bytes(b"an hour of work")
     with pytest.raises(UsageError, match=r"`.*made.pth` is there already"):
-        Checkpoint(tmp_path / "made.pth", "me").restore()
+        require_free(tmp_path / "made.pth")
+    require_free(tmp_path / "other.pth")
 
 
 def saved(value: object, folder: Path) -> bytes:

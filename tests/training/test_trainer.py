@@ -133,6 +133,19 @@ def test_checkpoint_of_another_recipe_or_other_pictures_is_refused(pictures: Pat
             train_base(folder, out, recipe)
 
 
+def test_weights_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "base.pth").write_bytes(b"an hour of work")
+    with pytest.raises(UsageError, match=r"`.*base.pth` is there already"):
+        train_base(tmp_path, tmp_path / "base.pth", RECIPE)
+
+
+@pytest.mark.parametrize("data", [b"", b"no checkpoint"])
+def test_damaged_checkpoint_is_named(data: bytes, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "base.checkpoint").write_bytes(data)
+    with pytest.raises(UsageError, match=r"`.*base.checkpoint` is no checkpoint"):
+        train_base(pictures, tmp_path / "base.pth", RECIPE)
+
+
 def test_one_picture_is_not_enough(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "only.png")
     with pytest.raises(SourceError, match="holds one picture"):
