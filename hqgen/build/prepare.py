@@ -23,7 +23,7 @@ from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
-__all__ = ["BuildSettings", "Device", "Existing", "Found", "Observer", "find", "plan_for"]
+__all__ = ["BuildSettings", "Device", "Existing", "Found", "Observer", "Unit", "find", "plan_for"]
 
 Existing = Literal["error", "resume", "append", "overwrite"]
 Device = Literal["auto", "cpu", "cuda"]
