@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -55,7 +56,16 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and training frameworks put before every name."""
 
-_TORCH_LOAD_ERRORS = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
+_TORCH_LOAD_ERRORS = (
+    UnpicklingError,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OSError,
+)
 """What torch.load raises, depending on where the damage lies."""
 
 
