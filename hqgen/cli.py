@@ -14,11 +14,11 @@ from hqgen.console import QUARANTINED, print_json, run
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hqgen.build.prepare import BuildSettings
-    from hqgen.build.run import Outcome
-    from hqgen.methods.network import NetworkMethod
-    from hqgen.report.truth import SourceTruth
-    from hqgen.report.verify import Damage
+    from hqgen.builder.prepare import BuildSettings
+    from hqgen.builder.run import Outcome
+    from hqgen.inspection.truth import SourceTruth
+    from hqgen.methods.learned.network import NetworkMethod
+    from hqgen.verify import Damage
 
 __all__ = ["app", "main"]
 
@@ -137,7 +137,7 @@ def build(
     The same command again does only what is missing. Exit code 3: done, but some recordings or samples gave
     no picture; `hqgen inspect` shows them with the reasons.
     """
-    from hqgen.build.prepare import BuildSettings
+    from hqgen.builder.prepare import BuildSettings
 
     settings = BuildSettings(
         sources=tuple(sources.split(",")),
@@ -167,9 +167,9 @@ def _print_config(settings: BuildSettings) -> int:
 
 
 def _estimate(settings: BuildSettings, json: bool) -> int:
-    from hqgen.build.estimate import estimate
+    from hqgen.builder.estimate import estimate
+    from hqgen.progress import stderr_observer
     from hqgen.report.build_view import estimate_view
-    from hqgen.report.progress import stderr_observer
 
     found = estimate(settings, stderr_observer())
     if json:
@@ -180,9 +180,9 @@ def _estimate(settings: BuildSettings, json: bool) -> int:
 
 
 def _build(settings: BuildSettings, json: bool) -> int:
-    from hqgen.build.run import build
+    from hqgen.builder.run import build
+    from hqgen.progress import stderr_observer
     from hqgen.report.build_view import outcome_view
-    from hqgen.report.progress import stderr_observer
 
     outcome = build(settings, stderr_observer())
     if json:
@@ -221,8 +221,8 @@ def inspect(
     json: AsJson = False,
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
+    from hqgen.inspection.statistics import statistics
     from hqgen.manifest import read_manifest
-    from hqgen.report.statistics import statistics
 
     _use_weights(weights_dir)
     document = read_manifest(manifest)
@@ -253,16 +253,16 @@ def inspect(
 
 
 def _verify(manifest: Path, samples: int) -> list[Damage]:
-    from hqgen.report.progress import stderr_observer
-    from hqgen.report.verify import verify
+    from hqgen.progress import stderr_observer
+    from hqgen.verify import verify
 
     with stderr_observer().progress("verifying", samples, "samples") as advance:
         return verify(manifest, advance=advance)
 
 
 def _compare(manifest: Path, data_root: Path, pictures: int) -> list[SourceTruth]:
-    from hqgen.report.progress import stderr_observer
-    from hqgen.report.truth import compare_with_truth
+    from hqgen.inspection.truth import compare_with_truth
+    from hqgen.progress import stderr_observer
 
     with stderr_observer().progress("comparing", pictures, "samples") as advance:
         return compare_with_truth(manifest, data_root, advance=advance)
@@ -324,7 +324,7 @@ def add_weights(
     weights_dir: WeightsDir = None,
 ) -> None:
     """Check a checkpoint and register it for a method."""
-    from hqgen.methods.weights import add_weights
+    from hqgen.methods.registration import add_weights
 
     entry = add_weights(
         file,
@@ -348,7 +348,8 @@ def check_weights(
     Exit code 1: some of them are damaged or gone.
     """
     from hqgen.errors import MethodError
-    from hqgen.methods.weights import check_weights, list_weights
+    from hqgen.methods.registration import check_weights
+    from hqgen.methods.weights import list_weights
 
     _use_weights(weights_dir)
     damaged = 0
@@ -366,7 +367,7 @@ def check_weights(
 
 def _network_method(text: str) -> NetworkMethod:
     from hqgen.errors import UsageError
-    from hqgen.methods.network import NetworkMethod
+    from hqgen.methods.learned.network import NetworkMethod
     from hqgen.methods.registry import parse_method
 
     method = parse_method(text)
@@ -472,8 +473,8 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Of the camera's pixels and noise.")] = 0,
 ) -> None:
     """Simulate spike recordings from pictures."""
-    from hqgen.spikes.motion import Motion
-    from hqgen.spikes.simulate import preset, simulate_pictures
+    from hqgen.simulation.camera import preset, simulate_pictures
+    from hqgen.simulation.motion import Motion
 
     written = simulate_pictures(
         pictures,
@@ -506,10 +507,10 @@ def train_method(
     del method  # `base` is the only one so far
     from rich.console import Console
 
-    from hqgen.build.execute import Stop, stoppable
+    from hqgen.interrupt import Stop, stoppable
+    from hqgen.training.base import train_base
     from hqgen.training.progress import narrate
     from hqgen.training.recipe import Recipe, load_recipe
-    from hqgen.training.trainer import train_base
 
     settings = load_recipe(recipe) if recipe else Recipe()
     stop = Stop()

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikeclip.data.voxels import voxelize
     from spikeclip.networks import load_network as load
-    from spikeclip.voxels import voxelize
 
 __all__ = ["load", "voxelize"]
 
-_HOMES = {"load": ("spikeclip.networks", "load_network"), "voxelize": ("spikeclip.voxels", "voxelize")}
+_HOMES = {"load": ("spikeclip.networks", "load_network"), "voxelize": ("spikeclip.data.voxels", "voxelize")}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from hqgen.console import QUARANTINED, print_json, run
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from spikeclip.settings import TrainSettings
+    from spikeclip.training.settings import TrainSettings
 
 __all__ = ["app", "main"]
 
@@ -87,7 +87,7 @@ def _configure(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     from hqgen.config import read_config
-    from spikeclip.settings import TrainSettings
+    from spikeclip.training.settings import TrainSettings
 
     flags = {str(flag.name) for flag in context.command.params} - {"_config", "print_config", "json", "stage"}
     known = {name.replace("_", "-") for name in flags | set(TrainSettings.model_fields)}
@@ -152,8 +152,8 @@ def train(
 
     The same command again does only what is missing; interrupted, it goes on from the last checkpoint.
     """
-    from spikeclip.inputs import DEMO, dataset_under, demo_settings
-    from spikeclip.settings import train_settings
+    from spikeclip.data.opening import DEMO, dataset_under, demo_settings
+    from spikeclip.training.settings import train_settings
 
     given = {"network": network, "crop": crop, "seed": seed, "device": device}
     values = {name: value for name, value in given.items() if value is not None} | (context.obj or {})
@@ -182,11 +182,11 @@ def _train(
     stage: Literal["coarse", "prompt", "fine"] | None,
     json: bool,
 ) -> int:
-    from hqgen.build.execute import Stop, stoppable
-    from hqgen.report.progress import stderr_observer as samples_observer
-    from spikeclip.inputs import DEMO, open_spikes
-    from spikeclip.stages.progress import stderr_observer
-    from spikeclip.train import train
+    from hqgen.interrupt import Stop, stoppable
+    from hqgen.progress import stderr_observer as samples_observer
+    from spikeclip.data.opening import DEMO, open_spikes
+    from spikeclip.training.observer import stderr_observer
+    from spikeclip.training.run import train
 
     observer = stderr_observer()
     if spikes == DEMO:
@@ -220,8 +220,8 @@ def prepare(
 
     Exit code 3: done, but some recordings could not be used; they are named on stderr.
     """
-    from hqgen.report.progress import stderr_observer
-    from spikeclip.lowlight import prepare
+    from hqgen.progress import stderr_observer
+    from spikeclip.data.prepare import prepare
 
     made = prepare(spikes, out, entry=entry, observer=stderr_observer())
     for item in made.rejected:
@@ -251,9 +251,9 @@ def simulate(
     json: AsJson = False,
 ) -> None:
     """Simulate a low-light set: pictures on a dim, drifting screen, seen by the camera."""
-    from hqgen.report.progress import stderr_observer
-    from hqgen.spikes.simulate import preset
-    from spikeclip.simulated import simulate_low_light
+    from hqgen.progress import stderr_observer
+    from hqgen.simulation.camera import preset
+    from spikeclip.data.simulated import simulate_low_light
 
     made = simulate_low_light(
         pictures,
@@ -310,15 +310,15 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
-    from hqgen.methods.network import resolve_device
+    from hqgen.devices import resolve_device
     from hqgen.methods.registry import parse_methods
-    from hqgen.report.progress import stderr_observer
-    from spikeclip.clip import load_clip
-    from spikeclip.evaluate import evaluate
-    from spikeclip.inputs import DEMO, open_spikes
-    from spikeclip.recipe_run import write_table
-    from spikeclip.settings import ClipSettings
-    from spikeclip.simulated import DEMO_CROP
+    from hqgen.progress import stderr_observer
+    from spikeclip.clip.frozen import load_clip
+    from spikeclip.data.opening import DEMO, open_spikes
+    from spikeclip.data.simulated import DEMO_CROP
+    from spikeclip.evaluation.formats import write_table
+    from spikeclip.evaluation.table import evaluate
+    from spikeclip.training.settings import ClipSettings
 
     demo = spikes == DEMO
     observer = stderr_observer()
@@ -376,8 +376,8 @@ def reconstruct(
 
     Exit code 3: some recordings could not be used; the reasons are on stderr.
     """
-    from hqgen.report.progress import stderr_observer
-    from spikeclip.reconstruct import reconstruct
+    from hqgen.progress import stderr_observer
+    from spikeclip.reconstruction import reconstruct
 
     headerless = any(path.suffix.lower() == ".dat" for path in recordings)
     found = reconstruct(
@@ -413,7 +413,7 @@ def profile(
     json: AsJson = False,
 ) -> None:
     """Say what a picture costs: parameters, multiply-accumulates, latency."""
-    from spikeclip.profile import profile
+    from spikeclip.evaluation.cost import profile
 
     found = [profile(name, height=height, width=width, runs=runs, device=device) for name in networks]
     if json:
@@ -454,9 +454,9 @@ def run_recipe(
 
     The same command again does only what is missing.
     """
-    from hqgen.report.progress import stderr_observer
-    from spikeclip.recipe import read_recipe
-    from spikeclip.recipe_run import run_recipe
+    from hqgen.progress import stderr_observer
+    from spikeclip.recipes.recipe import read_recipe
+    from spikeclip.recipes.run import run_recipe
 
     table = run_recipe(read_recipe(recipe), out, scheduler, workers, stderr_observer())
     if json:
@@ -496,8 +496,8 @@ def train_clip(
     """
     from rich.console import Console
 
-    from hqgen.build.execute import Stop, stoppable
-    from spikeclip.clip_train import SmallClipSettings, narrate, train_clip
+    from hqgen.interrupt import Stop, stoppable
+    from spikeclip.clip.small import SmallClipSettings, narrate, train_clip
 
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
     given |= {"image_size": image_size, "shapes": shapes}

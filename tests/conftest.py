@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from hqgen.builder.prepare import BuildSettings
+from hqgen.manifest import read_manifest
+from hqgen.spikes.packed import PackedSpikes
+from hqgen.spikes.recording import write_dat
+from tests.builder.small import HEIGHT, WIDTH, build_again, stream
 
 # The first call of a compiled function compiles it, which takes longer than any sensible deadline.
 settings.register_profile("hqgen", deadline=None)
@@ -26,3 +34,40 @@ def data_root() -> Path:
 def shared(data_root: Path) -> Path:
     """The folder that holds `data`, `golden` and `weights`."""
     return data_root.resolve().parent
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small store that a build made, with one dark recording and one file that is not a recording."""
+    root = tmp_path_factory.mktemp("report")
+    folder = root / "lab"
+    folder.mkdir()
+    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
+    for seed in range(4):
+        write_dat(folder / f"scene{seed}.dat", stream(seed))
+    write_dat(folder / "dark.dat", PackedSpikes.pack(np.zeros((50, HEIGHT, WIDTH), np.uint8)))
+    (folder / "<cut>.dat").write_bytes(b"\x00" * 100)
+    sources = (f"folder:{folder}",)
+    made_by = BuildSettings(
+        sources, data_root=root, out=root / "out", methods="tfp,tfi", scheduler="sync", shard_size=2
+    )
+    build_again(made_by)
+    return root
+
+
+@pytest.fixture
+def built(built_once: Path, tmp_path: Path) -> Path:
+    """The folder of the build, a copy; its recordings lie where they were when it was built."""
+    shutil.copytree(built_once / "out", tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def moved(built: Path, tmp_path: Path) -> Path:
+    """The same, as if it had been built from a folder that is gone; the recordings lie in `tmp_path/new`."""
+    manifest = built / "manifest.json"
+    origin = tmp_path / "gone" / "lab"
+    lab = Path(str(read_manifest(manifest).sources[0].folder))
+    shutil.copytree(lab, tmp_path / "new" / "lab")
+    manifest.write_text(manifest.read_text().replace(str(lab), str(origin)))
+    return built

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import hqgen
-from tests.build.small import HEIGHT, WIDTH, content, stream
+from tests.builder.small import HEIGHT, WIDTH, content, stream
 
 QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
 
@@ -225,7 +225,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the tensors that `ssir` takes, as a training leaves it behind."""
     import torch
 
-    from hqgen.methods.ssir import SSIRNetwork
+    from hqgen.methods.learned.ssir import SSIRNetwork
 
     file = tmp_path_factory.mktemp("published") / "ssir.pth"
     torch.save(SSIRNetwork().state_dict(), file)

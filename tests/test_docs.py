@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.spikes.motion import Motion
-from hqgen.spikes.simulate import preset, simulate_pictures
+from hqgen.simulation.camera import preset, simulate_pictures
+from hqgen.simulation.motion import Motion
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

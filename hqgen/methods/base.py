@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hqgen.errors import MethodError
 from hqgen.spikes.packed import Window
 
-__all__ = ["Leg", "Method", "Span"]
+__all__ = ["Leg", "Method", "OutputScale", "Span"]
 
 Leg = Literal["cpu", "gpu"]
 """The kind of worker that a method needs: `cpu` for model-based methods, `gpu` for networks."""
@@ -85,3 +85,7 @@ class Method(ABC):
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, as plain JSON values: they go into the plan."""
         return asdict(self)
+
+
+OutputScale = Literal["rate", "brightness", "other"]
+"""What the published weights put out: spikes per frame, ground-truth brightness in [0, 1], or neither."""

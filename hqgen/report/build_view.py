@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hqgen.report.words import byte_size, count, duration
+from hqgen.text import byte_size, count, duration
 
 if TYPE_CHECKING:
-    from hqgen.build.estimate import BuildEstimate, SourceEstimate
-    from hqgen.build.run import Outcome
+    from hqgen.builder.estimate import BuildEstimate, SourceEstimate
+    from hqgen.builder.run import Outcome
 
 __all__ = ["estimate_view", "outcome_view"]
 

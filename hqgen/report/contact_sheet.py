@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hqgen.errors import UsageError
-from hqgen.report.picks import Gallery, Pick, Tile
-from hqgen.report.statistics import ManifestStatistics, SourceStatistics, statistics
-from hqgen.report.words import count, shortened
+from hqgen.inspection.picks import Gallery, Pick, Tile
+from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics, statistics
+from hqgen.text import count, shortened
 
 __all__ = ["contact_sheet", "draw_pick"]
 

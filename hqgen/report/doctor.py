@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from hqgen.report.words import byte_size
+from hqgen.text import byte_size
 
 __all__ = ["doctor_view", "examine"]
 

@@ -12,18 +12,18 @@ from string import Template
 from PIL import Image
 
 from hqgen.errors import HqgenError, UsageError
-from hqgen.manifest import SourceManifest
-from hqgen.report.notes import source_notes
-from hqgen.report.picks import Gallery, Pick, Picture, Tile
-from hqgen.report.statistics import (
+from hqgen.inspection.picks import Gallery, Pick, Picture, Tile
+from hqgen.inspection.statistics import (
     ManifestStatistics,
     MethodStatistics,
     Quartiles,
     SourceStatistics,
     statistics,
 )
+from hqgen.manifest import SourceManifest
+from hqgen.report.notes import source_notes
 from hqgen.report.svg import histograms
-from hqgen.report.words import count, duration
+from hqgen.text import count, duration
 
 __all__ = ["html_page"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from hqgen.report.statistics import AMBIGUOUS, SourceStatistics
-from hqgen.report.words import count
+from hqgen.inspection.statistics import AMBIGUOUS, SourceStatistics
+from hqgen.text import count
 
 __all__ = ["source_notes"]
 

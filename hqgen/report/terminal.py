@@ -15,23 +15,23 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hqgen.manifest import Manifest
-from hqgen.report.notes import source_notes
-from hqgen.report.statistics import (
+from hqgen.inspection.statistics import (
     ManifestStatistics,
     MethodStatistics,
     Quartiles,
     SourceStatistics,
     statistics,
 )
-from hqgen.report.words import byte_size, count, duration, shortened
+from hqgen.manifest import Manifest
+from hqgen.report.notes import source_notes
+from hqgen.text import byte_size, count, duration, shortened
 
 if TYPE_CHECKING:
+    from hqgen.inspection.truth import Means, SourceTruth
     from hqgen.methods.registry import MethodRow
     from hqgen.methods.weights import WeightsEntry
-    from hqgen.report.truth import Means, SourceTruth
-    from hqgen.report.verify import Damage
     from hqgen.sources import SourceRow
+    from hqgen.verify import Damage
 
 __all__ = [
     "damage_view",

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import SourceError, UnknownNameError
-from hqgen.spikes.motion import Motion, moving_picture, read_picture
+from hqgen.simulation.camera import preset, simulate
+from hqgen.simulation.motion import Motion, moving_picture, read_picture
 from hqgen.spikes.packed import PackedSpikes
-from hqgen.spikes.simulate import preset, simulate
 
 __all__ = ["CENTRE", "FRAMES", "GEOMETRY", "demo_recording", "demo_scenes", "demo_truth"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from hqgen.checkpoints import write_checkpoint
 from hqgen.errors import UsageError
 from hqgen.files import write_atomically
-from hqgen.methods.weights import write_checkpoint
 
 __all__ = ["Checkpoint", "require_free"]
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hqgen.training.trainer import Point, Report
+from hqgen.training.base import Point, Report
 
 __all__ = ["narrate"]
 

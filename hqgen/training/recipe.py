@@ -6,85 +6,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from hqgen.errors import UsageError
+from hqgen.simulation.scenes import Scenes, Table
 
-__all__ = ["Motion", "Phase", "Recipe", "Scenes", "Sensor", "load_recipe"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Size = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-
-
-def _ascending(span: tuple[float, float]) -> tuple[float, float]:
-    if span[0] > span[1]:
-        raise ValueError(f"the smaller number comes first, not {span[0]:g} before {span[1]:g}")
-    return span
-
-
-Sizes = Annotated[tuple[Size, Size], AfterValidator(_ascending)]
-Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
-Scales = Annotated[
-    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_ascending)
-]
-
-
-class Table(BaseModel):
-    """A TOML table: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Motion(Table):
-    """How far a layer moves over the 41 frames; each value is the largest that is drawn."""
-
-    shift: Size = 20.0
-    """Pixels; squares of uniform numbers are drawn, so half of the scenes move less than a quarter of it."""
-    bend: Size = 0.5
-    """Sideways acceleration, as a part of the shift."""
-    rotation: Size = 6.0
-    """Degrees."""
-    zoom: Size = 0.08
-    """Logarithm of the scale."""
-
-
-class Sensor(Table):
-    """Deviations from ideal integrate-and-fire on the noisy scenes; each is the largest that is drawn."""
-
-    noisy: Share = 0.3
-    """Share of scenes that have them at all."""
-    gain: Size = 0.05
-    """Standard deviation of the pixels' response around 1 (field: 0.03 to 0.06)."""
-    dark: Size = 0.01
-    """Dark current, spikes a frame (field: 0.017 in a dark bezel)."""
-    jitter: Size = 0.04
-    """Standard deviation of the noise a frame, in thresholds (field: intervals vary by a frame at 0.03)."""
-    flicker: Size = 0.1
-    """Part by which even and odd frames differ."""
-    hot: Share = 0.0008
-    """Share of pixels that fire whatever they see."""
-
-
-class Scenes(Table):
-    """What is drawn of the pictures."""
-
-    layered: Share = 0.5
-    """Share of scenes with a second layer in front."""
-    scale: Scales = (0.5, 1.1)
-    """Picture pixels to a patch pixel."""
-    blur: Size = 0.8
-    """Largest Gaussian blur, pixels; half of the textures have none."""
-    rates: Rates = (0.4, 0.95)
-    """Firing rate of white."""
-    dim: Share = 0.25
-    """Share of scenes that take `dim_rates` instead."""
-    dim_rates: Rates = (0.03, 0.4)
-    """Firing rate of white in dim scenes."""
-    optics: Sizes = (0.4, 0.6)
-    """Standard deviation, pixels, of the blur between the scene, which is the target, and the sensor."""
-    motion: Motion = Motion()
-    sensor: Sensor = Sensor()
+__all__ = ["Phase", "Recipe", "load_recipe"]
 
 
 class Phase(Table):

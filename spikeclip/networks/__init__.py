@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hqgen.checkpoints import load_weights, read_checkpoint, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, WeightsError
-from hqgen.methods.weights import load_weights, read_checkpoint, write_checkpoint
 from spikeclip.networks.lrn import LRN
 from spikeclip.networks.unet import UNet
 

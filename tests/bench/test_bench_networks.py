@@ -39,8 +39,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hqgen.devices import one_thread
 from hqgen.errors import MethodError
-from hqgen.methods.network import NetworkMethod, one_thread
+from hqgen.methods.learned.network import NetworkMethod
 from hqgen.methods.registry import parse_method
 from hqgen.quality import niqe
 from hqgen.quality.normalise import to_uint8

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hqgen.spikes.packed import PackedSpikes
-from spikeclip import voxels
-from spikeclip.data import Batches
-from spikeclip.lowlight import LowLightSet, prepare
-from spikeclip.simulated import simulate_low_light
-from spikeclip.voxels import centre_crop, tfi_packed, voxelize_packed
+from spikeclip.data import voxels
+from spikeclip.data.batches import Batches
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.prepare import prepare
+from spikeclip.data.simulated import simulate_low_light
+from spikeclip.data.voxels import centre_crop, tfi_packed, voxelize_packed
 from tests.bench.test_bench_spikes import seconds
 
 SAMPLES, SIZE, CROP = 48, 8, 224
@@ -98,7 +99,7 @@ def test_bench_loader(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     plain = pace(iter(DataLoader(PlainSamples(folder), SIZE, shuffle=True)), SAMPLES)
     print(f"\n.npz files, one process: {plain}")
     for name, fits in (("packed bits in memory", True), ("packed bits on the disk", False)):
-        monkeypatch.setattr("spikeclip.lowlight._free_memory", lambda _, fits=fits: 2**40 if fits else 0)
+        monkeypatch.setattr("spikeclip.data.lowlight._free_memory", lambda _, fits=fits: 2**40 if fits else 0)
         split = low_light.split("train").select(range(SAMPLES))
         made = Batches(split, SIZE, seed=0, stage="coarse", crop=CROP, target=True)
         ours = pace(made.loader(0, 4 * made.steps_per_epoch), 4 * SAMPLES)

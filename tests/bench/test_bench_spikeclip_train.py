@@ -16,22 +16,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from hqgen.build.prepare import BuildSettings
-from hqgen.build.run import build
+from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.run import build
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
 from hqgen.store import open_store
-from spikeclip.clip import FrozenClip, class_texts, load_clip
-from spikeclip.clip_files import build_clip, published_config, save_clip
-from spikeclip.lowlight import prepare
+from spikeclip.clip.files import build_clip, published_config, save_clip
+from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
+from spikeclip.clip.prompts import LearnedPrompts
+from spikeclip.data.prepare import prepare
 from spikeclip.networks import build as build_network
-from spikeclip.prompts import LearnedPrompts
-from spikeclip.settings import STAGES, train_settings
-from spikeclip.stages.curve import Point
-from spikeclip.stages.hardware import hardware
-from spikeclip.stages.progress import Silent, Steps
-from spikeclip.train import train
-from tests.build.small import Recorder
+from spikeclip.training.curve import Point
+from spikeclip.training.hardware import hardware
+from spikeclip.training.observer import Silent, Steps
+from spikeclip.training.run import train
+from spikeclip.training.settings import STAGES, train_settings
+from tests.builder.small import Recorder
 
 pytestmark = pytest.mark.bench
 

@@ -11,19 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hqgen.checkpoints import file_digest, load_weights, read_checkpoint
 from hqgen.errors import MethodError
 from hqgen.methods import weights as module
-from hqgen.methods.network import NetworkMethod
-from hqgen.methods.weights import (
-    add_weights,
-    check_weights,
-    file_digest,
-    find_weights,
-    list_weights,
-    load_weights,
-    read_checkpoint,
-    weights_folder,
-)
+from hqgen.methods.learned.network import NetworkMethod
+from hqgen.methods.registration import add_weights, check_weights
+from hqgen.methods.weights import find_weights, list_weights, weights_folder
 from tests.methods.golden import CONTAINERS
 
 

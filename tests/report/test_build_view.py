@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from hqgen.build.estimate import estimate
-from hqgen.build.prepare import BuildSettings
+from hqgen.builder.estimate import estimate
+from hqgen.builder.prepare import BuildSettings
 from hqgen.report.build_view import estimate_view, outcome_view
 from hqgen.spikes.recording import write_dat
-from tests.build.small import HEIGHT, WIDTH, Recorder, build_again, stream
+from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, stream
 
 
 def shown(view: RenderableType) -> str:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from hqgen.errors import SourceError, UsageError
+from hqgen.inspection.picks import Pick, Tile
 from hqgen.report.contact_sheet import COLUMNS, FRAME, GAP, TILE, WARNING, WINNER, contact_sheet, draw_pick
-from hqgen.report.picks import Pick, Tile
-from tests.report.made import manifest, sample, write
+from tests.made import manifest, sample, write
 
 
 def picture(height: int = 96, width: int = 104) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -110,8 +110,8 @@ def test_long_names_and_reasons_stay_on_the_sheet() -> None:
 
 @pytest.mark.real
 def test_real_recordings_give_a_sheet(data_root: Path, tmp_path: Path) -> None:
-    from hqgen.build.prepare import BuildSettings
-    from tests.build.small import build_again
+    from hqgen.builder.prepare import BuildSettings
+    from tests.builder.small import build_again
 
     settings = BuildSettings(
         ("reds", "recvidar2019"), data_root=data_root, out=tmp_path, methods="tfp,tfi", scheduler="sync"

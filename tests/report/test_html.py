@@ -14,7 +14,7 @@ from PIL import Image
 from hqgen.errors import UsageError
 from hqgen.report.html import html_page
 from hqgen.store import open_store
-from tests.report.made import manifest, sample, write
+from tests.made import manifest, sample, write
 
 VOID = {"meta", "img", "rect", "line", "br"}
 

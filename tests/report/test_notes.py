@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hqgen.inspection.statistics import statistics
 from hqgen.report.notes import source_notes
-from hqgen.report.statistics import statistics
-from tests.report.made import manifest, sample
+from tests.made import manifest, sample
 
 
 def test_reasons_come_by_frequency_with_the_methods_that_they_hit() -> None:

@@ -18,10 +18,10 @@ from hqgen.report.terminal import (
     sources_view,
     weights_view,
 )
-from hqgen.report.verify import Damage
 from hqgen.sources import SourceRow, load_catalog
 from hqgen.sources.recordings import Rejected
-from tests.report.made import manifest, sample
+from hqgen.verify import Damage
+from tests.made import manifest, sample
 
 ROWS = [sample(f"reds/{number:03d}", 5 + number / 10, 5.1, None) for number in range(9)]
 

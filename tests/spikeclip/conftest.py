@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.build.prepare import BuildSettings
-from hqgen.build.run import build
+from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.run import build
 from hqgen.spikes.recording import write_dat
-from spikeclip.lowlight import LowLightSet, prepare
-from tests.build.small import HEIGHT, WIDTH, Recorder, stream
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.prepare import prepare
+from tests.builder.small import HEIGHT, WIDTH, Recorder, stream
 from tests.spikeclip.small import write_recordings
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spikeclip.clip_files import save_clip
-from spikeclip.lowlight import LowLightSet
+from spikeclip.clip.files import save_clip
+from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, save_network
 from tests.spikeclip.small import labelled_frames
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config

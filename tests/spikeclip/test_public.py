@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 
 import spikeclip
+from spikeclip.data.voxels import voxelize
 from spikeclip.networks import load_network
-from spikeclip.voxels import voxelize
 
 
 def modules_after(statement: str) -> set[str]:

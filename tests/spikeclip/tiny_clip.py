@@ -7,8 +7,8 @@ from typing import Any
 import open_clip
 import torch
 
-from spikeclip.clip import FrozenClip
-from spikeclip.clip_files import build_clip
+from spikeclip.clip.files import build_clip
+from spikeclip.clip.frozen import FrozenClip
 
 __all__ = ["tiny_clip", "tiny_config"]
 

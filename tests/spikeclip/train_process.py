@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from hqgen.build.execute import Stop, stoppable
-from spikeclip.lowlight import open_low_light
-from spikeclip.settings import train_settings
-from spikeclip.train import train
+from hqgen.interrupt import Stop, stoppable
+from spikeclip.data.lowlight import open_low_light
+from spikeclip.training.run import train
+from spikeclip.training.settings import train_settings
 
 
 def main() -> int:

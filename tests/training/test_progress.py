@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
+from hqgen.training.base import Point
 from hqgen.training.progress import narrate
-from hqgen.training.trainer import Point
 
 POINT = Point(step=500, loss=0.022, psnr=31.578, seconds=125)
 

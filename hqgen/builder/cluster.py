@@ -1,0 +1,184 @@
+"""From `--scheduler` to a Dask client with workers that can do the work."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hqgen
+from hqgen.builder.output import Output
+from hqgen.errors import BuildError, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["check_paths", "connect", "has_gpu_worker", "has_local_gpu", "local_client", "worker_threads"]
+
+_TIMEOUT = "15s"
+
+# One thread for every library, as Dask has it; and the C library keeps freed memory instead of giving arrays
+# of some 100 kB back and asking for them again, which cost more than the arithmetic on them.
+_WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": 1,
+    "MKL_NUM_THREADS": 1,
+    "OPENBLAS_NUM_THREADS": 1,
+    "MALLOC_MMAP_THRESHOLD_": 64 << 20,
+    "MALLOC_TRIM_THRESHOLD_": 128 << 20,
+}
+
+_CONFIGURATION = {
+    "distributed.nanny.pre-spawn-environ": _WORKER_ENVIRONMENT,
+    # Dask's profiler and its logs of every transition are for its dashboard, which is not there.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.log-length": 100,
+}
+
+
+@contextmanager
+def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
+    """A client of worker processes on this machine, one thread each, and one more with the GPU if asked for.
+
+    One thread a worker keeps the blame exact when one dies.
+    """
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    def worker(resources: dict[str, float]) -> dict[str, Any]:
+        options = {
+            "nthreads": 1,
+            "resources": resources,
+            "memory_limit": memory,
+            "silence_logs": logging.CRITICAL,
+            "dashboard": False,
+        }
+        return {"cls": Nanny, "options": options}
+
+    # GPU workers mostly wait for the device, so they come on top of those that fill the cores.
+    memory = _memory_limit(workers + gpu)
+    specs: dict[object, Any] = {f"cpu-{index}": worker({}) for index in range(workers)}
+    if gpu:
+        specs["gpu-0"] = worker({"GPU": 1})
+    # The scheduler serves HTTP in any case; port 0 keeps two builds from wanting the same one.
+    options = {"dashboard": False, "dashboard_address": ":0", "port": 0, "host": "127.0.0.1"}
+    scheduler = {"cls": Scheduler, "options": options}
+    # A worker inherits that Ctrl-C is ignored: it reaches the whole process group, and the client decides.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with dask.config.set(_CONFIGURATION):
+            cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with cluster, Client(cluster) as client:
+        client.wait_for_workers(len(specs), timeout=60)
+        yield client
+
+
+def _memory_limit(workers: int) -> int:
+    from distributed.system import MEMORY_LIMIT
+
+    return int(MEMORY_LIMIT / workers)
+
+
+@contextmanager
+def connect(scheduler: str) -> Iterator[Client]:
+    """A client of a running scheduler, given its address or its scheduler file.
+
+    Raises:
+        UsageError: `scheduler` is neither.
+        BuildError: nobody answers there, or it has no workers.
+    """
+    from distributed import Client
+
+    address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
+    try:
+        client = Client(address, timeout=_TIMEOUT)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise BuildError(
+            f"no Dask scheduler answers at `{scheduler}`",
+            hint="start one with `dask scheduler`, or leave `--scheduler` out to run on this machine",
+        ) from error
+    with client:
+        _check_workers(client, scheduler)
+        yield client
+
+
+def _address_in(file: Path) -> str:
+    """The address in a scheduler file."""
+    if not file.is_file():
+        raise UsageError(
+            f"`--scheduler {file}` is neither `local`, `sync`, an address nor a scheduler file",
+            hint="an address looks like `tcp://host:8786`; `dask scheduler --scheduler-file` writes a file",
+        )
+    try:
+        return str(json.loads(file.read_bytes())["address"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"the scheduler file `{file}` holds no address: {error!r}") from error
+
+
+def _check_workers(client: Client, scheduler: str) -> None:
+    versions = client.run(_version)
+    if not versions:
+        raise BuildError(
+            f"the Dask scheduler at `{scheduler}` has no workers",
+            hint=f"start some with `dask worker {scheduler} --nthreads 1`",
+        )
+    for address, version in versions.items():
+        if version != hqgen.__version__:
+            raise BuildError(
+                f"worker `{address}` runs hqgen {version}, this is {hqgen.__version__}",
+                hint="install the same version on all machines of the cluster",
+            )
+
+
+def _version() -> str:
+    return hqgen.__version__
+
+
+def check_paths(client: Client, output: Output, recording: Path | None) -> None:
+    """Make sure that every worker sees the recordings and the output directory.
+
+    Raises:
+        BuildError: one does not; the message names the worker and the path.
+    """
+    for address, missing in client.run(_missing, output.root, recording).items():
+        if missing:
+            raise BuildError(
+                f"worker `{address}` cannot reach `{missing}`",
+                hint="recordings and output must lie on a file system that all machines share",
+            )
+
+
+def _missing(output: Path, recording: Path | None) -> str | None:
+    if not os.access(output, os.W_OK):
+        return str(output)
+    if recording is not None and not os.access(recording, os.R_OK):
+        return str(recording)
+    return None
+
+
+def has_local_gpu() -> bool:
+    """Whether networks can run on a GPU of this machine."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def has_gpu_worker(client: Client) -> bool:
+    """Whether some worker offers the resource `GPU`."""
+    return any(worker["resources"].get("GPU") for worker in _workers(client))
+
+
+def worker_threads(client: Client) -> int:
+    """Threads of all workers together."""
+    return sum(worker["nthreads"] for worker in _workers(client))
+
+
+def _workers(client: Client) -> list[dict[str, Any]]:
+    return list(client.scheduler_info(n_workers=-1)["workers"].values())

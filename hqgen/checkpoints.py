@@ -1,0 +1,210 @@
+"""Checkpoints: files of tensors, read without running code, written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from hqgen.errors import MethodError
+from hqgen.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+
+__all__ = ["file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
+"""Names under which training scripts put the state_dict; the first one present is taken."""
+
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+"""What DataParallel, torch.compile and training frameworks put before every name."""
+
+
+_TORCH_LOAD_ERRORS = (
+    UnpicklingError,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OSError,
+)
+"""What torch.load raises, depending on where the damage lies."""
+
+
+def load_weights(
+    network: nn.Module, path: str | Path, sha256: str | None = None, *, shown: Path | None = None
+) -> None:
+    """Load a checkpoint into `network`: every tensor it needs, and no other.
+
+    Args:
+        network: the network, changed in place.
+        path: a checkpoint as `read_checkpoint` takes it.
+        sha256: what the file must have; None: not checked.
+        shown: the name for messages, where `path` is a temporary copy.
+
+    Raises:
+        MethodError: missing, of another sha256, damaged, no checkpoint, or not the tensors of `network`; the
+            message names the first tensor that differs, with the expected and the found shape.
+    """
+    path, shown = _existing(Path(path)), shown or Path(path)
+    if sha256 is not None and (found := file_digest(path)) != sha256.lower():
+        raise MethodError(
+            f"`{shown}` is not the expected file: its sha256 is {found}, not {sha256.lower()}",
+            hint="download it again, or register the new file with `hqgen weights add`",
+        )
+    expected = network.state_dict()
+    state = _without_prefix(read_checkpoint(path, shown=shown), expected)
+    _require_fit(state, expected, shown)
+    network.load_state_dict(state)
+
+
+def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str, Tensor]:
+    """Read the state_dict in a checkpoint file, without running any code that the file may hold.
+
+    Accepted are a state_dict itself, or a dict that holds one under a usual name (`WRAPPERS`).
+
+    Raises:
+        MethodError: damaged, no checkpoint, a pickled network, or no state_dict in it.
+    """
+    import torch
+
+    path, shown = Path(path), shown or Path(path)
+    _require_checkpoint(path, shown)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except _TORCH_LOAD_ERRORS as error:
+        raise _unreadable(error, shown) from error
+    state = _state_dict(content)
+    if state is None:
+        what = f"the entries {_names(content)}" if isinstance(content, dict) else type(content).__name__
+        raise MethodError(
+            f"`{shown}` holds no state_dict, but {what}",
+            hint="save the network's own `state_dict()` with torch.save",
+        )
+    return state
+
+
+def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write with torch.save, whole or not at all.
+
+    Args:
+        path: the file; folders above it are made.
+        content: tensors and plain values, which `torch.load(weights_only=True)` reads.
+
+    Raises:
+        OSError: it cannot be written; then `path` is as it was.
+    """
+    import torch
+
+    data = BytesIO()
+    torch.save(dict(content), data)
+    write_atomically(Path(path), data.getvalue())
+
+
+def file_digest(path: str | Path) -> str:
+    """The sha256 of a file in lower-case hex; read once as long as its size and time do not change."""
+    status = Path(path).stat()
+    return _digest(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, _size: int, _changed: int, _inode: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise MethodError(f"no weights file `{path}`", hint="see docs/weights.md for where to get it")
+    return path
+
+
+def _state_dict(content: Any) -> dict[str, Tensor] | None:
+    """The state_dict that `content` is, or holds under a usual name."""
+    import torch
+
+    if not isinstance(content, dict) or not content:
+        return None
+    if all(isinstance(value, torch.Tensor) for value in content.values()):
+        return dict(content)
+    for name in WRAPPERS:
+        if (state := _state_dict(content.get(name))) is not None:
+            return state
+    return None
+
+
+def _without_prefix(state: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Strip what wrappers put before every name, unless the network itself has it."""
+    for prefix in PREFIXES:
+        while all(name.startswith(prefix) for name in state) and not any(
+            name.startswith(prefix) for name in expected
+        ):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Path) -> None:
+    problems = [
+        problem
+        for name in [*expected, *(name for name in state if name not in expected)]
+        if (problem := _misfit(name, state.get(name), expected.get(name)))
+    ]
+    if problems:
+        others = f" (and {len(problems) - 1} more tensors differ)" if len(problems) > 1 else ""
+        raise MethodError(
+            f"`{shown}` does not fit the network: {problems[0]}{others}",
+            hint="it was trained for another method, variant or number of frames",
+        )
+
+
+def _misfit(name: str, found: Tensor | None, expected: Tensor | None) -> str | None:
+    if expected is None:
+        shape = tuple(found.shape) if found is not None else ()
+        return f"`{name}` {shape} is not expected"
+    if found is None:
+        return f"`{name}` {tuple(expected.shape)} is missing"
+    if found.shape != expected.shape:
+        return f"`{name}` has the shape {tuple(found.shape)}, expected {tuple(expected.shape)}"
+    if found.is_floating_point() and not bool(found.isfinite().all()):
+        return f"`{name}` holds values that are not finite"
+    return None
+
+
+def _require_checkpoint(path: Path, shown: Path) -> None:
+    """Refuse a file that does not begin like what torch.save writes: a zip archive, or once a pickle."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith((b"PK\x03\x04", b"\x80\x02")):
+        raise MethodError(
+            f"`{shown}` is not a PyTorch checkpoint ({path.stat().st_size} bytes that begin with {start!r})",
+            hint="a file host may have answered with a web page: open the file and look",
+        )
+
+
+def _unreadable(error: Exception, shown: Path) -> MethodError:
+    """Tell pickled objects from damage."""
+    found = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    if found is None:
+        return MethodError(f"`{shown}` is truncated or damaged", hint="download it again")
+    return MethodError(
+        f"`{shown}` holds a pickled `{found[1]}`, not just tensors: loading it could run any code",
+        hint="if you trust it, convert it where its original code can be imported: "
+        f"`import torch; torch.save(torch.load('{shown.name}', weights_only=False).state_dict(), "
+        f"'{shown.stem}.state.pth')`",
+    )
+
+
+def _names(content: Mapping[Any, object]) -> str:
+    return ", ".join(f"`{name}`" for name in list(content)[:5]) or "of an empty dict"

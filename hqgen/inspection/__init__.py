@@ -1,0 +1,1 @@
+"""What a finished build shows: statistics, truth, picks, candidates."""

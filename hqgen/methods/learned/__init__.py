@@ -1,0 +1,1 @@
+"""Methods that are trained networks, one file a method."""

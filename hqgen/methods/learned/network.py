@@ -1,0 +1,265 @@
+"""What the learned methods share: frames in, weights, padding, batches, devices."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hqgen.checkpoints import file_digest, load_weights
+from hqgen.devices import exact_arithmetic, resolve_device
+from hqgen.errors import MethodError
+from hqgen.methods.base import Leg, Method, OutputScale, Span
+from hqgen.methods.weights import find_weights, weights_folder
+from hqgen.spikes.packed import Window
+
+__all__ = ["NetworkMethod"]
+
+
+@dataclass(frozen=True)
+class NetworkMethod(Method):
+    """A method that is a trained network.
+
+    Two fields are no parameters, as they do not decide what the method is: `weights`, a checkpoint file in
+    place of the registered one (its digest goes into the plan instead), and `device`: auto, cpu or cuda.
+
+    Class attributes:
+        before, after: frames it takes before and after the centre; always all of them.
+        output: scale of the output with the published weights.
+        valid_rate: mean firing rates (spikes a frame) for which the output is usable.
+        weights_licence: licence of the published weights.
+        weights_source: where they are published.
+        batch_on: windows that the network takes at once on each device; fewer where memory does not suffice.
+            On a CPU a batch is no faster, and one at a time keeps an image independent of its neighbours.
+    """
+
+    leg: ClassVar[Leg] = "gpu"
+    before: ClassVar[int] = 20
+    after: ClassVar[int] = 20
+    output: ClassVar[OutputScale] = "rate"
+    valid_rate: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    weights_licence: ClassVar[str] = "none stated"
+    weights_source: ClassVar[str] = ""
+    batch_on: ClassVar[dict[str, int]] = {"cpu": 1, "cuda": 8}
+
+    weights: str | None = field(default=None, kw_only=True)
+    device: str = field(default="auto", kw_only=True)
+
+    @property
+    def span(self) -> Span:
+        """All of its frames."""
+        return self.before, self.after
+
+    @property
+    def weights_name(self) -> str:
+        """Name of its weights in the registry: the method's, and the variant's where weights differ by it."""
+        return self.name
+
+    @property
+    def usable_rates(self) -> tuple[float, float]:
+        """`valid_rate`, for a method in which it depends on the parameters."""
+        return self.valid_rate
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Build the network with fresh parameters; its state_dict has the published keys and shapes."""
+
+    @abstractmethod
+    def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
+        """Run the network on a batch of windows.
+
+        Args:
+            network: what `network()` built, with weights loaded, in eval mode.
+            spikes: float32 (B, before + 1 + after, H, W), values 0 and 1, top row first.
+
+        Returns:
+            float32 (B, H, W) in the scale `output`; any H and W (padding and cropping happen here).
+        """
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name, without `weights` and `device`."""
+        return {name: value for name, value in asdict(self).items() if name not in ("weights", "device")}
+
+    def on(self, device: Literal["auto", "cpu", "cuda"]) -> NetworkMethod:
+        """The same method running on `device`."""
+        return replace(self, device=device)
+
+    def checkpoint(self) -> tuple[Path, str | None]:
+        """The weights file and the sha256 it was registered with, None for a file given by `weights`.
+
+        Raises:
+            MethodError: there is none.
+        """
+        if self.weights is not None:
+            return Path(self.weights), None
+        if (entry := find_weights(self.weights_name)) is not None:
+            return entry.file, entry.sha256
+        source = f" ({self.weights_source})" if self.weights_source else ""
+        raise MethodError(
+            f"no weights `{self.weights_name}` in `{weights_folder()}`",
+            hint=f"get the published file{source} and register it with `hqgen weights add`: docs/weights.md",
+        )
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here (no weights, or damaged ones), or None; reads no tensor."""
+        try:
+            path, sha256 = self.checkpoint()
+            found = self.weights_digest()
+        except MethodError as error:
+            return error.message
+        if sha256 is not None and found != sha256.lower():
+            return f"`{path}` is not what was registered: its sha256 is {found}, not {sha256.lower()}"
+        return None
+
+    def weights_digest(self) -> str:
+        """The sha256 of its weights file, for the plan.
+
+        Raises:
+            MethodError: there are no weights, or they cannot be read.
+        """
+        path, _ = self.checkpoint()
+        if not path.is_file():
+            raise MethodError(f"no weights file `{path}`", hint="see docs/weights.md for where to get it")
+        try:
+            return file_digest(path)
+        except OSError as error:
+            raise MethodError(f"the weights `{path}` cannot be read: {error.strerror}") from error
+
+    def loaded(self) -> nn.Module:
+        """The network with its weights on its device, in eval mode; built once a process.
+
+        Raises:
+            MethodError: the weights are absent, changed or unfit, or there is no such device.
+        """
+        path, sha256 = self.checkpoint()
+        return _loaded(
+            type(self),
+            replace(self, weights=None, device="auto"),
+            path,
+            sha256 or self.weights_digest(),
+            self.weights_digest(),
+            resolve_device(self.device),
+        )
+
+    def reconstruct(self, window: Window) -> NDArray[np.float32]:
+        """Reconstruct the centre frame of `window`.
+
+        Returns:
+            float32 (H, W) in the scale `output`.
+
+        Raises:
+            MethodError: too few frames, a firing rate outside `usable_rates`, or whatever `loaded` raises.
+        """
+        (outcome,) = self.reconstruct_batch([window])
+        if isinstance(outcome, MethodError):
+            raise outcome
+        return outcome
+
+    def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
+        """Reconstruct the centre frame of each window; windows of one size share a run of the network.
+
+        Returns:
+            For each window in turn its image as `reconstruct` gives it, or the MethodError that says what is
+            wrong with that window.
+
+        Raises:
+            MethodError: what is wrong is not the windows: weights, device, memory.
+        """
+        outcomes: list[NDArray[np.float32] | MethodError | None] = [
+            self._objection(window) for window in windows
+        ]
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index, window in enumerate(windows):
+            if outcomes[index] is None:
+                by_size.setdefault(window.spikes.shape[1:], []).append(index)
+        for indices in by_size.values():
+            images = self._images([windows[index].around(*self.span) for index in indices])
+            for index, image in zip(indices, images, strict=True):
+                outcomes[index] = image
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _objection(self, window: Window) -> MethodError | None:
+        """Why this window gives no picture, or None."""
+        before, after = self.span
+        if window.before < before or window.after < after:
+            return MethodError(
+                f"`{self.name}` needs {before} frames before and {after} after the centre frame, "
+                f"the window has {window.before} and {window.after}",
+                hint="choose a frame further from the edge of the recording",
+            )
+        rate, (low, high) = _firing_rate(window.around(before, after)), self.usable_rates
+        if not low <= rate <= high:
+            return MethodError(
+                f"the mean firing rate {rate:.3f} is outside {low:g} to {high:g}, "
+                f"where `{self.name}` gives usable pictures"
+            )
+        return None
+
+    def _images(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        """Run the network on windows of one size, on fewer at a time where memory does not suffice."""
+        network, device = self.loaded(), resolve_device(self.device)
+        size = self.batch_on[device]
+        images: list[NDArray[np.float32]] = []
+        while len(images) < len(windows):
+            taken = windows[len(images) : len(images) + size]
+            done = self._run(network, taken, device)
+            if done is None and len(taken) == 1:
+                height, width = taken[0].spikes.shape[1:]
+                raise MethodError(
+                    f"`{self.name}` runs out of memory on `{device}` with one window of {height}x{width}",
+                    hint="use --device cpu, or a GPU with more memory",
+                )
+            images += [] if done is None else list(done)
+            size = size if done is not None else len(taken) // 2
+        return images
+
+    def _run(self, network: nn.Module, windows: Sequence[Window], device: str) -> NDArray[np.float32] | None:
+        """float32 (B, H, W), or None when the device's memory does not suffice."""
+        frames = torch.from_numpy(np.stack([window.spikes.frames() for window in windows]))
+        try:
+            with exact_arithmetic():
+                spikes = frames.to(device).float()
+                if device == "cuda":
+                    spikes = spikes.contiguous(memory_format=torch.channels_last)
+                return self.infer(network, spikes).float().cpu().numpy()
+        except torch.OutOfMemoryError:
+            return None
+
+
+@lru_cache(maxsize=16)
+def _loaded(
+    _kind: type[NetworkMethod],
+    method: NetworkMethod,
+    path: Path,
+    sha256: str,
+    _found: str,
+    device: str,
+) -> nn.Module:
+    """Build the network and load its weights.
+
+    Args:
+        _kind: the method's class; instances of two classes may be equal in their fields and their hash.
+        method: without `weights` and `device`.
+        path: the checkpoint.
+        sha256: what it must have.
+        _found: what it has now, so that a file that changed is read again.
+        device: cpu or cuda.
+    """
+    network = method.network()
+    load_weights(network, path, sha256)
+    network = network.eval().requires_grad_(False).to(device)
+    return network.to(memory_format=torch.channels_last) if device == "cuda" else network
+
+
+def _firing_rate(window: Window) -> float:
+    """Spikes a pixel and frame."""
+    count, height, width = window.spikes.shape
+    return int(np.bitwise_count(window.spikes.data).sum(dtype=np.int64)) / (count * height * width)

@@ -1,0 +1,517 @@
+"""RSIR: short exposures fused one after the other, with the sensor's fixed pattern taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hqgen.checkpoints import file_digest
+from hqgen.errors import MethodError, UsageError
+from hqgen.methods.base import OutputScale, Span
+from hqgen.methods.learned.layers import conv3x3
+from hqgen.methods.learned.network import NetworkMethod
+
+__all__ = ["RSIR", "RSIRNetwork", "Step", "read_calibration"]
+
+FRAMES, STEPS = 16, 10
+"""Frames an exposure, and exposures."""
+
+GAMMA = 2.2
+LIGHT = 335.0
+"""Illuminance of the bright calibration recording, lux."""
+
+WINDOW, EMBEDDING, HEADS = 8, 96, 3
+"""Side of an attention window in pixels, channels in it, heads."""
+
+MULTIPLE = 2 * WINDOW
+"""The sides of an image are made a multiple of this: its wavelet bands then divide into attention windows."""
+
+
+class PixelNetwork(nn.Module):
+    """Four 1x1 convolutions: the same function of every pixel."""
+
+    def __init__(self, inputs: int, last: nn.Module) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, 16, 1)
+        self.conv2 = nn.Conv2d(16, 16, 1)
+        self.conv3 = nn.Conv2d(16, 16, 1)
+        self.conv4 = nn.Conv2d(16, 1, 1)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, 1, H, W)."""
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = functional.leaky_relu(conv(x), 0.1)
+        out: Tensor = self.last(self.conv4(x))
+        return out
+
+
+class MaskNetwork(nn.Module):
+    """Three 3x3 convolutions to a weight in (0, 1) for each pixel."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.net1 = conv3x3(inputs, 16)
+        self.net2 = conv3x3(16, 16)
+        self.net3 = conv3x3(16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, 1, H, W)."""
+        return torch.sigmoid(self.net3(torch.relu(self.net2(torch.relu(self.net1(x))))))
+
+
+def _haar(*taps: tuple[float, float], shape: tuple[int, ...]) -> nn.Parameter:
+    """Fixed filters; the published checkpoint holds them as parameters."""
+    return nn.Parameter((torch.tensor(taps) / 2**0.5).reshape(shape), requires_grad=False)
+
+
+class Filters(nn.Module):
+    """A holder of fixed filters, for their names in the state_dict."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+
+class Haar(nn.Module):
+    """One level of the Haar wavelet transform."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net1 = Filters(_haar((1, 1), (1, -1), shape=(2, 1, 1, 2)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 1, H, W) to the bands (B, 4, H / 2, W / 2): LL, LH, HL, HH, width before height."""
+        across = self.net1.weight
+        bands = functional.conv2d(image, across, stride=(1, 2))
+        down = across.mT.repeat(2, 1, 1, 1)
+        return functional.conv2d(bands, down, stride=(2, 1), groups=2)
+
+
+class InverseHaar(nn.Module):
+    """The inverse of `Haar`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net1 = Filters(_haar((1, 1), shape=(1, 1, 2, 1)))
+        self.net2 = Filters(_haar((1, -1), shape=(1, 1, 2, 1)))
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """(B, 4, H / 2, W / 2) to (B, 1, H, W)."""
+        down = torch.cat([self.net1.weight, self.net2.weight])
+        halves = functional.conv_transpose2d(bands, down.repeat(2, 1, 1, 1), stride=(2, 1), groups=2)
+        return functional.conv_transpose2d(halves, down.mT, stride=(1, 2))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a 1x1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            conv3x3(inputs, outputs), nn.LeakyReLU(0.2), conv3x3(outputs, outputs), nn.LeakyReLU(0.2)
+        )
+        self.conv = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        out: Tensor = self.block(x) + self.conv(x)
+        return out
+
+
+class ResidualBlocks(nn.Module):
+    """Four residual blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(ResidualBlock(4, 16), *(ResidualBlock(16, 16) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 4, H, W) to (B, 16, H, W)."""
+        out: Tensor = self.body(x)
+        return out
+
+
+def relative_positions() -> Tensor:
+    """For each pair of pixels of a window the row of the bias table: int64 (64, 64)."""
+    row, column = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(WINDOW)] * 2, indexing="ij"))
+    rows, columns = (x[:, None] - x + WINDOW - 1 for x in (row, column))
+    return rows * (2 * WINDOW - 1) + columns
+
+
+class WindowAttention(nn.Module):
+    """Self-attention among the pixels of a window, with a bias by relative position."""
+
+    relative_position_index: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * WINDOW - 1) ** 2, HEADS))
+        self.register_buffer("relative_position_index", relative_positions())
+        self.qkv = nn.Linear(EMBEDDING, 3 * EMBEDDING)
+        self.proj = nn.Linear(EMBEDDING, EMBEDDING)
+
+    def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, windows, 64, 96).
+            hidden: (windows, 64, 64), added to the logits: -100 where a pixel must not see another.
+
+        Returns:
+            The shape of `x`.
+        """
+        query, key, value = self.qkv(x).unflatten(-1, (3, HEADS, -1)).permute(3, 0, 1, 4, 2, 5)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        logits = query @ key.mT * (EMBEDDING // HEADS) ** -0.5 + bias
+        if hidden is not None:
+            logits = logits + hidden[:, None]
+        attended: Tensor = self.proj((logits.softmax(-1) @ value).transpose(2, 3).flatten(3))
+        return attended
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(EMBEDDING, 4 * EMBEDDING)
+        self.fc2 = nn.Linear(4 * EMBEDDING, EMBEDDING)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., 96) to the same shape."""
+        out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
+        return out
+
+
+class SwinBlock(nn.Module):
+    """A transformer block with attention in 8x8 windows, which may be shifted by half a window.
+
+    Source: Liu et al., Swin Transformer, ICCV 2021.
+    """
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(EMBEDDING)
+        self.attn = WindowAttention()
+        self.norm2 = nn.LayerNorm(EMBEDDING)
+        self.mlp = Mlp()
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, 96), H and W multiples of 8, to the same shape."""
+        height, width = x.shape[1:3]
+        shifted = self.norm1(x).roll((-self.shift, -self.shift), (1, 2))
+        hidden = hidden_across_edges(height, width, self.shift, x.device) if self.shift else None
+        attended = from_windows(self.attn(to_windows(shifted), hidden), height, width)
+        x = x + attended.roll((self.shift, self.shift), (1, 2))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+def to_windows(x: Tensor) -> Tensor:
+    """(B, H, W, C) to (B, windows, 64, C)."""
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // WINDOW, WINDOW, width // WINDOW, WINDOW, channels)
+    return x.transpose(2, 3).reshape(batch, -1, WINDOW**2, channels)
+
+
+def from_windows(x: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `to_windows`."""
+    batch, channels = x.shape[0], x.shape[-1]
+    x = x.reshape(batch, height // WINDOW, width // WINDOW, WINDOW, WINDOW, channels)
+    return x.transpose(2, 3).reshape(batch, height, width, channels)
+
+
+def hidden_across_edges(height: int, width: int, shift: int, device: torch.device) -> Tensor:
+    """(windows, 64, 64): -100 between pixels that only the cyclic shift has brought into one window."""
+    rows, columns = (_region(side, shift, device) for side in (height, width))
+    regions = to_windows((3 * rows[:, None] + columns)[None, ..., None])[0, ..., 0]
+    return -100.0 * (regions[:, :, None] != regions[:, None, :])
+
+
+def _region(side: int, shift: int, device: torch.device) -> Tensor:
+    """Number the stretches of a shifted axis: whole windows, the last window's old part, its wrapped part."""
+    position = torch.arange(side, device=device)
+    return (position >= side - WINDOW).long() + (position >= side - shift)
+
+
+class PatchEmbedding(nn.Module):
+    """A pixel's channels to its embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(16, EMBEDDING, 1)
+        self.norm = nn.LayerNorm(EMBEDDING)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 16, H, W) to (B, H, W, 96)."""
+        embedded: Tensor = self.norm(self.proj(x).movedim(1, -1))
+        return embedded
+
+
+class Stage(nn.Module):
+    """Two Swin blocks, the second one with shifted windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(SwinBlock(shift=0), SwinBlock(shift=WINDOW // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, 96) to the same shape."""
+        out: Tensor = self.blocks(x)
+        return out
+
+
+class SwinTransformer(nn.Module):
+    """Embedding, one stage, and back to few channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbedding()
+        self.layers = nn.Sequential(Stage())
+        self.n_l = nn.LayerNorm(EMBEDDING)
+        self.conv = nn.Conv2d(EMBEDDING, 16, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 16, H, W), H and W multiples of 8, to the same shape."""
+        out: Tensor = self.conv(self.n_l(self.layers(self.patch_embed(x))).movedim(-1, 1))
+        return out
+
+
+class Denoiser(nn.Module):
+    """Wavelet bands to cleaner ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nrb = ResidualBlocks()
+        self.st = SwinTransformer()
+        self.out = conv3x3(16, 4)
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """(B, 4, H, W) to the same shape."""
+        clean: Tensor = self.out(self.st(self.nrb(bands)))
+        return clean
+
+
+class FusionAndDenoising(nn.Module):
+    """The two networks that work one after the other on wavelet bands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fusion = MaskNetwork(2)
+        self.denoise = Denoiser()
+
+
+class Step(NamedTuple):
+    """What one exposure gives; gamma-encoded images (B, 1, H, W).
+
+    Attributes:
+        exposure: the exposure without the fixed pattern.
+        fused: that, merged with the fused image of the step before.
+        denoised: the fused image without its noise.
+        refined: the mixture of the last two that is the result.
+    """
+
+    exposure: Tensor
+    fused: Tensor
+    denoised: Tensor
+    refined: Tensor
+
+
+class RSIRNetwork(nn.Module):
+    """One exposure, and what came of those before, to an image.
+
+    Source: Zhu et al., ACM MM 2023.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fpn_denoise = PixelNetwork(2, nn.LeakyReLU(0.1))
+        self.fpn_refine = PixelNetwork(1, nn.Sigmoid())
+        self.ft = Haar()
+        self.fti = InverseHaar()
+        self.vd = FusionAndDenoising()
+        self.refine = MaskNetwork(8)
+
+    def forward(self, exposure: Tensor, dark: Tensor, response: Tensor, previous: Tensor | None) -> Step:
+        """Take one step.
+
+        Args:
+            exposure: (B, 1, H, W) firing rates of one exposure, gamma-encoded.
+            dark: (H, W), dark current as a part of the rate in bright light; 0 for an ideal sensor.
+            response: (H, W), relative response to light; 1 for an ideal sensor.
+            previous: (B, 1, H, W), `Step.fused` of the exposure before; None for the first.
+
+        Returns:
+            The images of this step, of the same size.
+        """
+        clean = self.fpn_denoise(torch.cat([exposure, dark.expand_as(exposure)], dim=1)) / response
+        clean = self.fpn_refine(clean)
+        height, width = clean.shape[-2:]
+        before = clean if previous is None else previous
+        current, earlier = (self.ft(pad_evenly(image)) for image in (clean, before))
+        mask = self.vd.fusion(torch.cat([earlier[:, :1], current[:, :1]], dim=1))
+        fused = earlier * (1 - mask) + current * mask
+        denoised = self.vd.denoise(fused)
+        omega = self.refine(torch.cat([fused, denoised], dim=1))
+        refined = denoised * (1 - omega) + fused * omega
+        images = (crop_evenly(self.fti(bands), height, width) for bands in (fused, denoised, refined))
+        return Step(clean, *images)
+
+
+def pad_evenly(image: Tensor) -> Tensor:
+    """Mirror (B, 1, H, W) at all edges to multiples of 16; of an odd number of rows more go to the end."""
+    rows, columns = -image.shape[-2] % MULTIPLE, -image.shape[-1] % MULTIPLE
+    top, left = rows // 2, columns // 2
+    return functional.pad(image, (left, columns - left, top, rows - top), mode="reflect")
+
+
+def crop_evenly(image: Tensor, height: int, width: int) -> Tensor:
+    """Undo `pad_evenly`."""
+    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
+    return image[..., top : top + height, left : left + width]
+
+
+def read_calibration(path: str | Path) -> tuple[Tensor, Tensor]:
+    """Read the calibration maps of a sensor.
+
+    The maps are those of SpikeNeRF (Zhu et al., CVPR 2024), of recordings in the dark and under 335 lux: with
+    D_light the mean interval less one frame in the light, and D the same for a pixel with the light L,
+    1 / D = Nl * L + Nd / (D_light * (335 + Nd)).
+
+    Args:
+        path: an `.npz` file with the arrays `Nd`, `Nl` and `D_light`, each (H, W), top row first.
+
+    Returns:
+        The last term, the part of the dark current; and Nl, the response: float32 (H, W) each.
+
+    Raises:
+        MethodError: no such file, no such arrays in it, or values that make no sense.
+    """
+    try:
+        with Path(path).open("rb") as file, np.load(file) as maps:
+            dark, response, light = (maps[name].astype(np.float64) for name in ("Nd", "Nl", "D_light"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part = dark / (light * (LIGHT + dark))
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise MethodError(
+            f"`{path}` holds no calibration maps: {error}", hint="give an .npz file with Nd, Nl and D_light"
+        ) from error
+    except KeyError as error:
+        raise MethodError(
+            f"`{path}` lacks a calibration map: {error.args[0]}", hint="it needs Nd, Nl and D_light"
+        ) from error
+    if part.ndim != 2 or part.shape != response.shape or not np.isfinite(part).all() or (response <= 0).any():
+        raise MethodError(
+            f"`{path}` holds unusable calibration maps of the shapes {part.shape} and {response.shape}",
+            hint="Nd, Nl and D_light are (H, W), finite, Nl and D_light above 0",
+        )
+    return torch.from_numpy(part).float(), torch.from_numpy(response).float()
+
+
+@lru_cache(maxsize=4)
+def _calibration(path: str, _digest: str) -> tuple[Tensor, Tensor]:
+    return read_calibration(path)
+
+
+@dataclass(frozen=True)
+class RSIR(NetworkMethod):
+    """RSIR: 160 frames as ten exposures of 16, fused one after the other.
+
+    The network is meant for a camera whose fixed pattern has been measured (`calibration`). Without that all
+    pixels are taken to be alike: no dark current, response 1. The fixed pattern then stays in the picture as
+    far as the fusion and the denoising leave it there.
+
+    The recurrence runs forward in time and its result belongs to the last exposure. By default the 160 frames
+    lie around the centre frame, which suits still scenes and fits recordings of 200 frames; the picture of a
+    moving scene is then 72 frames late. `ahead=9` puts the last exposure on the centre frame, and needs 150
+    frames before it.
+
+    The published weights put out gamma-encoded brightness (a power of 1 / 2.2) for a simulator whose firing
+    rate is the brightness; what comes out here is linear again, a firing rate, negative values being 0.
+
+    Args:
+        calibration: an `.npz` file as `read_calibration` takes it, of the size of the windows.
+        ahead: frames behind the centre frame that are used, 0 to 159.
+    """
+
+    name: ClassVar[str] = "rsir"
+    rank: ClassVar[int] = 80
+    output: ClassVar[OutputScale] = "rate"
+    valid_rate: ClassVar[tuple[float, float]] = (0.015, 0.75)
+    weights_licence: ClassVar[str] = "none stated"
+    weights_source: ClassVar[str] = "https://github.com/BIT-Vision/RSIR"
+    citation: ClassVar[str] = (
+        "Zhu et al., Recurrent Spike-based Image Restoration under General Illumination, ACM MM 2023"
+    )
+
+    calibration: str | None = None
+    ahead: int = 79
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ahead < FRAMES * STEPS:
+            raise UsageError(
+                f"rsir: {self.ahead} frames ahead are not 0 to {FRAMES * STEPS - 1}", hint="leave out `ahead`"
+            )
+
+    @property
+    def span(self) -> Span:
+        """160 frames, of which `ahead` lie behind the centre frame."""
+        return FRAMES * STEPS - 1 - self.ahead, self.ahead
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name; of the calibration its sha256, as what is in the file decides the image."""
+        digest = None if self.calibration is None else self._calibration_digest(self.calibration)
+        return super().parameters() | {"calibration": digest}
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here: no weights, or no calibration file."""
+        if self.calibration is not None and not Path(self.calibration).is_file():
+            return f"no calibration file `{self.calibration}`"
+        return super().unavailable()
+
+    def network(self) -> nn.Module:
+        """Fresh parameters."""
+        return RSIRNetwork()
+
+    def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
+        """(B, 160, H, W) to (B, H, W) spikes a frame, 0 or more.
+
+        Raises:
+            MethodError: the calibration cannot be read, or is of another size.
+        """
+        dark, response = self._maps(spikes)
+        exposures = torch.unflatten(spikes, 1, (STEPS, FRAMES)).mean(2) ** (1 / GAMMA)
+        step = network(exposures[:, :1], dark, response, None)
+        for index in range(1, STEPS):
+            step = network(exposures[:, index : index + 1], dark, response, step.fused)
+        image: Tensor = step.refined[:, 0].clamp(min=0) ** GAMMA
+        return image
+
+    def _maps(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
+        """Dark current and response of each pixel, (H, W) on the device of `spikes`."""
+        size = spikes.shape[-2:]
+        if self.calibration is None:
+            return spikes.new_zeros(size), spikes.new_ones(size)
+        dark, response = _calibration(self.calibration, self._calibration_digest(self.calibration))
+        if dark.shape != size:
+            raise MethodError(
+                f"the calibration `{self.calibration}` is of {dark.shape[0]}x{dark.shape[1]} pixels, "
+                f"the window has {size[0]}x{size[1]}",
+                hint="give the calibration of the camera that made the recording",
+            )
+        return dark.to(spikes.device), response.to(spikes.device)
+
+    def _calibration_digest(self, path: str) -> str:
+        if not Path(path).is_file():
+            raise MethodError(f"no calibration file `{path}`", hint="leave `calibration` out to go without")
+        return file_digest(path)

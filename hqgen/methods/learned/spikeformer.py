@@ -1,0 +1,220 @@
+"""SpikeFormer: a transformer on 65 frames.
+
+She and Qing, "SpikeFormer: Image Reconstruction from the Sequence of Spike Camera Based on Transformer",
+ICIGP 2022. The encoder is a Mix Transformer (SegFormer, Xie et al., NeurIPS 2021) with instance norms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hqgen.methods.base import OutputScale
+from hqgen.methods.learned.network import NetworkMethod
+
+__all__ = ["SpikeFormer", "SpikeTransformer"]
+
+
+class Stage(NamedTuple):
+    """Sizes of one encoder stage: embedding, attention, feed-forward."""
+
+    kernel: int
+    stride: int
+    width: int
+    heads: int
+    expansion: int
+    reduction: int
+
+
+STAGES = (
+    Stage(7, 4, 32, 1, 8, 8),
+    Stage(3, 2, 64, 2, 8, 4),
+    Stage(3, 2, 160, 5, 4, 2),
+    Stage(3, 2, 256, 8, 4, 1),
+)
+LAYERS = 2
+FRAMES = 65
+MULTIPLE = 8
+"""The sides of the image halve three times."""
+
+
+class Embedding(nn.Conv2d):
+    """A strided convolution over overlapping patches.
+
+    The published weight is that of a 1x1 convolution on unfolded patches, (outputs, inputs * k * k, 1, 1),
+    which count inputs, rows and columns in this order: it reshapes to the convolution that it stands for.
+    """
+
+    def __init__(self, inputs: int, stage: Stage) -> None:
+        super().__init__(inputs * stage.kernel**2, stage.width, 1)
+        self.patch, self.step = stage.kernel, stage.stride
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, width, H / stride, W / stride)."""
+        kernel = self.weight.view(self.out_channels, -1, self.patch, self.patch)
+        return functional.conv2d(image, kernel, self.bias, self.step, padding=self.patch // 2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of every pixel to blocks of `reduction` x `reduction` pixels."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        width, block = stage.width, stage.reduction
+        self.to_q = nn.Conv2d(width, width, 1, bias=False)
+        self.to_kv = nn.Conv2d(width, 2 * width, block, stride=block, bias=False)
+        self.to_out = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.GELU())
+        self.heads = stage.heads
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        key, value = self.to_kv(features).chunk(2, dim=1)
+        mixed = functional.scaled_dot_product_attention(
+            self._tokens(self.to_q(features)), self._tokens(key), self._tokens(value)
+        )
+        out: Tensor = self.to_out(mixed.transpose(2, 3).reshape(features.shape))
+        return out
+
+    def _tokens(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, heads, H * W, C / heads)."""
+        batch, channels, height, width = features.shape
+        split = features.reshape(batch, self.heads, channels // self.heads, height * width)
+        return split.transpose(2, 3)
+
+
+class MixFeedForward(nn.Module):
+    """Per-pixel layers with a depthwise convolution in their middle that knows where borders are."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        width, hidden = stage.width, stage.width * stage.expansion
+        self.net = nn.Sequential(
+            nn.Conv2d(width, hidden, 1),
+            nn.GELU(),
+            SeparableConv(hidden),
+            nn.Conv2d(hidden, width, 1),
+            nn.GELU(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        out: Tensor = self.net(features)
+        return out
+
+
+class SeparableConv(nn.Module):
+    """A depthwise 3x3 convolution, then a 1x1 one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 1),
+            nn.GELU(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        out: Tensor = self.net(features)
+        return out
+
+
+class Residual(nn.Module):
+    """x + f(norm(x)), with statistics of the image at hand in training and use alike."""
+
+    def __init__(self, fn: nn.Module, width: int) -> None:
+        super().__init__()
+        self.fn = fn
+        self.norm = nn.InstanceNorm2d(width, affine=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        out: Tensor = features + self.fn(self.norm(features))
+        return out
+
+
+class EncoderStage(nn.Sequential):
+    """Numbered as published: nothing, the embedding, the layers."""
+
+    def __init__(self, inputs: int, stage: Stage) -> None:
+        width = stage.width
+        layers = (
+            nn.Sequential(Residual(Attention(stage), width), Residual(MixFeedForward(stage), width))
+            for _ in range(LAYERS)
+        )
+        super().__init__(nn.Identity(), Embedding(inputs, stage), nn.Sequential(*layers))
+
+
+class Encoder(nn.Module):
+    """Features at full, half, quarter and eighth size of the spike frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (4, *(stage.width for stage in STAGES[:-1]))
+        self.stages = nn.ModuleList(EncoderStage(*pair) for pair in zip(inputs, STAGES, strict=True))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, 4, 4 H, 4 W) to one (B, width, h, w) for each stage."""
+        outputs = []
+        for stage in self.stages:
+            image = stage(image)
+            outputs.append(image)
+        return outputs
+
+
+class SpikeTransformer(nn.Module):
+    """The whole network: 7,581,441 parameters, names and shapes as published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mit = Encoder()
+        self.channel_transform = nn.Sequential(
+            nn.Conv2d(FRAMES, 64, 3, padding=1), nn.GELU(), nn.PixelShuffle(4)
+        )
+        self.to_fused = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(stage.width, 256, 1), nn.PixelShuffle(2**index), nn.GELU())
+            for index, stage in enumerate(STAGES)
+        )
+        self.to_restore = nn.Sequential(nn.Conv2d(340, 256, 1), nn.GELU(), nn.Conv2d(256, 1, 1))
+
+    def forward(self, signs: Tensor) -> Tensor:
+        """(B, 65, H, W) of -1 and 1, sides multiples of 8, to (B, 1, H, W) between about -1 and 1."""
+        features = self.mit(self.channel_transform(signs))
+        fused = [fuse(part) for fuse, part in zip(self.to_fused, features, strict=True)]
+        image: Tensor = self.to_restore(torch.cat(fused, 1))
+        return image
+
+
+@dataclass(frozen=True)
+class SpikeFormer(NetworkMethod):
+    """SpikeFormer on 65 frames; the output is brightness in [0, 1]."""
+
+    name: ClassVar[str] = "spikeformer"
+    rank: ClassVar[int] = 70
+    citation: ClassVar[str] = (
+        "She and Qing, SpikeFormer: Image Reconstruction from the Sequence of Spike Camera Based on "
+        "Transformer, ICIGP 2022"
+    )
+    before: ClassVar[int] = 32
+    after: ClassVar[int] = 32
+    output: ClassVar[OutputScale] = "brightness"
+    weights_licence: ClassVar[str] = "MIT"
+    weights_source: ClassVar[str] = "https://github.com/O-OoOvO/SpikeFormer"
+
+    def network(self) -> nn.Module:
+        """Fresh parameters."""
+        return SpikeTransformer()
+
+    def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
+        """(B, 65, H, W) to (B, H, W); frames without spikes all around make the sides multiples of 8."""
+        height, width = spikes.shape[-2:]
+        rows, columns = -height % MULTIPLE, -width % MULTIPLE
+        top, left = rows // 2, columns // 2
+        padded = functional.pad(spikes, (left, columns - left, top, rows - top))
+        image: Tensor = network(2 * padded - 1)[:, 0, top : top + height, left : left + width]
+        return (image.clamp(-1, 1) + 1) / 2

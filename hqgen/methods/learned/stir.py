@@ -1,0 +1,379 @@
+"""STIR: features of three blocks, matched by attention and refined from coarse to fine with flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hqgen.methods.base import OutputScale
+from hqgen.methods.learned.layers import conv3x3, upsample
+from hqgen.methods.learned.network import NetworkMethod
+
+__all__ = ["STIR", "STIRNetwork"]
+
+BLOCK, STEP = 21, 20
+"""Frames a block, and frames between the starts of two blocks; three blocks, 61 frames in all."""
+
+CHANNELS = (16, 24, 32, 64, 96)
+"""Features at the full size, and at a half, a quarter, an eighth and a sixteenth of it."""
+
+HIDDEN = 8
+HEADS = 4
+
+
+class Residual(nn.Module):
+    """A small residual block that sums up a block of frames."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(BLOCK, outputs)
+        self.conv2 = conv3x3(outputs, outputs)
+        self.conv3 = nn.Conv2d(BLOCK, outputs, 1)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, block: Tensor) -> Tensor:
+        """(B, 21, H, W) to (B, outputs, H, W)."""
+        x = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(block)))))
+        return torch.relu(x + self.conv3(block))
+
+
+class Unit(nn.Module):
+    """A convolution, and what may follow it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to what the layers make of it."""
+        out: Tensor = self.net(x)
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around which the input is added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            Unit(conv3x3(channels, channels), nn.ReLU()), Unit(conv3x3(channels, channels))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        out: Tensor = x + self.conv_block(x)
+        return out
+
+
+class Encoder(nn.Module):
+    """Features of one block at five sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = CHANNELS[0]
+        self.conv0 = Unit(nn.Conv2d(first, first, 7, padding=3), nn.PReLU())
+        for level, (inputs, outputs) in enumerate(pairwise(CHANNELS), start=1):
+            self.add_module(f"conv{level}", Unit(conv3x3(inputs, outputs, stride=2), nn.PReLU()))
+            self.add_module(f"resblocks{level}", Unit(ResidualBlock(outputs)))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 16, H, W) to the features at a half to a sixteenth of the size, largest first."""
+        x = self.conv0(x)
+        levels = []
+        for level in range(1, len(CHANNELS)):
+            x = self.get_submodule(f"resblocks{level}")(self.get_submodule(f"conv{level}")(x))
+            levels.append(x)
+        return levels
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        normalised: Tensor = self.body(x.movedim(1, -1))
+        return normalised.movedim(-1, 1)
+
+
+class CrossAttention(nn.Module):
+    """What the outer blocks have that the middle one asks for, by attention between channels.
+
+    Source: the transposed attention of Zamir et al., Restormer, CVPR 2022, with queries from another input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.temperature1 = nn.Parameter(torch.ones(HEADS, 1, 1))
+        self.temperature2 = nn.Parameter(torch.ones(HEADS, 1, 1))
+        self.q = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.kv1 = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.kv2 = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        self.q_dwconv = depthwise(2 * channels, groups=channels)
+        self.kv1_dwconv = depthwise(2 * channels)
+        self.kv2_dwconv = depthwise(2 * channels)
+
+    def forward(self, middle: Tensor, earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+        """Three (B, 96, H, W) to what was found in the earlier and in the later one, each of that shape."""
+        query1, query2 = self.q_dwconv(self.q(middle)).chunk(2, dim=1)
+        found1 = attend(query1, self.kv1_dwconv(self.kv1(earlier)), self.temperature1)
+        return found1, attend(query2, self.kv2_dwconv(self.kv2(later)), self.temperature2)
+
+
+def attend(query: Tensor, keys_and_values: Tensor, temperature: Tensor) -> Tensor:
+    """Attention between channels: (B, C, H, W) and (B, 2C, H, W) to (B, C, H, W)."""
+    key, value = keys_and_values.chunk(2, dim=1)
+    heads = [torch.unflatten(x, 1, (HEADS, -1)).flatten(3) for x in (query, key, value)]
+    query_, key_ = functional.normalize(heads[0], dim=-1), functional.normalize(heads[1], dim=-1)
+    weights = (query_ @ key_.mT * temperature).softmax(-1)
+    found: Tensor = weights @ heads[2]
+    return found.reshape(query.shape)
+
+
+def depthwise(channels: int, groups: int | None = None) -> nn.Conv2d:
+    """A 3x3 convolution without bias in which channels see only those of their group."""
+    return nn.Conv2d(channels, channels, 3, padding=1, groups=groups or channels, bias=False)
+
+
+class FeedForward(nn.Module):
+    """A gated depthwise feed-forward layer.
+
+    Source: Zamir et al., Restormer, CVPR 2022.
+    """
+
+    def __init__(self, channels: int, wide: int = 255) -> None:
+        super().__init__()
+        self.project_in = nn.Conv2d(channels, 2 * wide, 1, bias=False)
+        self.dwconv = depthwise(2 * wide)
+        self.project_out = nn.Conv2d(wide, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        out: Tensor = self.project_out(functional.gelu(gate) * value)
+        return out
+
+
+class Transformer(nn.Module):
+    """Joins the coarsest features of the three blocks."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(channels)
+        self.norm_kv1 = ChannelNorm(channels)
+        self.norm_kv2 = ChannelNorm(channels)
+        self.attn = CrossAttention(channels)
+        self.norm2 = ChannelNorm(channels)
+        self.ffn = FeedForward(channels)
+
+    def forward(self, middle: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
+        """Three (B, C, H, W) to (B, 3C, H, W)."""
+        found = self.attn(self.norm1(middle), self.norm_kv1(earlier), self.norm_kv2(later))
+        first, last = (self.ffn(self.norm2(x)) for x in found)
+        return torch.cat([first, middle, last], dim=1)
+
+
+class Estimate(NamedTuple):
+    """What one level of the decoder hands to the next finer one.
+
+    Attributes:
+        hidden: (B, C, H, W) features.
+        flows: (B, 4, H, W), in pixels of this level: (dx, dy) to the earlier and (dx, dy) to the later block.
+        image: (B, 1, H, W).
+        uncorrected: the flows as they came from the level above.
+    """
+
+    hidden: Tensor
+    flows: Tensor
+    image: Tensor
+    uncorrected: Tensor
+
+
+class TopDecoder(nn.Module):
+    """The coarsest image and flows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convrelu = conv_prelu(channels, channels)
+        self.resblocks = Unit(ResidualBlock(channels))
+        self.predict_img_flow = conv3x3(channels, 5)
+
+    def forward(self, x: Tensor) -> Estimate:
+        """(B, C, H, W) to an estimate of the same size."""
+        hidden = self.resblocks(self.convrelu(x))
+        flows, image = self.predict_img_flow(hidden).split([4, 1], dim=1)
+        return Estimate(hidden, flows, image, uncorrected=flows)
+
+
+class Refinement(nn.Module):
+    """Two convolutions, the second of another width."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = conv_prelu(inputs, inputs)
+        self.conv2 = conv_prelu(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        out: Tensor = self.conv2(self.conv1(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """Image and flows at twice the size of the level above."""
+
+    def __init__(self, above: int, channels: int) -> None:
+        super().__init__()
+        self.deconv_flow = deconv(4, 4)
+        self.deconv_hidden = deconv(above, HIDDEN)
+        self.convrelu = Refinement(1 + 3 * channels + HIDDEN + 4, 3 * channels)
+        self.resblocks = Unit(ResidualBlock(3 * channels))
+        self.predict_img_flow = conv3x3(3 * channels, 5)
+
+    def forward(self, coarse: Estimate, features: list[Tensor]) -> Estimate:
+        """What the level above gave, and this level's features of the earlier, middle and later block."""
+        earlier, middle, later = features
+        flows = self.deconv_flow(coarse.flows)
+        warped = warp_both(earlier, later, flows)
+        hidden = self.deconv_hidden(coarse.hidden)
+        x = torch.cat([upsample(coarse.image), middle, *warped, hidden, flows], dim=1)
+        hidden = self.resblocks(self.convrelu(x))
+        change, image = self.predict_img_flow(hidden).split([4, 1], dim=1)
+        return Estimate(hidden, flows + change, image, uncorrected=flows)
+
+
+class BottomDecoder(nn.Module):
+    """The image at full size; three pairs of flows give each pixel three places in either block."""
+
+    def __init__(self, above: int, channels: int) -> None:
+        super().__init__()
+        self.predict_flow_group = conv3x3(above, 8)
+        self.deconv_flow_group = deconv(8, 8)
+        self.deconv_flow = deconv(4, 4)
+        self.deconv_hidden = deconv(above, HIDDEN)
+        self.convrelu = Refinement(1 + 7 * channels + HIDDEN + 12, 3 * channels)
+        self.resblocks = Unit(ResidualBlock(3 * channels))
+        self.predict_img = conv3x3(3 * channels, 1)
+
+    def forward(self, coarse: Estimate, features: list[Tensor]) -> Tensor:
+        """As `Decoder`, to the image (B, 1, H, W)."""
+        earlier, middle, later = features
+        # The published code adds the extra flows to the coarser ones as they were before their correction.
+        group = self.predict_flow_group(coarse.hidden) + coarse.uncorrected.repeat(1, 2, 1, 1)
+        group, flows = self.deconv_flow_group(group), self.deconv_flow(coarse.flows)
+        pairs = (flows, *group.chunk(2, dim=1))
+        warped = [x for pair in pairs for x in warp_both(earlier, later, pair)]
+        hidden = self.deconv_hidden(coarse.hidden)
+        x = torch.cat([upsample(coarse.image), middle, *warped, hidden, flows, group], dim=1)
+        out: Tensor = self.predict_img(self.resblocks(self.convrelu(x)))
+        return out
+
+
+def conv_prelu(inputs: int, outputs: int) -> nn.Sequential:
+    """A convolution and a PReLU with a slope for each channel."""
+    return nn.Sequential(conv3x3(inputs, outputs), nn.PReLU(outputs))
+
+
+def deconv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles the size."""
+    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+
+def warp_both(earlier: Tensor, later: Tensor, flows: Tensor) -> tuple[Tensor, Tensor]:
+    """Fetch the features of both outer blocks (B, C, H, W) from where the flows (B, 4, H, W) point."""
+    return warp(earlier, flows[:, :2]), warp(later, flows[:, 2:])
+
+
+def warp(x: Tensor, flow: Tensor) -> Tensor:
+    """Sample (B, C, H, W) at pixel positions moved by the flow (B, 2, H, W) = (dx, dy), held at the edge."""
+    height, width = x.shape[-2:]
+    rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
+    columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
+    across = columns + flow[:, 0] * (2 / (width - 1))
+    down = rows[:, None] + flow[:, 1] * (2 / (height - 1))
+    grid = torch.stack([across, down], dim=-1)
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+class STIRNetwork(nn.Module):
+    """61 frames to the image of the middle one.
+
+    Source: Fan et al., NeurIPS 2024.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        coarsest = CHANNELS[-1]
+        self.encoder = Encoder()
+        self.transformer = Transformer(coarsest)
+        self.decorder_5nd = TopDecoder(3 * coarsest)
+        self.decorder_4nd = Decoder(3 * coarsest, CHANNELS[3])
+        self.decorder_3rd = Decoder(3 * CHANNELS[3], CHANNELS[2])
+        self.decorder_2nd = Decoder(3 * CHANNELS[2], CHANNELS[1])
+        self.decorder_1st = BottomDecoder(3 * CHANNELS[1], CHANNELS[0])
+        self.resnet = Residual(11)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """(B, 61, H, W), H and W multiples of 16 and at least 32, to (B, H, W)."""
+        blocks = [self._represent(spikes[:, STEP * index : STEP * index + BLOCK]) for index in range(3)]
+        # levels[i]: the features of the three blocks at size 1 / 2 ** (i + 1)
+        levels = [list(level) for level in zip(*(self.encoder(block) for block in blocks), strict=True)]
+        earlier, middle, later = levels[3]
+        estimate = self.decorder_5nd(self.transformer(middle, earlier, later))
+        estimate = self.decorder_4nd(estimate, levels[2])
+        estimate = self.decorder_3rd(estimate, levels[1])
+        estimate = self.decorder_2nd(estimate, levels[0])
+        image: Tensor = self.decorder_1st(estimate, blocks)
+        return image[:, 0]
+
+    def _represent(self, block: Tensor) -> Tensor:
+        """(B, 21, H, W) to 16 channels: five ever shorter exposures and eleven learned ones."""
+        exposures = [block[:, trimmed : BLOCK - trimmed].mean(1, keepdim=True) for trimmed in range(0, 9, 2)]
+        return torch.cat([*exposures, self.resnet(block)], dim=1)
+
+
+@dataclass(frozen=True)
+class STIR(NetworkMethod):
+    """STIR: 61 frames in three blocks, matched by attention and by flow from coarse to fine.
+
+    The output is taken as it is: the authors clamp it to [0, 1], Spike-Zoo divides that of its own weights by
+    the light rate of the data set. Trained on the same simulated streams as BSF, at mean rates of about 0.1
+    to 0.4; the usable rates here are a factor of two wider.
+
+    Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
+    """
+
+    name: ClassVar[str] = "stir"
+    rank: ClassVar[int] = 110
+    before: ClassVar[int] = 30
+    after: ClassVar[int] = 30
+    output: ClassVar[OutputScale] = "rate"
+    valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
+    weights_licence: ClassVar[str] = "research purpose only, contact the authors for commercial use"
+    weights_source: ClassVar[str] = "https://github.com/GitCVfb/STIR"
+    citation: ClassVar[str] = (
+        "Fan et al., Spatio-Temporal Interactive Learning for Efficient Image Reconstruction of Spiking "
+        "Cameras, NeurIPS 2024"
+    )
+
+    def network(self) -> nn.Module:
+        """Fresh parameters."""
+        return STIRNetwork()
+
+    def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
+        """(B, 61, H, W) to (B, H, W); the edges are repeated evenly to a multiple of 16 and cropped again."""
+        height, width = spikes.shape[-2:]
+        rows, columns = -height % 16, -width % 16
+        top, left = rows // 2, columns // 2
+        padded = functional.pad(spikes, (left, columns - left, top, rows - top), mode="replicate")
+        image: Tensor = network(padded)
+        return image[:, top : top + height, left : left + width]

@@ -1,0 +1,85 @@
+"""Register published weights for a method, and check the registered ones."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hqgen.checkpoints import _existing, file_digest, load_weights
+from hqgen.errors import MethodError
+
+if TYPE_CHECKING:
+    from hqgen.methods.base import OutputScale
+    from hqgen.methods.learned.network import NetworkMethod
+
+from hqgen.methods.weights import WeightsEntry, _read_registry, _write_registry, weights_folder
+
+__all__ = ["add_weights", "check_weights"]
+
+
+def add_weights(
+    file: str | Path,
+    method: NetworkMethod,
+    *,
+    licence: str | None = None,
+    source: str = "",
+    brightness: OutputScale | None = None,
+    sha256: str | None = None,
+    folder: str | Path | None = None,
+) -> WeightsEntry:
+    """Copy a checkpoint into the user's folder and register it for `method`, in place of an earlier one.
+
+    The copy is loaded into the method's network first, and nothing changes when it does not fit.
+
+    Args:
+        file: the checkpoint.
+        method: the method, with the parameters (such as a variant) that the weights were trained for.
+        licence: of the weights; None: the licence of the published ones.
+        source: where they come from; empty: the file's name.
+        brightness: scale of the output with these weights; None: that of the published ones.
+        sha256: what the file must have, where the publisher says so.
+        folder: see `weights_folder`.
+
+    Raises:
+        MethodError: the file does not fit, or the folder cannot be written.
+    """
+    target = weights_folder(folder)
+    name = method.weights_name
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        entries = _read_registry(target)
+        with tempfile.TemporaryDirectory(dir=target, prefix=".adding-") as temporary:
+            copy = Path(temporary) / "checkpoint"
+            shutil.copyfile(_existing(Path(file)), copy)
+            load_weights(method.network(), copy, sha256, shown=Path(file))
+            digest = file_digest(copy)
+            # Named after its content: a build that reads the file registered before is not disturbed.
+            kept = target / f"{name}-{digest[:12]}.pth"
+            copy.replace(kept)
+        entry = WeightsEntry(
+            name,
+            kept,
+            digest,
+            licence or method.weights_licence,
+            source or Path(file).name,
+            brightness or method.output,
+        )
+        _write_registry(target, entries | {name: entry})
+    except OSError as error:
+        raise MethodError(
+            f"cannot write the weights folder `{target}`: {error.strerror}",
+            hint="choose another one with --weights-dir or HQGEN_WEIGHTS",
+        ) from error
+    return entry
+
+
+def check_weights(method: NetworkMethod) -> None:
+    """Read the weights of `method` again, whole: digest, names, shapes, values.
+
+    Raises:
+        MethodError: absent, changed since they were added, or unfit.
+    """
+    path, sha256 = method.checkpoint()
+    load_weights(method.network(), path, sha256)

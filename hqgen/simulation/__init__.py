@@ -1,0 +1,1 @@
+"""A simulated camera, and moving scenes for it to see."""

@@ -1,0 +1,365 @@
+"""Moving scenes made of still pictures, and the spikes that a camera looking at them would fire.
+
+A scene is one picture that moves behind the patch and, in some scenes, a second one that moves differently
+in front of it through a mask: parallax and occlusion. It is rendered frame by frame, so that every simulated
+frame sees the scene where it is at that time, and integrated to spikes by the integrate-and-fire model of
+the field (V += rate; fire at V >= 1; V -= 1) with the deviations of a real sensor on some scenes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hqgen.compiled import compiled
+
+__all__ = ["Batch", "Motion", "SceneMaker", "Scenes", "Sensor"]
+
+FRAMES = 41
+CENTRE = 20
+OVERSAMPLING = (
+    2  # texture pixels to a patch pixel: the blur of bilinear sampling stays below the patch's scale
+)
+MARGIN = 16  # patch pixels of picture kept around the patch for the motion; beyond it the picture is mirrored
+
+Floats = NDArray[np.float32]
+
+
+class Batch(NamedTuple):
+    """Simulated training data."""
+
+    spikes: NDArray[np.uint8]
+    """(B, 41, P, P), values 0 and 1."""
+    rate: Floats
+    """(B, P, P): noise-free firing rate at the centre frame, spikes a frame."""
+
+
+@dataclass(frozen=True)
+class SceneMaker:
+    """Draws batches of scenes; batch `index` of `seed` is always the same.
+
+    Args:
+        pictures: 8-bit gray.
+        scenes: what is drawn.
+        seed: of the whole series.
+    """
+
+    pictures: list[Image.Image]
+    scenes: Scenes
+    seed: int
+
+    def batch(self, index: int, size: int, patch: int) -> Batch:
+        """Simulate `size` scenes of `patch` x `patch` pixels."""
+        rng = np.random.default_rng([self.seed, index])
+        spikes = np.empty((size, FRAMES, patch, patch), np.uint8)
+        rate = np.empty((size, patch, patch), np.float32)
+        for item in range(size):
+            frames = self._frames(rng, patch)
+            rate[item] = frames[CENTRE]
+            soften(frames, _side_weight(rng.uniform(*self.scenes.optics)))
+            integrate_and_fire(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
+        return Batch(spikes, rate)
+
+    def _frames(self, rng: np.random.Generator, patch: int) -> Floats:
+        """Render the firing rate of one scene, float32 (41, P, P)."""
+        scenes = self.scenes
+        back = self._texture(rng, patch)
+        layered = rng.random() < scenes.layered
+        fore = self._texture(rng, patch) if layered else back
+        poses = np.stack([_path(rng, scenes.motion, back), _path(rng, scenes.motion, fore)])
+        frames = np.empty((FRAMES, patch, patch), np.float32)
+        render(back, fore, poses, _mask(rng, patch) if layered else NO_MASK, frames)
+        frames *= np.float32(_peak_rate(rng, scenes))
+        return frames
+
+    def _texture(self, rng: np.random.Generator, patch: int) -> Floats:
+        """Cut a piece of a random picture at a random scale, blur and tone; brightness in [0, 1]."""
+        picture = self.pictures[rng.integers(len(self.pictures))]
+        scale = np.exp(rng.uniform(*np.log(self.scenes.scale)))
+        wanted = (patch + 2 * MARGIN) * scale
+        width, height = (min(wanted, side) for side in picture.size)
+        left, top = (
+            rng.uniform(0, side - size) for side, size in zip(picture.size, (width, height), strict=True)
+        )
+        size = (round(width / scale * OVERSAMPLING), round(height / scale * OVERSAMPLING))
+        piece = picture.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+        blur = rng.uniform(-self.scenes.blur, self.scenes.blur) * OVERSAMPLING
+        if blur > 0:
+            piece = piece.filter(ImageFilter.GaussianBlur(blur))
+        if rng.random() < 0.5:
+            piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return _tone(rng, np.asarray(piece, np.float32) / np.float32(255))
+
+
+def _tone(rng: np.random.Generator, brightness: Floats) -> Floats:
+    """Random gamma and contrast, so that every level meets every structure."""
+    dark, bright = rng.uniform(0, 0.15), rng.uniform(0.6, 1.0)
+    toned = dark + (bright - dark) * brightness ** np.float32(np.exp(rng.uniform(-0.5, 0.5)))
+    return toned.astype(np.float32)
+
+
+def _peak_rate(rng: np.random.Generator, scenes: Scenes) -> float:
+    low, high = scenes.dim_rates if rng.random() < scenes.dim else scenes.rates
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _side_weight(deviation: float) -> float:
+    """What a pixel gets from each neighbour in a Gaussian blur of this deviation, below one pixel."""
+    side = math.exp(-0.5 / deviation**2) if deviation > 0 else 0.0
+    return side / (1 + 2 * side)
+
+
+def _path(rng: np.random.Generator, motion: Motion, texture: Floats) -> Floats:
+    """The affine map from patch to texture pixels in each frame, float32 (41, 6).
+
+    Row t is (a, b, c, d, e, f): texture column a x + b y + c, texture row d x + e y + f, where x and y count
+    from the middle of the patch.
+    """
+    time = np.linspace(-0.5, 0.5, FRAMES)
+    # Squared: slow scenes are the common case, and the fast ones must not take all the capacity.
+    way = motion.shift * rng.random() ** 2 * _direction(rng)
+    bend = motion.bend * rng.random() * way[::-1] * rng.choice([-1, 1])
+    shift = np.outer(time, way) + np.outer(time**2, bend)
+    angle = np.deg2rad(motion.rotation) * rng.uniform(-1, 1) * time
+    zoom = OVERSAMPLING * np.exp(motion.zoom * rng.uniform(-1, 1) * time)
+    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    height, width = texture.shape
+    column = cos * shift[:, 0] - sin * shift[:, 1] + width / 2
+    row = sin * shift[:, 0] + cos * shift[:, 1] + height / 2
+    return np.stack([cos, -sin, column, sin, cos, row], axis=1).astype(np.float32)
+
+
+def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+NO_MASK = np.array([0, 0, 0, 0, 0, -1], np.float32)
+
+
+def _mask(rng: np.random.Generator, patch: int) -> Floats:
+    """A disc, a bar or a half-plane in front of the picture, as (x, y, nx, ny, isotropic, radius).
+
+    A pixel of the front layer belongs to it where its distance from (x, y), in the direction (nx, ny) or, if
+    isotropic, in the plane, is below the radius. A half-plane is a bar that reaches far.
+    """
+    x, y = rng.uniform(-patch / 2, patch / 2, 2)
+    nx, ny = _direction(rng)
+    kind = rng.integers(3)
+    if kind == 0:
+        return np.array([x, y, nx, ny, 1, rng.uniform(4, patch / 2)], np.float32)
+    if kind == 1:
+        return np.array([x, y, nx, ny, 0, rng.uniform(0.5, 6)], np.float32)
+    far = 4 * patch
+    return np.array([x + far * nx, y + far * ny, nx, ny, 0, far], np.float32)
+
+
+def _sensor(rng: np.random.Generator, frames: Floats, sensor: Sensor) -> tuple[Floats, Floats, Floats]:
+    """Charge of every frame and pixel, threshold jitter, and the charge at the start."""
+    count, patch, _ = frames.shape
+    start = rng.random((patch, patch), np.float32)
+    if rng.random() >= sensor.noisy:
+        return frames, np.zeros((1, 1, 1), np.float32), start
+    gain = 1 + rng.uniform(0, sensor.gain) * rng.standard_normal((patch, patch), np.float32)
+    dark = rng.uniform(0, sensor.dark) * rng.lognormal(0, 0.5, (patch, patch))
+    flicker = 1 + rng.uniform(0, sensor.flicker) * (-1.0) ** (np.arange(count) + rng.integers(2))
+    hot = rng.random((patch, patch)) < sensor.hot
+    charge = frames * np.maximum(gain, 0) * flicker[:, None, None] + dark
+    charge[:, hot] = rng.uniform(0.3, 1, np.count_nonzero(hot))
+    jitter = rng.uniform(0, sensor.jitter) * rng.standard_normal((count, patch, patch), np.float32)
+    return charge.astype(np.float32), jitter.astype(np.float32), start
+
+
+@compiled
+def mirror(index: int, size: int) -> int:
+    """The pixel that a reflected border shows at `index`."""
+    if 0 <= index < size:
+        return index
+    index = abs(index) % (2 * size - 2)
+    return min(index, 2 * size - 2 - index)
+
+
+@compiled
+def soften(frames: Floats, side: float) -> None:
+    """What the lens and the area of the pixels leave of the scene: a blur along rows and columns, in place.
+
+    Args:
+        frames: (T, H, W), H and W at least 2; mirrored at the borders.
+        side: what a pixel gets from each of its two neighbours along an axis, in [0, 1/3].
+    """
+    count, height, width = frames.shape
+    middle, outer = np.float32(1 - 2 * side), np.float32(side)
+    row = np.empty((height, width), np.float32)
+    for t in range(count):
+        for y in range(height):
+            for x in range(width):
+                neighbours = frames[t, y, abs(x - 1)] + frames[t, y, mirror(x + 1, width)]
+                row[y, x] = middle * frames[t, y, x] + outer * neighbours
+        for y in range(height):
+            for x in range(width):
+                neighbours = row[abs(y - 1), x] + row[mirror(y + 1, height), x]
+                frames[t, y, x] = middle * row[y, x] + outer * neighbours
+
+
+@compiled
+def integrate_and_fire(charge: Floats, jitter: Floats, start: Floats, spikes: NDArray[np.uint8]) -> None:
+    """Fire where the integrated charge reaches 1, keeping the excess.
+
+    Args:
+        charge: (T, H, W), in thresholds a frame.
+        jitter: (T, H, W) noise of the integrated charge, or (1, 1, 1) zeros for none.
+        start: (H, W) charge before the first frame, in [0, 1).
+        spikes: uint8 (T, H, W), written.
+    """
+    count, height, width = charge.shape
+    noisy = jitter.shape[0] == count
+    volts = start.copy()
+    for t in range(count):
+        for y in range(height):
+            for x in range(width):
+                v = volts[y, x] + charge[t, y, x]
+                if noisy:
+                    v += jitter[t, y, x]
+                fired = v >= 1
+                spikes[t, y, x] = fired
+                # A pixel fires at most once a frame: what a saturated one gathers beyond that is lost.
+                volts[y, x] = min(v - 1, np.float32(1)) if fired else v
+
+
+@compiled
+def bilinear(texture: Floats, column: float, row: float) -> float:
+    """Brightness of the texture, mirrored at its borders, at a position between its pixels."""
+    height, width = texture.shape
+    x, y = int(np.floor(column)), int(np.floor(row))
+    fx, fy = np.float32(column - x), np.float32(row - y)
+    x0, x1, y0, y1 = mirror(x, width), mirror(x + 1, width), mirror(y, height), mirror(y + 1, height)
+    top = texture[y0, x0] + fx * (texture[y0, x1] - texture[y0, x0])
+    bottom = texture[y1, x0] + fx * (texture[y1, x1] - texture[y1, x0])
+    brightness: float = top + fy * (bottom - top)
+    return brightness
+
+
+@compiled
+def coverage(x: float, y: float, mask: Floats) -> float:
+    """How much of the pixel at (x, y) the front layer covers, in [0, 1]."""
+    dx, dy = x - mask[0], y - mask[1]
+    distance = np.sqrt(dx * dx + dy * dy) if mask[4] > 0 else abs(dx * mask[2] + dy * mask[3])
+    covered: float = min(max(mask[5] - distance + np.float32(0.5), np.float32(0)), np.float32(1))
+    return covered
+
+
+@compiled
+def render(back: Floats, fore: Floats, poses: Floats, mask: Floats, frames: Floats) -> None:
+    """Draw the two layers into every frame.
+
+    Args:
+        back: (h, w) texture behind.
+        fore: (h', w') texture in front.
+        poses: (2, T, 6): the affine map of each layer in each frame, as `_path` makes it.
+        mask: (6,): where the front layer is, in patch pixels of its own moving frame.
+        frames: (T, P, P), written.
+    """
+    count, height, width = frames.shape
+    for t in range(count):
+        b, f = poses[0, t], poses[1, t]
+        middle_x, middle_y = np.float32(fore.shape[1] / 2), np.float32(fore.shape[0] / 2)
+        for row in range(height):
+            y = np.float32(row - (height - 1) / 2)
+            for column in range(width):
+                x = np.float32(column - (width - 1) / 2)
+                u, v = f[0] * x + f[1] * y + f[2], f[3] * x + f[4] * y + f[5]
+                alpha = 0.0
+                if mask[5] > 0:
+                    alpha = coverage((u - middle_x) / OVERSAMPLING, (v - middle_y) / OVERSAMPLING, mask)
+                behind = bilinear(back, b[0] * x + b[1] * y + b[2], b[3] * x + b[4] * y + b[5])
+                front = bilinear(fore, u, v) if alpha > 0 else behind
+                frames[t, row, column] = behind + alpha * (front - behind)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Size = Annotated[float, Field(ge=0)]
+
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+def _ascending(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError(f"the smaller number comes first, not {span[0]:g} before {span[1]:g}")
+    return span
+
+
+Sizes = Annotated[tuple[Size, Size], AfterValidator(_ascending)]
+
+
+Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
+
+
+Scales = Annotated[
+    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_ascending)
+]
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Motion(Table):
+    """How far a layer moves over the 41 frames; each value is the largest that is drawn."""
+
+    shift: Size = 20.0
+    """Pixels; squares of uniform numbers are drawn, so half of the scenes move less than a quarter of it."""
+    bend: Size = 0.5
+    """Sideways acceleration, as a part of the shift."""
+    rotation: Size = 6.0
+    """Degrees."""
+    zoom: Size = 0.08
+    """Logarithm of the scale."""
+
+
+class Sensor(Table):
+    """Deviations from ideal integrate-and-fire on the noisy scenes; each is the largest that is drawn."""
+
+    noisy: Share = 0.3
+    """Share of scenes that have them at all."""
+    gain: Size = 0.05
+    """Standard deviation of the pixels' response around 1 (field: 0.03 to 0.06)."""
+    dark: Size = 0.01
+    """Dark current, spikes a frame (field: 0.017 in a dark bezel)."""
+    jitter: Size = 0.04
+    """Standard deviation of the noise a frame, in thresholds (field: intervals vary by a frame at 0.03)."""
+    flicker: Size = 0.1
+    """Part by which even and odd frames differ."""
+    hot: Share = 0.0008
+    """Share of pixels that fire whatever they see."""
+
+
+class Scenes(Table):
+    """What is drawn of the pictures."""
+
+    layered: Share = 0.5
+    """Share of scenes with a second layer in front."""
+    scale: Scales = (0.5, 1.1)
+    """Picture pixels to a patch pixel."""
+    blur: Size = 0.8
+    """Largest Gaussian blur, pixels; half of the textures have none."""
+    rates: Rates = (0.4, 0.95)
+    """Firing rate of white."""
+    dim: Share = 0.25
+    """Share of scenes that take `dim_rates` instead."""
+    dim_rates: Rates = (0.03, 0.4)
+    """Firing rate of white in dim scenes."""
+    optics: Sizes = (0.4, 0.6)
+    """Standard deviation, pixels, of the blur between the scene, which is the target, and the sensor."""
+    motion: Motion = Motion()
+    sensor: Sensor = Sensor()

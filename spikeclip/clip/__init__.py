@@ -1,0 +1,1 @@
+"""The CLIP that supervises and judges: its files, prompts, and a small one that ships."""

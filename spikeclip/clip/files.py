@@ -1,0 +1,307 @@
+"""CLIP models on disk: where published weights lie, how they are read, and the file form of the small CLIP.
+
+Nothing here asks the internet for anything. Weights are a file that somebody gives, or one that open_clip put
+into its cache before.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from pickle import UnpicklingError
+from textwrap import shorten
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from hqgen.checkpoints import load_weights, read_checkpoint, write_checkpoint
+from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
+
+__all__ = [
+    "build_clip",
+    "find_published",
+    "is_small_clip",
+    "load_published",
+    "published_config",
+    "published_tags",
+    "read_small_clip",
+    "save_clip",
+]
+
+FORMAT = "spikeclip-clip"
+
+SCRIPTED_CONSTANTS = frozenset({"input_resolution", "context_length", "vocab_size"})
+"""What OpenAI's TorchScript archives hold beside the weights."""
+
+_LOAD_ERRORS = (
+    UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    OSError,
+    SafetensorError,
+)
+"""What loading a damaged file, or one of another model, raises, depending on where it differs."""
+
+
+def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -> nn.Module:
+    """Build a CLIP model with fresh parameters.
+
+    Args:
+        model_config: the model in open_clip's form: `embed_dim`, `vision_cfg`, `text_cfg`, and so on.
+        preprocess: what its pictures went through: `mean` and `std` for each colour, `interpolation`; what is
+            not said is as open_clip has it.
+
+    Raises:
+        UsageError: its text tower is one of Hugging Face's, which nobody has shown to take learned prompts.
+        TypeError, ValueError, LookupError, AttributeError: it is no configuration of a model.
+    """
+    from open_clip.coca_model import CoCa
+    from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+    _refuse_hub_tower(model_config)
+    config = copy.deepcopy(dict(model_config))
+    config["vision_cfg"]["timm_model_pretrained"] = False  # which would be a download
+    custom_text = config.pop("custom_text", False)
+    kind = CoCa if "multimodal_cfg" in config else CustomTextCLIP if custom_text else CLIP
+    model: nn.Module = kind(**config)
+    size = config["vision_cfg"].get("image_size", 224)
+    set_model_preprocess_cfg(
+        model, merge_preprocess_dict(asdict(PreprocessCfg(size=size)), {**preprocess, "size": size})
+    )
+    return model.eval()
+
+
+def _refuse_hub_tower(config: Mapping[str, Any]) -> None:
+    if tower := config["text_cfg"].get("hf_model_name"):
+        raise UsageError(
+            f"the text tower of this CLIP model is `{tower}` of Hugging Face, which takes no learned prompts",
+            hint="choose a model with a text tower of open_clip's own, such as `ViT-B-32`",
+        )
+
+
+def save_clip(
+    path: str | Path, model: nn.Module, config: Mapping[str, Any], *, meta: Mapping[str, Any]
+) -> None:
+    """Write a small CLIP whole or not at all: float16, with its configuration and preprocessing.
+
+    Args:
+        path: the file.
+        model: what `build_clip` made of `config`.
+        config: see `build_clip`.
+        meta: what else is known of it; plain values that `torch.load(weights_only=True)` reads.
+    """
+    state = {
+        name: tensor.detach().cpu().half() if tensor.is_floating_point() else tensor.detach().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    content = {
+        "format": FORMAT,
+        "config": copy.deepcopy(dict(config)),
+        "preprocess": dict(cast(Any, model.visual).preprocess_cfg),
+        "meta": dict(meta),
+        "state_dict": state,
+    }
+    write_checkpoint(path, content)
+
+
+def is_small_clip(path: Path) -> bool:
+    """Whether a file says of itself that it is a small CLIP; reads no tensor."""
+    if not zipfile.is_zipfile(path) or _is_torchscript(path):
+        return False
+    try:
+        content = torch.load(path, map_location="meta", weights_only=True)
+    except _LOAD_ERRORS:
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def read_small_clip(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read what `save_clip` wrote.
+
+    Returns:
+        the model with its weights as float32, and its configuration.
+
+    Raises:
+        WeightsError: missing, damaged, of another form, or with tensors that do not fit its configuration.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no small CLIP `{path}`", hint="`spikeclip clip train` makes one")
+    try:
+        read_checkpoint(path)  # which says what is wrong with a damaged or foreign file
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.get("format") != FORMAT:
+            raise WeightsError(
+                f"`{path}` is no small CLIP, but holds {', '.join(f'`{key}`' for key in list(content)[:3])}",
+                hint="`spikeclip clip train` makes one; for weights of another CLIP name its model, such as "
+                "`ViT-B-32`",
+            )
+        model = build_clip(content["config"], content.get("preprocess", {}))
+        load_weights(model, path)
+    except MethodError as error:
+        raise WeightsError(error.message, hint=error.hint) from error
+    except (TypeError, ValueError, LookupError, AttributeError, OSError) as error:
+        raise WeightsError(
+            f"`{path}` is no small CLIP: no model can be made of it ({_brief(error)})",
+            hint="make it again with `spikeclip clip train`",
+        ) from error
+    return model, content["config"]
+
+
+def published_config(name: str) -> dict[str, Any]:
+    """The configuration of one of open_clip's models.
+
+    Raises:
+        UnknownNameError: open_clip has no such model.
+        UsageError: its text tower is one of Hugging Face's.
+    """
+    import open_clip
+
+    if name not in open_clip.list_models():
+        raise UnknownNameError("CLIP model", name, ["small", *open_clip.list_models()])
+    config: dict[str, Any] = open_clip.get_model_config(name)
+    _refuse_hub_tower(config)
+    return config
+
+
+def published_tags(name: str) -> dict[str, dict[str, Any]]:
+    """The published weights of one of open_clip's models, by tag: where they are, how pictures go in."""
+    import open_clip
+
+    return {
+        tag: open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)
+    }
+
+
+def find_published(name: str, tag: str) -> Path:
+    """The weights of a tag in the caches of open_clip: Hugging Face's, then its own of older days.
+
+    Raises:
+        WeightsError: they are in neither.
+    """
+    import huggingface_hub
+
+    published = published_tags(name)[tag]
+    own_cache = Path("~/.cache/clip").expanduser()
+    repository, files = _hub_files(published.get("hf_hub", ""))
+    for file in files:
+        cached = huggingface_hub.try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            return Path(cached)
+    own_file: str = published.get("url", "").rpartition("/")[2]
+    if own_file and (own_cache / own_file).is_file():
+        return own_cache / own_file
+    raise _absent(name, tag, repository, files, own_cache / own_file if own_file else None)
+
+
+def _hub_files(location: str) -> tuple[str, list[str]]:
+    """Repository, and the file names to look for: `owner/name/file`, or `owner/name/` for the usual ones."""
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    repository, _, file = location.rpartition("/")
+    if not repository:
+        return "", []
+    file = file or HF_WEIGHTS_NAME
+    safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else f"{Path(file).stem}.safetensors"
+    return repository, [safe, file]
+
+
+def _absent(name: str, tag: str, repository: str, files: list[str], own: Path | None) -> WeightsError:
+    import huggingface_hub
+
+    hub = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    looked = [f"`{files[0]}` of `{repository}` in `{hub}`"] if files else []
+    looked += [f"`{own}`"] if own else []
+    what = f"`{files[0]}` of `{repository}` from the Hugging Face hub" if files else f"`{own}`"
+    return WeightsError(
+        f"the weights `{tag}` of the CLIP model `{name}` are not on this machine: no {', no '.join(looked)}",
+        hint=f"get {what} where there is internet and give the file with `--clip-weights {tag}:FILE`"
+        + (f", or put `{own.name}` into `{own.parent}`" if own else "")
+        + "; `--clip small` is a stand-in that comes with spikeclip",
+    )
+
+
+def load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, dict[str, Any]]:
+    """Build one of open_clip's models and load its weights from a file.
+
+    Args:
+        name: of the model.
+        path: the weights, in any form that open_clip reads, or the TorchScript archive that OpenAI published.
+        tag: the published weights that the file holds, or that these were trained from: it decides
+            preprocessing and activation. None: those that the weights of all tags share.
+
+    Returns:
+        the model and its configuration.
+
+    Raises:
+        WeightsError: damaged, or of another model.
+        UsageError: there is no tag, and those of the model differ.
+    """
+    config = published_config(name)
+    scripted = _is_torchscript(path)
+    tags = published_tags(name)
+    published = tags.get("openai", {}) if scripted else tags[tag] if tag else _shared(name, path, tags)
+    # OpenAI trained with QuickGELU; open_clip's `ViT-B-32` without the suffix has it off.
+    config["quick_gelu"] = scripted or _quick(config) or _quick(published)
+    model = build_clip(config, published)
+    try:
+        _load_into(model, path, scripted)
+    except _LOAD_ERRORS as error:
+        raise WeightsError(
+            f"`{path}` is damaged or no file of weights of the CLIP model `{name}`: {_brief(error)}",
+            hint="name the model that it is of with `--clip`, or get the file again",
+        ) from error
+    return model, config
+
+
+def _quick(settings: Mapping[str, Any]) -> bool:
+    return bool(settings.get("quick_gelu", False))
+
+
+def _shared(name: str, path: Path, tags: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What open_clip says of the weights of a model, where it says the same of those of all tags."""
+    choices = {(tuple(said["mean"]), tuple(said["std"]), _quick(said)): said for said in tags.values()}
+    if len(choices) > 1:
+        usual = "openai" if "openai" in tags else next(iter(tags))
+        raise UsageError(
+            f"nothing says with which preprocessing and activation `{path}` was trained: the published "
+            f"weights of the CLIP model `{name}` differ in it",
+            hint="say whose weights it holds, or was trained from, with a tag before the file: "
+            f"`--clip-weights {usual}:{path}`; tags: {', '.join(tags)}",
+        )
+    return next(iter(choices.values()), {})
+
+
+def _load_into(model: nn.Module, path: Path, scripted: bool) -> None:
+    import open_clip
+
+    if not scripted:
+        open_clip.load_checkpoint(model, str(path), weights_only=True)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and what OpenAI published stays in it
+        state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+    model.load_state_dict({key: tensor for key, tensor in state.items() if key not in SCRIPTED_CONSTANTS})
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _brief(error: Exception) -> str:
+    """The beginning of what PyTorch says, which names every tensor that differs."""
+    if isinstance(error, UnpicklingError):  # about which PyTorch gives long advice that does not apply
+        return "it does not hold tensors only"
+    return shorten(str(error), 200) or type(error).__name__

@@ -1,0 +1,85 @@
+"""Labelled pictures as the small CLIP learns from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from hqgen.errors import SourceError
+from hqgen.pictures import _decoded, labelled_files
+from spikeclip.data.shapes import SHAPES, draw
+
+__all__ = ["LabelledPictures", "read_labelled"]
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """Gray pictures of one size with their classes."""
+
+    classes: tuple[str, ...]
+    images: Tensor
+    """uint8 (N, 1, side, side)."""
+    labels: Tensor
+    """int64 (N,), indices of `classes`."""
+
+    def part(self, rows: Tensor) -> LabelledPictures:
+        """Some of the pictures."""
+        return LabelledPictures(self.classes, self.images[rows], self.labels[rows])
+
+
+def read_labelled(path: Path, side: int) -> LabelledPictures:
+    """Read labelled pictures as gray squares: the middle of each, scaled.
+
+    Args:
+        path: a folder or a zip archive of `CLASS/NAME.jpg`.
+        side: pixels a side.
+
+    Raises:
+        SourceError: neither a folder nor an archive, no picture in it, or a damaged one.
+    """
+    files = labelled_files(path)
+    if not files:
+        raise SourceError(
+            f"no labelled pictures in `{path}`", hint="they lie as CLASS/NAME.jpg, one folder a class"
+        )
+    classes = tuple(sorted({label for label, _ in files}))
+    images = np.stack([_square(_decoded(file), side) for _, file in files])
+    labels = torch.tensor([classes.index(label) for label, _ in files])
+    return LabelledPictures(classes, torch.from_numpy(images)[:, None], labels)
+
+
+def _square(picture: Image.Image, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The middle of a picture, scaled."""
+    return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC))
+
+
+def _drawn_shapes(count: int, side: int) -> LabelledPictures:
+    """The demo's shapes, `count` of each, other ones than the demo has."""
+    drawn = [
+        Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
+        for shape in SHAPES
+        for number in range(count)
+    ]
+    images = np.stack([_square(picture, side) for picture in drawn])
+    labels = torch.arange(len(SHAPES)).repeat_interleave(count)
+    return LabelledPictures(SHAPES, torch.from_numpy(images)[:, None], labels)
+
+
+def _joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
+    """Both, with the classes of both."""
+    classes = tuple(dict.fromkeys([*one.classes, *other.classes]))
+    parts = [_renumbered(part, classes) for part in (one, other)]
+    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    return LabelledPictures(classes, images, labels)
+
+
+def _renumbered(pictures: LabelledPictures, classes: tuple[str, ...]) -> LabelledPictures:
+    """The same with labels that are indices of `classes`, which has theirs and more."""
+    numbers = torch.tensor([classes.index(name) for name in pictures.classes])
+    return LabelledPictures(classes, pictures.images, numbers[pictures.labels])

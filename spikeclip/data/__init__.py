@@ -1,0 +1,1 @@
+"""Low-light sets, voxels, batches, and crops of HQ pictures."""

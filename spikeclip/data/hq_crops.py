@@ -1,0 +1,165 @@
+"""Random crops of the pictures in HQ stores, shuffled shard by shard.
+
+A whole shard of a store is read four times faster than its pictures one by one, so the pictures of an epoch
+come from a few shards at a time: the shards are shuffled, and then the pictures of every `POOL` of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import StoreError, UnknownNameError, UsageError
+from hqgen.store import HQSource, HQStore, open_store
+from hqgen.verify import verify
+
+__all__ = ["POOL", "HQCrops"]
+
+POOL = 8
+"""Shards whose pictures are mixed, and as many again that are kept for the step to the next ones."""
+
+Images = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+
+class _Shard(NamedTuple):
+    """A shard with its valid pictures: `rows` counts within it, `start` is its first picture's place."""
+
+    source: HQSource
+    start: int
+    rows: Rows
+
+
+class HQCrops:
+    """Crops of all valid pictures of one or more HQ stores.
+
+    Args:
+        stores: their paths.
+        crop: side of a crop in pixels.
+        seed: of order and places.
+        sources: names of the sources to use; None takes all.
+
+    Attributes:
+        stores: open, in order.
+
+    Raises:
+        StoreError: a store is missing or not complete, or no valid picture is in any.
+        UnknownNameError: no store has a source of that name.
+        UsageError: pictures are smaller than the crop.
+    """
+
+    def __init__(
+        self,
+        stores: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        crop: int,
+        seed: int,
+        sources: Sequence[str] | None = None,
+    ) -> None:
+        paths = [stores] if isinstance(stores, str | os.PathLike) else list(stores)
+        self.stores: tuple[HQStore, ...] = tuple(open_store(path) for path in paths)
+        self._crop, self._seed = crop, seed
+        chosen = _chosen(self.stores, sources)
+        _check_size(chosen, crop)
+        self._shards = [shard for source in chosen for shard in _shards(source)]
+        self._count = sum(len(shard.rows) for shard in self._shards)
+        if not self._count:
+            raise StoreError(
+                f"no valid picture in {', '.join(f'`{store.path}`' for store in self.stores)}",
+                hint="`hqgen inspect` says why there is none",
+            )
+        self._order = lru_cache(maxsize=2)(self._epoch_order)
+        self._images = lru_cache(maxsize=2 * POOL)(self._read)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def plan_ids(self) -> tuple[str, ...]:
+        """Ids of the plans that the stores were built by."""
+        return tuple(store.plan_id for store in self.stores)
+
+    def batch(self, step: int, size: int) -> Images:
+        """Batch `step` of `size` crops: uint8 (size, crop, crop), a function of seed, step and size alone.
+
+        Batches of one size go through all pictures once before one comes again.
+
+        Raises:
+            StoreError: a picture on the disk is damaged.
+        """
+        rng = np.random.default_rng([self._seed, step, 2])
+        crops = np.empty((size, self._crop, self._crop), np.uint8)
+        for index, place in enumerate(range(step * size, (step + 1) * size)):
+            epoch, position = divmod(place, self._count)
+            shard, row = self._order(epoch)[position]
+            crops[index] = _random_crop(self._images(int(shard))[row], self._crop, rng)
+        return crops
+
+    def verify(self) -> None:
+        """Compare every store with the manifest beside it.
+
+        Raises:
+            StoreError: a store is damaged, or has no manifest.
+        """
+        for store in self.stores:
+            if damage := verify(store.path.parent / "manifest.json"):
+                raise StoreError(
+                    f"the HQ store `{store.path}` is damaged: {damage[0]}"
+                    + (f", and {len(damage) - 1} things more" if len(damage) > 1 else ""),
+                    hint="run the `hqgen build` that made it again with `--existing overwrite`",
+                )
+
+    def _epoch_order(self, epoch: int) -> Rows:
+        """Shard and row in it of every picture, in the order of an epoch: int64 (N, 2)."""
+        rng = np.random.default_rng([self._seed, epoch, 1])
+        shards = rng.permutation(len(self._shards))
+        pools = [shards[start : start + POOL] for start in range(0, len(shards), POOL)]
+        return np.concatenate([rng.permutation(self._rows_of(pool)) for pool in pools])
+
+    def _rows_of(self, pool: Rows) -> Rows:
+        pairs = [np.column_stack(np.broadcast_arrays(index, self._shards[index].rows)) for index in pool]
+        return np.concatenate(pairs)
+
+    def _read(self, index: int) -> Images:
+        shard = self._shards[index]
+        try:
+            images: Images = shard.source.images[shard.start : shard.start + shard.source.shard_size]
+        except Exception as error:  # zarr's codecs raise whatever their libraries do
+            raise StoreError(
+                f"pictures {shard.start} onwards of `{shard.source.name}` cannot be read: {error}",
+                hint="`hqgen inspect --verify` finds what is damaged",
+            ) from error
+        return images
+
+
+def _chosen(stores: Sequence[HQStore], names: Sequence[str] | None) -> list[HQSource]:
+    known = {name for store in stores for name in store.sources}
+    for name in names or ():
+        if name not in known:
+            raise UnknownNameError("source of the HQ stores", name, known)
+    return [store[name] for store in stores for name in store.sources if names is None or name in names]
+
+
+def _check_size(sources: Sequence[HQSource], crop: int) -> None:
+    for source in sources:
+        height, width = source.images.shape[1:]
+        if not 1 <= crop <= min(height, width):
+            raise UsageError(
+                f"pictures of `{source.name}` are {height}x{width}, too small for crops of {crop}x{crop}",
+                hint=f"take a `crop` of at most {min(height, width)}, or leave that source out",
+            )
+
+
+def _shards(source: HQSource) -> list[_Shard]:
+    size = source.shard_size
+    starts = range(0, len(source), size)
+    return [_Shard(source, start, np.flatnonzero(source.valid[start : start + size])) for start in starts]
+
+
+def _random_crop(image: Images, side: int, rng: np.random.Generator) -> Images:
+    top, left = (int(rng.integers(length - side + 1)) for length in image.shape)
+    return image[top : top + side, left : left + side]

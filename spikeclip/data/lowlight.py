@@ -1,0 +1,283 @@
+"""The low-light set: labelled low-light streams as packed bits in one Zarr store.
+
+::
+
+    low.zarr/               attributes: classes, geometry, digest, where it came from, what was left out
+    └── train/, test/       a group a split
+        ├── packed  uint8  (N, T, ceil(H * W / 8))   least significant bit first, top row first; a chunk each
+        ├── labels  int64  (N,)                      indices into the classes
+        └── keys    string (N,)                      names of the recordings
+
+A set is written beside its place and moved there when it is whole: what lies there is never half a set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import StoreError, UnknownNameError
+from hqgen.sources import Rejected
+from hqgen.spikes.packed import PackedSpikes, frame_bytes
+from spikeclip.data.lowlight_writer import FORMAT, Digest, in_order, partial_path
+
+if TYPE_CHECKING:
+    import zarr
+    from torch import Tensor
+
+
+__all__ = ["LowLightSet", "LowLightSplit", "open_low_light"]
+
+_RESIDENT_SHARE = 0.5
+"""Of the memory that is free: the network and its activations need the other half."""
+
+THREADS = min(8, os.cpu_count() or 1)
+
+Bytes = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LowLightSplit:
+    """The samples of one split.
+
+    Attributes:
+        name: `train`, `test`, ...
+        height: H of a frame.
+        width: W of a frame.
+        packed: Zarr array, uint8 (M, T, ceil(H * W / 8)), of all samples on the disk.
+        rows: int64 (N,), where in `packed` the samples of this split lie.
+        labels: int64 (N,), indices into the classes of the set.
+        keys: names of the samples, N of them.
+    """
+
+    name: str
+    height: int
+    width: int
+    packed: zarr.Array[Any]
+    rows: Labels
+    labels: Labels
+    keys: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return int(self.packed.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples, packed."""
+        return len(self) * self.frames * frame_bytes(self.height, self.width)
+
+    def select(self, indices: Sequence[int] | Labels) -> LowLightSplit:
+        """Some of the samples, in the order of the indices, as a split of the same name.
+
+        Raises:
+            IndexError: an index that is not 0..N - 1.
+        """
+        chosen = self._checked(indices)
+        keys = tuple(self.keys[index] for index in chosen)
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen], keys=keys)
+
+    def read(self, indices: Sequence[int] | Labels) -> tuple[Bytes, Labels]:
+        """Some samples: packed uint8 (B, T, bytes) and labels int64 (B,), in the order of the indices.
+
+        Raises:
+            IndexError: an index that is not 0..N - 1.
+            StoreError: a sample on the disk is damaged.
+        """
+        chosen = self._checked(indices)
+        streams = np.empty((len(chosen), *self.packed.shape[1:]), np.uint8)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for place, stream in enumerate(in_order(pool, self.packed_sample, chosen.tolist(), THREADS)):
+                streams[place] = stream
+        return streams, self.labels[chosen]
+
+    def stream(self, index: int) -> PackedSpikes:
+        """One sample as a spike stream; errors as `read`."""
+        return PackedSpikes(self.packed_sample(int(self._checked([index])[0])), self.height, self.width)
+
+    def resident(self, device: str | Any = "cpu") -> Tensor | None:
+        """All samples in the device's memory: uint8 (N, T, bytes); decided and loaded once, and kept.
+
+        Returns:
+            None where they would take more than half of the memory that is free there.
+        """
+        import torch
+
+        place = torch.device(device)
+        kept: dict[Any, Tensor | None] = self.__dict__.setdefault("_resident", {})
+        if place not in kept:
+            fits = self.nbytes <= _RESIDENT_SHARE * _free_memory(place)
+            kept[place] = self._loaded(place) if fits else None
+        return kept[place]
+
+    def _loaded(self, place: Any) -> Tensor:
+        import torch
+
+        shape = (len(self), *self.packed.shape[1:])
+        whole = torch.empty(shape, dtype=torch.uint8, device=place)
+        for start in range(0, len(self), 64):
+            rows = range(start, min(start + 64, len(self)))
+            whole[start : rows.stop] = torch.from_numpy(self.read(rows)[0]).to(place)
+        return whole
+
+    def _checked(self, indices: Sequence[int] | Labels) -> Labels:
+        chosen = np.asarray(indices, np.int64)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"the split `{self.name}` has the samples 0..{len(self) - 1}, not {chosen}")
+        return chosen
+
+    def packed_sample(self, index: int) -> Bytes:
+        """One sample as it lies, uint8 (T, bytes); its index is not checked."""
+        try:
+            stream = np.asarray(self.packed[int(self.rows[index])], np.uint8)
+        except Exception as error:  # zarr's codecs raise whatever their libraries do
+            raise StoreError(
+                f"sample `{self.keys[index]}` of the low-light set is damaged: {error}",
+                hint="remove the set and prepare it again",
+            ) from error
+        return stream
+
+
+def _free_memory(device: Any) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+
+
+@dataclass(frozen=True, eq=False)
+class LowLightSet:
+    """A low-light set, open for reading.
+
+    Attributes:
+        path: where it lies.
+        labels: names of the classes; a label is an index in this list.
+        geometry: (H, W).
+        frames: T.
+        digest: BLAKE3 over classes, geometry and all samples.
+        splits: names of the splits.
+        made_from: what it was made from and how.
+        rejected: files that were left out, with the reasons.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    geometry: tuple[int, int]
+    frames: int
+    digest: str
+    splits: tuple[str, ...]
+    made_from: Mapping[str, Any]
+    rejected: tuple[Rejected, ...]
+    _open: Mapping[str, LowLightSplit]
+
+    def __repr__(self) -> str:
+        counts = {name: len(split) for name, split in self._open.items()}
+        return f"LowLightSet({str(self.path)!r}, {counts}, {len(self.labels)} classes)"
+
+    def split(self, name: str) -> LowLightSplit:
+        """One split.
+
+        Raises:
+            UnknownNameError: there is no such split.
+        """
+        if name not in self._open:
+            raise UnknownNameError(f"split of the low-light set `{self.path}`", name, self.splits)
+        return self._open[name]
+
+    def verify(self) -> None:
+        """Read every sample and compare the digest.
+
+        Raises:
+            StoreError: a sample is damaged, or the content is not what was written.
+        """
+        digest = Digest(self.labels, self.geometry, self.frames)
+        for name in self.splits:
+            split = self._open[name]
+            for row, key in enumerate(split.keys):
+                digest.add(name, key, int(split.labels[row]), split.packed_sample(row))
+        if digest.hex() != self.digest:
+            raise StoreError(
+                f"the low-light set `{self.path}` no longer holds what was written",
+                hint="remove it and prepare it again",
+            )
+
+
+def open_low_light(path: str | os.PathLike[str]) -> LowLightSet:
+    """Open a low-light set for reading.
+
+    Raises:
+        StoreError: there is none, it was never finished, or it is damaged. Samples are not read here; see
+            `LowLightSet.verify`.
+    """
+    import zarr
+
+    path = Path(path)
+    if not path.is_dir():
+        _say_what_is_missing(path)
+    try:
+        root = zarr.open_group(path, mode="r", zarr_format=3)
+        attributes = root.attrs.asdict()
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"`{path}` is no low-light set: {error}", hint=_HOW_TO_MAKE) from error
+    if attributes.get("format") != FORMAT:
+        raise StoreError(f"`{path}` is a Zarr group, but no low-light set", hint=_HOW_TO_MAKE)
+    try:
+        return _opened(path, root, attributes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the low-light set `{path}` is damaged: {error}", hint="remove it and prepare it again"
+        ) from error
+
+
+_HOW_TO_MAKE = "`spikeclip prepare` makes one of recordings, `spikeclip simulate` of pictures"
+
+
+def _say_what_is_missing(path: Path) -> None:
+    if partial_path(path).is_dir():
+        raise StoreError(
+            f"the low-light set `{path}` is not finished", hint="run the command that makes it again"
+        )
+    raise StoreError(f"there is no low-light set at `{path}`", hint=_HOW_TO_MAKE)
+
+
+def _opened(path: Path, root: zarr.Group, attributes: dict[str, Any]) -> LowLightSet:
+    height, width = attributes["geometry"]
+    splits = {name: _open_split(name, root[name], height, width, attributes) for name in attributes["splits"]}
+    return LowLightSet(
+        path=path,
+        labels=tuple(attributes["labels"]),
+        geometry=(height, width),
+        frames=attributes["frames"],
+        digest=attributes["digest"],
+        splits=tuple(splits),
+        made_from=attributes["made_from"],
+        rejected=tuple(Rejected(*item) for item in attributes["rejected"]),
+        _open=splits,
+    )
+
+
+def _open_split(name: str, group: Any, height: int, width: int, attributes: dict[str, Any]) -> LowLightSplit:
+    packed, labels, keys = group["packed"], group["labels"][:], group["keys"][:]
+    expected = (len(labels), attributes["frames"], frame_bytes(height, width))
+    if packed.shape != expected or len(keys) != len(labels):
+        raise ValueError(f"`{name}` holds streams {packed.shape}, expected {expected}")
+    # A chunk that is not there would be read as a stream without spikes.
+    if packed.nchunks_initialized != len(labels):
+        raise ValueError(f"`{name}` lacks {len(labels) - packed.nchunks_initialized} of its samples")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(attributes["labels"]):
+        raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, which are no classes")
+    rows = np.arange(len(labels))
+    return LowLightSplit(name, height, width, packed, rows, labels, tuple(str(key) for key in keys))

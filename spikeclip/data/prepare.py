@@ -1,0 +1,150 @@
+"""From labelled recordings to a low-light set."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqgen.errors import RecordingError, SourceError, StoreError, UnknownNameError, UsageError
+from hqgen.files import digest_bytes
+from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
+from hqgen.sources.catalog import SourceSettings, load_folder_settings
+from hqgen.sources.resolve import complaint
+from hqgen.sources.source import read_folder
+from spikeclip.data.lowlight_writer import LabelledStream, in_order, write
+
+if TYPE_CHECKING:
+    from hqgen.progress import Observer
+
+from spikeclip.data.lowlight import THREADS, LowLightSet, open_low_light
+
+__all__ = ["prepare", "write_or_open"]
+
+
+def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> LowLightSet:
+    """Write a low-light set (`lowlight_writer.write`), or open the one that is there if it is the same.
+
+    Raises:
+        StoreError: something else lies at `out`.
+    """
+    if not out.exists():
+        write(out, made_from=made_from, **content)
+        return open_low_light(out)
+    found, wanted = open_low_light(out), json.loads(json.dumps(made_from))
+    keys = sorted({*wanted, *found.made_from})
+    if differing := [f"`{key}`" for key in keys if wanted.get(key) != found.made_from.get(key)]:
+        raise StoreError(
+            f"`{out}` holds another low-light set: it differs in {', '.join(differing)}",
+            hint="name another place, or remove it",
+        )
+    return found
+
+
+def prepare(
+    spikes: Path, out: Path, *, entry: str | None = None, observer: Observer | None = None
+) -> LowLightSet:
+    """Turn a folder of labelled recordings into a low-light set; found there already, it is opened.
+
+    A recording that cannot be used (damaged, of another length or geometry) is left out and listed in
+    `LowLightSet.rejected`. Recordings without splits become the split `train`.
+
+    Args:
+        spikes: the folder, laid out as a dataset of the catalog is, or as its own `source.toml` says.
+        out: where the set is to lie.
+        entry: the dataset's name in the catalog; None takes the folder's `source.toml`, else its name.
+        observer: is told how it goes on.
+
+    Raises:
+        SourceError: no such folder, no usable recording, or recordings without labels.
+        UsageError: it is not known which dataset the folder holds.
+        StoreError: something else lies at `out`, or another process is writing there.
+    """
+    if not spikes.is_dir():
+        raise SourceError(
+            f"there is no folder `{spikes}`", hint="name the folder of the low-light recordings"
+        )
+    settings = _settings(spikes, entry)
+    source = read_folder(entry or spikes.name, settings, spikes)
+    if reason := complaint(source):
+        raise SourceError(reason, hint=settings.obtain)
+    _check_labels(source)
+    frames = Counter(recording.frames for recording in source.recordings).most_common(1)[0][0]
+    by_split: dict[str, list[SourceRecording]] = {row.split or "train": [] for row in settings.layout}
+    for recording in source.recordings:
+        by_split[recording.split or "train"].append(recording)
+    shown = observer.progress("prepare", len(source.recordings), "samples") if observer else None
+    with shown or nullcontext(lambda _samples: None) as advance, ThreadPoolExecutor(THREADS) as pool:
+        return write_or_open(
+            out,
+            labels=settings.labels,
+            geometry=source.geometry,
+            frames=frames,
+            splits={name: len(recordings) for name, recordings in by_split.items() if recordings},
+            streams=lambda name: _decoded(pool, by_split[name], frames, advance),
+            made_from={"recordings": _identity(source), "classes": list(settings.labels)},
+            rejected=source.rejected,
+        )
+
+
+def _settings(folder: Path, entry: str | None) -> SourceSettings:
+    """What is known of the folder's dataset, with its classes."""
+    catalog = load_catalog()
+    labelled = [name for name, dataset in catalog.items() if dataset.labels]
+    name = entry or folder.resolve().name.lower().replace("_", "-")
+    if entry is not None and entry not in labelled:
+        raise UnknownNameError("dataset with labels", entry, labelled)
+    if entry is None and (folder / "source.toml").exists():
+        settings = load_folder_settings(folder)
+        if not settings.labels:
+            raise SourceError(
+                f"`{folder / 'source.toml'}` names no `labels`",
+                hint='name the classes in the order of their numbers: labels = ["cat", "dog"]',
+            )
+        return settings
+    if name not in labelled:
+        raise UsageError(
+            f"it is not known which dataset `{folder}` holds",
+            hint=f"say `--entry` ({', '.join(labelled)}), or put a `source.toml` with `labels` into it",
+        )
+    return catalog[name]
+
+
+def _check_labels(source: Source) -> None:
+    unlabelled = [recording.name for recording in source.recordings if recording.label is None]
+    if unlabelled:
+        raise SourceError(
+            f"{len(unlabelled)} of {len(source.recordings)} recordings in `{source.folder}` have no label; "
+            f"the first is `{unlabelled[0]}`",
+            hint="a labelled recording is an .npz with the keys `spk` and `label`",
+        )
+
+
+def _identity(source: Source) -> str:
+    """What tells a folder's recordings without reading them."""
+    names = [[item.name, item.split, item.label, item.size] for item in source.recordings]
+    return digest_bytes(json.dumps(names).encode())
+
+
+def _decoded(
+    pool: Executor, recordings: list[SourceRecording], frames: int, advance: Callable[[int], None]
+) -> Iterator[LabelledStream | Rejected]:
+    # Decoding lets the interpreter lock go, so that threads are enough.
+    for item in in_order(pool, partial(_decode, frames=frames), recordings, 2 * THREADS):
+        advance(1)
+        yield item
+
+
+def _decode(recording: SourceRecording, frames: int) -> LabelledStream | Rejected:
+    assert recording.label is not None
+    if recording.frames != frames:
+        return Rejected(recording.name, f"it has {recording.frames} frames, most have {frames}")
+    try:
+        return LabelledStream(recording.name, recording.label, recording.open().spikes())
+    except RecordingError as error:
+        return Rejected(recording.name, error.message)

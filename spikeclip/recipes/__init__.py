@@ -1,0 +1,1 @@
+"""Recipes: a whole way from recordings to tables in one file."""

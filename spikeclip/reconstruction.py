@@ -1,0 +1,270 @@
+"""Recordings of any size and format -> pictures through a network, and videos of long ones.
+
+For a recording `NAME.dat` the output folder receives::
+
+    NAME.png    the middle window: 200 frames, four to a bin of the network
+    NAME.gif    of a recording with room for several windows: a picture of each, 20 pictures a second
+    NAME.npy    where asked for: the network's own values, float32 (N, H, W), of the video or the one picture
+
+An animated GIF holds 256 levels of grey exactly, plays in every browser, and video encoders take it. A film
+needs an encoder, which none of the packages brings that this project depends on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import RecordingError, ScoreError, UsageError
+from hqgen.files import write_atomically
+from hqgen.quality.normalise import to_uint8
+from hqgen.spikes.recording import Recording, open_recording
+from spikeclip.data.voxels import voxelize
+
+if TYPE_CHECKING:
+    from hqgen.progress import Observer
+    from spikeclip.networks import LRN, UNet
+
+__all__ = ["Reconstruction", "reconstruct", "reconstruct_windows"]
+
+FRAMES_PER_BIN = 4
+"""As the published networks were trained: 200 frames in 50 bins."""
+
+PAD = 20
+"""Pixels by which a picture is mirrored at its edges before the network, and cropped after it."""
+
+BATCH_PIXELS = 400_000
+"""Of the pictures that are made together: four of 250x400."""
+
+FRAME_MS = 50
+"""Milliseconds that a picture of a video is shown."""
+
+Image = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What became of one recording.
+
+    Attributes:
+        recording: its file.
+        picture: the PNG of the middle window; None where there is none.
+        video: the GIF, of a recording of several windows.
+        raw: the network's own values, where they were asked for.
+        frames: pictures in the video; 0 without one.
+        reason: why there is no picture.
+    """
+
+    recording: Path
+    picture: Path | None = None
+    video: Path | None = None
+    raw: Path | None = None
+    frames: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A recording that can be used, and the first frames of its windows: the middle one, then the video's."""
+
+    recording: Recording
+    starts: tuple[int, ...]
+
+
+def reconstruct(
+    checkpoint: Path | LRN | UNet,
+    recordings: Sequence[Path],
+    out: Path,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+    video: bool = True,
+    raw: bool = False,
+    device: str = "auto",
+    observer: Observer | None = None,
+) -> list[Reconstruction]:
+    """Make pictures of recordings; one that cannot be used gets a reason and harms no other.
+
+    Pictures have the brightness that hqgen's rule `white` gives them. All pictures of a video have the same
+    gain, so that it does not flicker.
+
+    Args:
+        checkpoint: a file that `spikeclip.load` takes, or a network, which is put in eval mode.
+        recordings: files in any format of hqgen.
+        out: folder for the pictures; made where it is missing.
+        height: H; needed for `.dat`.
+        width: W; likewise.
+        stride: frames from one picture of a video to the next; None for a whole window, so that no spike
+            counts twice.
+        video: whether a recording with room for several windows becomes a video too. Its pictures are held
+            in memory, 4 bytes a pixel.
+        raw: whether to write the network's own values too.
+        device: auto, cpu or cuda.
+        observer: is told how it goes on.
+
+    Returns:
+        One item a recording, in their order.
+
+    Raises:
+        WeightsError: the checkpoint is missing or of the wrong form.
+        MethodError: there is no such device.
+        UsageError: no recording, two of one name, a stride below 1, or a folder that cannot be written.
+    """
+    from hqgen.devices import resolve_device
+    from spikeclip.networks import load_network
+
+    if stride is not None and stride < 1:
+        raise UsageError(f"a stride of {stride} frames leads nowhere", hint="give 1 or more")
+    _check_names(recordings)
+    network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+    network = network.to(resolve_device(device)).eval()
+    length = FRAMES_PER_BIN * network.bins
+    jobs = [_job(path, height, width, length, (stride or length) if video else None) for path in recordings]
+    total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
+    shown = observer.progress("reconstruct", total, "samples") if observer else nullcontext(_nobody)
+    with shown as advance:
+        return [
+            _attempt(network, path, job, out, raw, advance)
+            for path, job in zip(recordings, jobs, strict=True)
+        ]
+
+
+def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Image:
+    """Reconstruct the windows of a recording that begin at some frames.
+
+    The voxel is mirrored by 20 pixels at its edges before the network and the output cropped by as many, as
+    the public toolbox does, so that the network's zero padding does not show.
+
+    Args:
+        network: on the device where it is to run.
+        recording: T frames of H x W pixels.
+        starts: first frames of windows of 4 frames a bin, each within the recording.
+
+    Returns:
+        float32 (N, H, W), the network's own values.
+    """
+    return np.concatenate(list(_pieces(network, recording, starts)))
+
+
+def _pieces(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Iterator[Image]:
+    """The pictures, as many at a time as the network makes together."""
+    import torch
+
+    from hqgen.devices import exact_arithmetic
+
+    _, height, width = recording.shape
+    down, across = (min(PAD, side - 1) for side in (height, width))  # a mirror reaches to the other edge
+    device = next(network.parameters()).device
+    batch = max(1, BATCH_PIXELS // (height * width))
+    for first in range(0, len(starts), batch):
+        windows = [
+            recording.spikes(start, start + FRAMES_PER_BIN * network.bins)
+            for start in starts[first : first + batch]
+        ]
+        voxels = torch.from_numpy(np.stack([voxelize(window, network.bins) for window in windows]))
+        with exact_arithmetic():
+            edges = (across, across, down, down)
+            padded = torch.nn.functional.pad(voxels.to(device), edges, mode="reflect")
+            output = network(padded)[:, 0, down : down + height, across : across + width]
+            yield output.float().cpu().numpy()
+
+
+def _check_names(recordings: Sequence[Path]) -> None:
+    if not recordings:
+        raise UsageError("no recording to reconstruct", hint="name one or more files")
+    name, count = Counter(path.stem for path in recordings).most_common(1)[0]
+    if count > 1:
+        raise UsageError(
+            f"{count} recordings would all become `{name}.png`", hint="give each its own run and folder"
+        )
+
+
+def _job(path: Path, height: int | None, width: int | None, length: int, stride: int | None) -> _Job | str:
+    """What there is to do for a recording, or why nothing can be done."""
+    try:
+        recording = open_recording(path, height=height, width=width)
+    except RecordingError as error:
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    room = len(recording) - length
+    if room < 0:
+        return f"`{path}`: has {len(recording)} frames, the network takes {length}"
+    if stride is None or room < stride:
+        return _Job(recording, (room // 2,))
+    return _Job(recording, (room // 2, *range(room % stride // 2, room + 1, stride)))
+
+
+def _attempt(
+    network: LRN | UNet,
+    path: Path,
+    job: _Job | str,
+    out: Path,
+    raw: bool,
+    advance: Callable[[int], None],
+) -> Reconstruction:
+    if isinstance(job, str):
+        return Reconstruction(path, reason=job)
+    pieces = []
+    try:
+        for piece in _pieces(network, job.recording, job.starts):
+            pieces.append(piece)
+            advance(len(piece))
+    except RecordingError as error:
+        return Reconstruction(path, reason=error.message)
+    images = np.concatenate(pieces)
+    try:
+        return _written(path, images[0], images[1:], out / path.stem, raw)
+    except OSError as error:
+        raise UsageError(f"`{out}` cannot be written: {error.strerror or error}") from error
+
+
+def _nobody(_samples: int) -> None: ...
+
+
+def _written(path: Path, image: Image, frames: Image, target: Path, raw: bool) -> Reconstruction:
+    """Write what a recording became: `image` (H, W) of its middle, and `frames` (N, H, W) of its video."""
+    picture, video, values = (Path(f"{target}.{ending}") for ending in ("png", "gif", "npy"))
+    if raw:
+        write_atomically(values, _npy(frames if len(frames) else image[None]))
+    made = Reconstruction(path, raw=values if raw else None)
+    try:
+        shown = to_uint8(image)
+        # One white point for all: the rule sees the pictures of a video as one tall picture.
+        moving = to_uint8(frames.reshape(-1, frames.shape[2])).reshape(frames.shape) if len(frames) else None
+    except ScoreError as error:
+        return replace(made, reason=error.message)
+    write_atomically(picture, _png(shown))
+    if moving is not None:
+        write_atomically(video, _gif(moving))
+    return replace(made, picture=picture, video=None if moving is None else video, frames=len(frames))
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    from PIL import Image as Pillow
+
+    buffer = BytesIO()
+    Pillow.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _gif(pictures: NDArray[np.uint8]) -> bytes:
+    from PIL import Image as Pillow
+
+    buffer = BytesIO()
+    first, *others = (Pillow.fromarray(picture) for picture in pictures)
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
+    return buffer.getvalue()
+
+
+def _npy(images: Image) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, images)
+    return buffer.getvalue()

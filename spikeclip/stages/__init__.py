@@ -1,1 +1,0 @@
-"""The three stages of a training, and the loop that runs each of them."""

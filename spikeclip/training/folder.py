@@ -1,0 +1,217 @@
+"""The folder of a training.
+
+::
+
+    OUT/config.toml              the settings of the last run
+    OUT/plan.json                what decides the result, stage by stage
+    OUT/log.txt                  what happened, all runs one after the other
+    OUT/network.pth              the final network of the last stage, as `spikeclip.load` takes it
+    OUT/prompts.pth              the learned prompts
+    OUT/pictures/                the same samples after each epoch, and `grid.png` at the end
+    OUT/tensorboard/             where it was asked for
+    OUT/STAGE/record.json        says that the stage is complete, and by which plan
+    OUT/STAGE/final.pth          what it learned, after its last step
+    OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss
+    OUT/STAGE/last.checkpoint    all that the stage needs to go on; gone once it is complete
+    OUT/STAGE/curve.csv, curve.png
+    OUT/lock                     held by the training that is running
+
+Every file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hqgen.checkpoints import file_digest, write_checkpoint
+from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
+from hqgen.files import held, write_atomically
+from spikeclip.training.plan import Plan, differences, plan_id
+from spikeclip.training.settings import StageName
+
+__all__ = ["Record", "RunFolder", "StageFolder"]
+
+
+class Record(BaseModel):
+    """Says that a stage is complete.
+
+    Attributes:
+        stage: its name.
+        plan_id: id of the plan.
+        plan: everything that decided the result.
+        final: sha256 of `final.pth`.
+        steps: steps done.
+        losses: means of the last point of the learning curve, by name.
+        best_epoch: the epoch after which `best.pth` was kept.
+        validation: the validation loss of that epoch.
+        seconds: spent in all runs together.
+        device: where the last run computed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: StageName
+    plan_id: str
+    plan: Plan
+    final: str
+    steps: int
+    losses: dict[str, float]
+    best_epoch: int
+    validation: float
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """The files of one stage."""
+
+    path: Path
+
+    @property
+    def final(self) -> Path:
+        """What the stage learned."""
+        return self.path / "final.pth"
+
+    @property
+    def best(self) -> Path:
+        """What it had learned after its best epoch."""
+        return self.path / "best.pth"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished stage goes on from."""
+        return self.path / "last.checkpoint"
+
+    @property
+    def record_path(self) -> Path:
+        """The completion record."""
+        return self.path / "record.json"
+
+    def record(self, plan: Plan) -> Record | None:
+        """The completion record; None where the stage is not complete.
+
+        Raises:
+            PlanMismatchError: the stage was completed by another plan; the message says what differs.
+            WeightsError: the record, or the file that it speaks of, is damaged.
+        """
+        try:
+            record = Record.model_validate_json(self.record_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise WeightsError(
+                f"the record `{self.record_path}` is damaged: {error}", hint=self._start_anew()
+            ) from error
+        self._require_plan(record.plan, plan, self.record_path)
+        if not self.final.is_file() or file_digest(self.final) != record.final:
+            raise WeightsError(
+                f"`{self.final}` is not the file that its stage ended with", hint=self._start_anew()
+            )
+        return record
+
+    def complete(self, record: Record) -> None:
+        """Declare the stage complete; `final.pth` must be there."""
+        write_atomically(self.record_path, record.model_dump_json(indent=1) + "\n")
+        self.checkpoint.unlink(missing_ok=True)
+
+    def save(self, plan: Plan, state: dict[str, Any]) -> None:
+        """Replace the checkpoint."""
+        write_checkpoint(self.checkpoint, {"plan": json.dumps(plan), **state})
+
+    def restore(self, plan: Plan) -> dict[str, Any] | None:
+        """The state in the checkpoint, on the CPU; None where there is none.
+
+        Raises:
+            PlanMismatchError: it belongs to another plan; the message says what differs.
+            WeightsError: it is damaged.
+        """
+        import torch
+
+        if not self.checkpoint.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            other = json.loads(state.pop("plan"))
+        except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"`{self.checkpoint}` is no checkpoint, or a damaged one: {error}", hint=self._start_anew()
+            ) from error
+        self._require_plan(other, plan, self.checkpoint)
+        return state
+
+    def _require_plan(self, found: Plan, plan: Plan, where: Path) -> None:
+        if plan_id(found) != plan_id(plan):
+            lines = "\n".join(f"  {line}" for line in differences(found, plan))
+            raise PlanMismatchError(
+                f"`{where}` belongs to a training with other settings or data:\n{lines}",
+                hint=f"go on with those, choose another folder, or {self._start_anew()}",
+            )
+
+    def _start_anew(self) -> str:
+        return f"remove `{self.path}` to train this stage anew"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a training."""
+
+    path: Path
+
+    @property
+    def network(self) -> Path:
+        """The final network of the last stage that is complete."""
+        return self.path / "network.pth"
+
+    @property
+    def prompts(self) -> Path:
+        """The learned prompts."""
+        return self.path / "prompts.pth"
+
+    @property
+    def log(self) -> Path:
+        """The log of all runs."""
+        return self.path / "log.txt"
+
+    @property
+    def pictures(self) -> Path:
+        """The pictures of fixed samples."""
+        return self.path / "pictures"
+
+    @property
+    def grid(self) -> Path:
+        """The picture of coarse and fine images side by side, of a training that is done."""
+        return self.pictures / "grid.png"
+
+    def stage(self, name: StageName) -> StageFolder:
+        """The folder of a stage."""
+        return StageFolder(self.path / name)
+
+    def publish(self, name: StageName) -> None:
+        """Put what a stage learned at the top of the folder."""
+        target = self.prompts if name == "prompt" else self.network
+        write_atomically(target, self.stage(name).final.read_bytes())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; it is let go when the block or the process ends, however it ends.
+
+        Raises:
+            TrainingError: another training holds it, or nothing can be written there.
+        """
+        with held(self.path / "lock", self.path, "training", TrainingError):
+            self._remove_partial_files()
+            yield
+
+    def _remove_partial_files(self) -> None:
+        """Remove what a killed training left: files are written beside their place and renamed."""
+        for partial in self.path.rglob(".*.partial"):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The same few samples at every epoch, to see what a network has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from hqgen.errors import ScoreError
+from hqgen.quality.normalise import to_uint8
+from hqgen.text import shortened
+
+__all__ = ["SHOWN", "grid"]
+
+SHOWN = 6
+"""Samples that are shown."""
+
+SIDE = 160
+"""Pixels that a small picture is enlarged to, at least."""
+
+GAP, LEFT, TOP = 6, 76, 26
+PAPER, INK = (255, 255, 255), (40, 40, 40)
+
+
+def grid(rows: Mapping[str, NDArray[np.float32]], columns: Sequence[str]) -> Image.Image:
+    """Pictures of the same samples, one row for each way in which they were made.
+
+    Every picture has its own gain, the one that `hqgen` gives a candidate: only so can dark and bright rows
+    be compared at all.
+
+    Args:
+        rows: the name of a row, and its images float32 (N, H, W).
+        columns: what stands above the columns, N labels.
+    """
+    pictures = {name: [_picture(image) for image in images] for name, images in rows.items()}
+    height, width = next(iter(pictures.values()))[0].shape
+    factor = max(1, -(-SIDE // max(height, width)))
+    height, width = height * factor, width * factor
+    size = (LEFT + len(columns) * (width + GAP), TOP + len(rows) * (height + GAP))
+    sheet = Image.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for number, label in enumerate(columns):
+        text = shortened(label, max(6, width // 8))
+        draw.text((LEFT + number * (width + GAP), 6), text, fill=INK, font=font)
+    for line, (name, images) in enumerate(pictures.items()):
+        top = TOP + line * (height + GAP)
+        draw.text((6, top + height // 2), name, fill=INK, font=font, anchor="lm")
+        for number, image in enumerate(images):
+            shown = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(shown, (LEFT + number * (width + GAP), top))
+    return sheet
+
+
+def _picture(image: NDArray[Any]) -> NDArray[np.uint8]:
+    try:
+        return to_uint8(image)
+    except ScoreError:  # an untrained network may put out nothing that can be seen: that is what is shown
+        return np.zeros(image.shape, np.uint8)

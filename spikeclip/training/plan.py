@@ -1,0 +1,78 @@
+"""What decides the result of a stage, as a document with an id.
+
+Only what changes the weights is in it: data, settings, the stages before. Not in it is how they are computed
+(device, compilation, micro-batches, number of processes), which moves them by rounding alone; `bfloat16` is,
+since it moves them by more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import hqgen
+from spikeclip.training.settings import StageName, TrainSettings
+
+__all__ = ["differences", "plan_id", "stage_plan"]
+
+VERSION = 1
+"""Raised when the same plan gives other weights than before."""
+
+Plan = dict[str, Any]
+
+
+def stage_plan(
+    stage: StageName,
+    settings: TrainSettings,
+    *,
+    bfloat16: bool,
+    low_light: str,
+    start: str | None,
+    hq: Sequence[str] = (),
+    clip: str | None = None,
+    prompts: str | None = None,
+) -> Plan:
+    """The plan of one stage.
+
+    Args:
+        stage: its name.
+        settings: of the training.
+        bfloat16: whether networks run in it.
+        low_light: digest of the low-light set.
+        start: what the network starts from: id of the plan or digest of the file; None: random weights.
+        hq: plan ids of the HQ stores, where the stage uses them.
+        clip: digest of CLIP, where the stage uses it.
+        prompts: id of the plan that the prompts come from, where the stage uses them.
+    """
+    shared = ("network", "bins", "crop", "seed", "augment", "validation")
+    plan = {
+        "stage": stage,
+        "version": f"{hqgen.__version__}, training {VERSION}",
+        **{name: getattr(settings, name) for name in shared},
+        "bfloat16": bfloat16,
+        "low_light": low_light,
+        "start": start,
+        **settings.of(stage).model_dump(mode="json"),
+    }
+    used = {"hq_stores": list(hq), "clip": clip, "prompts": prompts}
+    return plan | {name: value for name, value in used.items() if value}
+
+
+def plan_id(plan: Plan) -> str:
+    """16 hex digits that name a plan."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What two plans differ in, a line each, for a person."""
+    return [
+        f"{key.replace('_', ' ')}: {_shown(old.get(key))} -> {_shown(new.get(key))}"
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value).strip('"')

@@ -1,0 +1,348 @@
+"""Train the network in its stages; what is done already is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+import hqgen
+from hqgen.checkpoints import file_digest, write_checkpoint
+from hqgen.errors import HqgenError, SourceError, UsageError
+from hqgen.files import write_atomically
+from hqgen.pictures import png
+from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
+from spikeclip.clip.prompts import LearnedPrompts
+from spikeclip.data.hq_crops import HQCrops
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.networks import build, load_network, save_network
+from spikeclip.training.coarse import coarse_losses
+from spikeclip.training.fine import Supervision, fine_losses
+from spikeclip.training.folder import RunFolder
+from spikeclip.training.grid import grid
+from spikeclip.training.hardware import Hardware, hardware
+from spikeclip.training.loop import Board, Losses, Part, Stage, Stop, run_stage
+from spikeclip.training.observer import Both, LineObserver, Observer, Silent
+from spikeclip.training.plan import Plan, plan_id, stage_plan
+from spikeclip.training.prompt import prompt_losses
+from spikeclip.training.samples import Samples
+from spikeclip.training.settings import StageName, TrainSettings
+
+__all__ = ["train"]
+
+
+def train(
+    hq_stores: Sequence[Path],
+    low_light: LowLightSet,
+    settings: TrainSettings,
+    out: Path,
+    *,
+    only: StageName | None = None,
+    observer: Observer | None = None,
+    stop: Stop = lambda: False,
+) -> RunFolder:
+    """Train the stages that are not complete, each from its last checkpoint; run again, it goes on.
+
+    Under `torchrun` every process calls this with the same arguments; they share each batch.
+
+    Args:
+        hq_stores: HQ stores; only stage `prompt` needs them.
+        low_light: the low-light set; its split `train` is trained on.
+        settings: everything else that decides the result.
+        out: the folder of the training, see `spikeclip.training.folder`.
+        only: run this stage alone; those before it must be complete.
+        observer: is told how it goes on.
+        stop: once it says so, the step is finished, the state saved, and the call returns.
+
+    Returns:
+        the folder; all that was asked for is complete in it, unless `stop` said so before.
+
+    Raises:
+        PlanMismatchError: a stage in `out` was trained with other settings or data; says what differs.
+        SourceError: no samples, or no labels to learn from.
+        StoreError: an HQ store is missing, unfinished or damaged.
+        TrainingError: a loss that is no number, or another training in the same folder.
+        UsageError: settings that do not fit each other or this machine.
+        WeightsError: CLIP, the initial network, a checkpoint or a record is missing or damaged.
+    """
+    if only is not None and only not in settings.stages:
+        raise UsageError(
+            f"stage `{only}` is not among the stages of this training: {', '.join(settings.stages)}",
+            hint="name it in `stages`",
+        )
+    folder = RunFolder(out)
+    with ExitStack() as stack:
+        here = stack.enter_context(hardware(settings))
+        told: Observer = Silent()
+        if here.leads:
+            stack.enter_context(folder.locked())
+            told = stack.enter_context(_logged(folder, observer or Silent()))
+        here.wait()
+        _Training(hq_stores, low_light, settings, folder, here, told).run(only, stop)
+    return folder
+
+
+@contextmanager
+def _logged(folder: RunFolder, observer: Observer) -> Iterator[Observer]:
+    """Write what the observer is told, and an error that ends the training, to the log, too."""
+    with folder.log.open("a", encoding="utf-8") as file:
+        log = LineObserver(Console(file=file, width=1000, no_color=True))
+        log.note(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, hqgen {hqgen.__version__}")
+        try:
+            yield Both(observer, log)
+        except HqgenError as error:
+            log.note(f"error: {error.message}")
+            raise
+
+
+@dataclass
+class _Training:
+    hq_paths: Sequence[Path]
+    low_light: LowLightSet
+    settings: TrainSettings
+    folder: RunFolder
+    here: Hardware
+    observer: Observer
+
+    def run(self, only: StageName | None, stop: Stop) -> None:
+        wanted = self.settings.stages if only is None else (only,)
+        plans = {name: self.plan(name) for name in self.settings.stages[: self._index(wanted[-1]) + 1]}
+        complete = {name: self.folder.stage(name).record(plan) is not None for name, plan in plans.items()}
+        for name in self.settings.stages[: self._index(wanted[0])]:
+            if not complete[name]:
+                raise UsageError(
+                    f"stage `{wanted[0]}` needs stage `{name}`, not complete in `{self.folder.path}`",
+                    hint="run that one first, or all of them",
+                )
+        for name in wanted:
+            if not complete[name]:
+                self._check(name, plans[name])
+        board = self._board()
+        self._write_settings(plans)
+        for name in wanted:
+            if complete[name]:
+                self.observer.note(f"stage `{name}` is complete")
+            elif not self._run_stage(name, plans[name], board, stop):
+                return
+        if self.here.leads and wanted[-1] == self.settings.stages[-1]:
+            write_atomically(self.folder.grid, png(grid(self._rows(), self.samples.shown_names)))
+
+    def _check(self, name: StageName, plan: Plan) -> None:
+        """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
+        self.folder.stage(name).restore(plan)
+        self.samples.batches(name)
+        if name == "prompt" and self.here.leads:
+            self.hq.verify()
+        if name == "fine" and self.settings.fine.prompt_weight == 0 and len(self.samples.classes) < 2:
+            raise SourceError(
+                f"all training samples of `{self.low_light.path}` are of the class "
+                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss cannot tell it apart",
+                hint="prepare recordings of more classes, or train with the prompt loss",
+            )
+
+    def _index(self, name: StageName) -> int:
+        return self.settings.stages.index(name)
+
+    def _run_stage(self, name: StageName, plan: Plan, board: Board | None, stop: Stop) -> bool:
+        stage = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}[name](plan)
+        return run_stage(
+            stage, plan, self.folder, self.settings, self.here, self.observer, stop=stop, board=board
+        )
+
+    # The stages.
+
+    def coarse(self, plan: Plan) -> Stage:
+        network, batches = self.start("coarse"), self.samples.batches("coarse", target=True)
+
+        def losses(network: nn.Module, part: Part) -> Losses:
+            return coarse_losses(network, part, self.settings.coarse, self.here)
+
+        return Stage(
+            name="coarse",
+            learns=network,
+            losses=losses,
+            epoch_steps=batches.steps_per_epoch,
+            draw=self.samples.draw(batches),
+            held_out=lambda: self.samples.held_out("coarse", target=True),
+            save=lambda path: self._save_network(path, network, plan),
+            show=lambda: grid(
+                {"tfi": self.samples.shown_tfi, "coarse": self._images(network)}, self.samples.shown_names
+            ),
+        )
+
+    def prompt(self, plan: Plan) -> Stage:
+        prompts = self.here.place(LearnedPrompts(self.clip, self.settings.prompt.context))
+        batches = self.samples.batches("prompt")
+        held_out = HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
+        coarse = self.here.compiled(self.start("prompt").eval().requires_grad_(False))
+        image_features = self.here.compiled(self.clip.image_features)
+
+        def losses(prompts: nn.Module, part: Part) -> Losses:
+            return prompt_losses(
+                prompts,
+                part,
+                coarse=coarse,
+                clip=self.clip,
+                image_features=image_features,
+                hardware=self.here,
+            )
+
+        return Stage(
+            name="prompt",
+            learns=prompts,
+            losses=losses,
+            epoch_steps=batches.steps_per_epoch,
+            draw=self.samples.draw(batches, self.hq),
+            held_out=lambda: self.samples.held_out("prompt", hq=held_out),
+            save=lambda path: self._save_prompts(path, prompts, plan),
+        )
+
+    def fine(self, plan: Plan) -> Stage:
+        own = self.settings.fine
+        network, batches = self.start("fine"), self.samples.batches("fine")
+        start, before = "coarse" if "coarse" in self.settings.stages else "start", self._images(network)
+        clip = Supervision(
+            image_features=self.here.compiled(self.clip.image_features),
+            texts=self.clip.text_features(class_texts(self.low_light.labels)),
+            prompts=self._prompt_features() if own.prompt_weight > 0 else None,
+            scale=self.clip.logit_scale,
+        )
+
+        def losses(network: nn.Module, part: Part) -> Losses:
+            return fine_losses(network, part, clip, own, self.here)
+
+        return Stage(
+            name="fine",
+            learns=network,
+            losses=losses,
+            epoch_steps=batches.steps_per_epoch,
+            draw=self.samples.draw(batches),
+            held_out=lambda: self.samples.held_out("fine"),
+            save=lambda path: self._save_network(path, network, plan),
+            show=lambda: grid(
+                {"tfi": self.samples.shown_tfi, start: before, "fine": self._images(network)},
+                self.samples.shown_names,
+            ),
+        )
+
+    # What they are made of.
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples(self.low_light, self.settings, self.here)
+
+    @cached_property
+    def hq(self) -> HQCrops:
+        if not self.hq_paths:
+            raise UsageError("stage `prompt` needs an HQ store", hint="`hqgen build` makes one: `--hq-store`")
+        return HQCrops(self.hq_paths, self.settings.crop, self.settings.seed)
+
+    @cached_property
+    def clip(self) -> FrozenClip:
+        return load_clip(self.settings.clip.model, self.settings.clip.weights, self.here.device)
+
+    def start(self, name: StageName) -> nn.Module:
+        """The network that a stage starts from."""
+        if name != "coarse" and "coarse" in self.settings.stages:
+            return self.here.place(load_network(self.folder.stage("coarse").final).train())
+        if self.settings.initial is not None:
+            return self.here.place(self._initial(self.settings.initial).train())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            return self.here.place(build(self.settings.network, self.settings.bins))
+
+    def _initial(self, path: Path) -> nn.Module:
+        network = load_network(path)
+        if (network.name, network.bins) != (self.settings.network, self.settings.bins):
+            raise UsageError(
+                f"the initial network `{path}` is `{network.name}` of {network.bins} bins, but `network` is "
+                f"`{self.settings.network}` and `bins` {self.settings.bins}",
+                hint="give the one that the settings name, or change them",
+            )
+        return network
+
+    def _prompt_features(self) -> Tensor:
+        prompts = LearnedPrompts(self.clip, self.settings.prompt.context)
+        saved = torch.load(self.folder.stage("prompt").final, weights_only=True, map_location="cpu")
+        prompts.load_state_dict(saved["state_dict"])
+        with torch.no_grad():
+            features: Tensor = self.here.place(prompts)(self.clip)
+        return features
+
+    def _save_network(self, path: Path, network: nn.Module, plan: Plan) -> None:
+        meta = {"stage": plan["stage"], "plan_id": plan_id(plan), "crop": self.settings.crop}
+        save_network(path, network, name=self.settings.network, bins=self.settings.bins, meta=meta)
+
+    def _save_prompts(self, path: Path, prompts: nn.Module, plan: Plan) -> None:
+        state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}
+        meta = {"plan_id": plan_id(plan), "clip": self.clip.name}
+        write_checkpoint(path, {"format": "spikeclip-prompts", "meta": meta, "state_dict": state})
+
+    def _images(self, network: nn.Module) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """What a network makes of the samples that are shown, float32 (N, h, w)."""
+        network.eval()
+        with torch.no_grad(), self.here.autocast():
+            images: Tensor = network(self.samples.shown_voxel)
+        network.train()
+        return images[:, 0].float().cpu().numpy()
+
+    def _rows(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        """The final picture grid: what each stage that trained the network made of it."""
+        rows = {"tfi": self.samples.shown_tfi}
+        for name in self.settings.stages:
+            if name != "prompt":
+                rows[name] = self._images(self.here.place(load_network(self.folder.stage(name).final)))
+        return rows
+
+    # Plans and settings.
+
+    def plan(self, name: StageName) -> Plan:
+        """The plan of a stage.
+
+        Raises:
+            Everything that may be wrong with what the stage needs.
+        """
+        prompts = name == "fine" and self.settings.fine.prompt_weight > 0
+        return stage_plan(
+            name,
+            self.settings,
+            bfloat16=self.here.bfloat16,
+            low_light=self.low_light.digest,
+            start=self._start_id(name),
+            hq=self.hq.plan_ids if name == "prompt" else (),
+            clip=None if name == "coarse" else self.clip.digest,
+            prompts=plan_id(self.plan("prompt")) if prompts else None,
+        )
+
+    def _start_id(self, name: StageName) -> str | None:
+        if name != "coarse" and "coarse" in self.settings.stages:
+            return plan_id(self.plan("coarse"))
+        if self.settings.initial is not None:
+            self._initial(self.settings.initial)
+            return file_digest(self.settings.initial)
+        return None
+
+    def _board(self) -> Board | None:
+        if not (self.settings.tensorboard and self.here.leads):
+            return None
+        try:
+            return Board(self.folder.path / "tensorboard")
+        except ImportError as error:
+            raise UsageError(
+                "TensorBoard was asked for, but is not installed",
+                hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
+            ) from error
+
+    def _write_settings(self, plans: dict[StageName, Plan]) -> None:
+        if self.here.leads:
+            write_atomically(self.folder.path / "config.toml", self.settings.toml())
+            write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")

@@ -1,0 +1,64 @@
+"""Small builds: frames of 96x104 pixels, one block of NIQE, made in milliseconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.run import Outcome, build
+from hqgen.spikes.packed import PackedSpikes
+
+HEIGHT, WIDTH = 96, 104
+
+
+def stream(seed: int, frames: int = 50) -> PackedSpikes:
+    """A stream that gives a picture: random spikes at rates that form a pattern."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    rate = 0.3 + 0.2 * np.sin(rows / (5 + seed % 3)) * np.cos(columns / 7) + 0.05 * generator.random()
+    return PackedSpikes.pack(generator.random((frames, HEIGHT, WIDTH)) < rate)
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers what it was told."""
+
+    notes: list[str] = field(default_factory=list)
+    done: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        self.done[what] = done
+
+        def advance(amount: int) -> None:
+            self.done[what] += amount
+
+        yield advance
+        assert self.done[what] <= total
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def build_again(settings: BuildSettings, **changes: Any) -> Outcome:
+    """Build with some settings changed, telling nobody."""
+    return build(replace(settings, **changes), Recorder())
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """All bytes of a build that must be equal between two builds of one plan: by path, times apart."""
+    files = {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted((out / "hq.zarr").rglob("*"))
+        if path.is_file()
+    }
+    manifest = json.loads((out / "manifest.json").read_bytes())
+    del manifest["times"]
+    return files | {"manifest": json.dumps(manifest).encode()}

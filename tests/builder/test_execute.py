@@ -1,0 +1,226 @@
+"""Builds on worker processes: the same bytes whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
+
+from hqgen.builder.execute import DaskExecutor, Failure
+from hqgen.builder.output import Output
+from hqgen.builder.prepare import BuildSettings, find, plan_for
+from hqgen.builder.run import missing_jobs
+from hqgen.errors import BuildError, UsageError
+from hqgen.interrupt import Stop
+from hqgen.manifest import Record
+from hqgen.methods.base import Leg, Method
+from hqgen.methods.tfp import TFP
+from hqgen.spikes.packed import Window
+from hqgen.spikes.recording import write_dat
+from tests.builder.small import Recorder, build_again, content, stream
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def expected(settings: BuildSettings, tmp_path: Path) -> dict[str, bytes]:
+    """What a build in this process gives."""
+    build_again(settings, out=tmp_path / "expected")
+    return content(tmp_path / "expected")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same_bytes(
+    settings: BuildSettings, expected: dict[str, bytes], workers: int
+) -> None:
+    build_again(settings, scheduler="local", workers=workers)
+    assert content(settings.out) == expected
+
+
+def test_a_running_scheduler_is_used_by_its_address_or_its_file(
+    settings: BuildSettings, expected: dict[str, bytes], cluster: LocalCluster, tmp_path: Path
+) -> None:
+    build_again(settings, scheduler=cluster.scheduler_address)
+    assert content(settings.out) == expected
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": cluster.scheduler_address}))
+    build_again(settings, scheduler=str(file), out=tmp_path / "by file")
+    assert content(tmp_path / "by file") == expected
+
+
+def test_two_builds_of_one_plan_share_a_scheduler_without_sharing_results(
+    settings: BuildSettings, expected: dict[str, bytes], cluster: LocalCluster, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        build_again(settings, scheduler=cluster.scheduler_address, out=tmp_path / name)
+        assert content(tmp_path / name) == expected
+
+
+def test_a_scheduler_that_is_not_there_is_a_clear_error(
+    settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="neither `local`, `sync`, an address nor a scheduler file"):
+        build_again(settings, scheduler="cloud")
+    (tmp_path / "broken.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds no address"):
+        build_again(settings, scheduler=str(tmp_path / "broken.json"))
+    monkeypatch.setattr("hqgen.builder.cluster._TIMEOUT", "1s")
+    with pytest.raises(BuildError, match="no Dask scheduler answers"):
+        build_again(settings, scheduler="tcp://127.0.0.1:1")
+
+
+def test_a_scheduler_without_workers_is_a_clear_error(settings: BuildSettings) -> None:
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0") as empty,
+        pytest.raises(BuildError, match="has no workers"),
+    ):
+        build_again(settings, scheduler=empty.scheduler_address)
+
+
+@dataclass(frozen=True)
+class Networklike(Method):
+    """A method of the `gpu` leg that says where it ran by nothing but its resource."""
+
+    name: ClassVar[str] = "networklike"
+    rank: ClassVar[int] = 1000
+    leg: ClassVar[Leg] = "gpu"
+    citation: ClassVar[str] = "none"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return 5, 5
+
+    def reconstruct(self, window: Window) -> np.ndarray[Any, np.dtype[np.float32]]:
+        from distributed import get_worker
+
+        if "GPU" not in get_worker().state.total_resources:
+            raise RuntimeError("ran on a worker without a GPU")
+        return TFP(window=11).reconstruct(window)
+
+
+@dataclass(frozen=True)
+class Deadly(Method):
+    """A method that takes its worker with it, as a crash in native code does."""
+
+    name: ClassVar[str] = "deadly"
+    rank: ClassVar[int] = 1001
+    citation: ClassVar[str] = "none"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return 5, 5
+
+    def reconstruct(self, window: Window) -> np.ndarray[Any, np.dtype[np.float32]]:
+        os._exit(1)
+
+
+def run_with(client: Client, settings: BuildSettings, *methods: Method, gpu: bool) -> list[Record | Failure]:
+    found = find(settings, Recorder())
+    (source,) = found.sources
+    found.methods[source.name].extend(methods)  # type: ignore[attr-defined]
+    output = Output(settings.out)
+    with output.locked():
+        plan, found = plan_for(found, output.work / "blake3.json", Recorder())
+        output.accept(plan, {})
+        output.store.create(plan)
+        executor = DaskExecutor(client, output, found.judge, gpu, in_flight=4)
+        return list(executor.run(missing_jobs(plan, found, output), Stop()))
+
+
+def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSettings) -> None:
+    def worker(resources: dict[str, float]) -> dict[str, Any]:
+        return {"cls": Nanny, "options": {"nthreads": 1, "resources": resources, "dashboard": False}}
+
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": ":0", "port": 0, "host": "127.0.0.1"}}
+    workers = {"cpu": worker({}), "gpu": worker({"GPU": 1})}
+    with SpecCluster(workers=workers, scheduler=scheduler) as mixed, Client(mixed) as client:
+        client.wait_for_workers(2)
+        records = run_with(client, settings, Networklike(), gpu=True)
+    assert len(records) == 4
+    for record in records:
+        assert isinstance(record, Record)
+        for sample in record.samples:
+            assert set(sample.scores) == {"tfp", "tfi", "networklike"}
+            assert sample.scores["networklike"] is not None
+
+
+def test_a_method_that_kills_its_worker_fails_its_shards_and_says_so(settings: BuildSettings) -> None:
+    fragile = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
+    with fragile, Client(fragile) as client:
+        results = run_with(client, settings, Deadly(), gpu=False)
+    assert len(results) == 4
+    for result in results:
+        assert isinstance(result, Failure)
+        assert "workers died of it" in str(result.error)
+
+
+def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:
+    """The build as a user starts it, in a process of its own that starts workers."""
+    command = [sys.executable, "-m", "hqgen", "build", "--sources", settings.sources[0], "--workers", "2"]
+    command += ["--methods", str(settings.methods), "--out", str(settings.out), "--shard-size", "2", *flags]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_ten_kills_at_random_moments_change_no_byte(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    for seed in range(6, 40):
+        write_dat(recordings / f"scene{seed}.dat", stream(seed))
+    build_again(settings, out=tmp_path / "expected")
+    began = time.monotonic()
+    assert start(settings, "--existing", "overwrite").wait(timeout=120) == 0
+    whole = time.monotonic() - began
+    shutil.rmtree(settings.out)
+    moments = random.Random(11)
+    halfway = 0
+    for _ in range(10):
+        complete = (settings.out / "manifest.json").exists()
+        process = start(settings, "--existing", "overwrite" if complete else "resume")
+        time.sleep(moments.uniform(0.3, 1.0) * whole)
+        process.kill()
+        process.wait()
+        records = len(list(settings.out.glob("hq.build/records/*/*.json")))
+        halfway += 0 < records < 21
+    assert halfway, "no kill came between the first and the last shard"
+    assert start(settings).wait(timeout=120) == 0
+    assert content(settings.out) == content(tmp_path / "expected")
+
+
+def test_ctrl_c_reaches_the_whole_process_group_and_loses_no_shard(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    for seed in range(6, 60):
+        write_dat(recordings / f"scene{seed}.dat", stream(seed))
+    command = [sys.executable, "-m", "hqgen", "build", "--sources", settings.sources[0], "--workers", "2"]
+    command += ["--methods", "tfp,tfi,tfstp", "--out", str(settings.out), "--shard-size", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and not list(settings.out.glob("hq.build/records/*/*.json")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "stopped with" in errors
+    assert "the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    done = len(list(settings.out.glob("hq.build/records/*/*.json")))
+    resumed = build_again(settings, methods="tfp,tfi,tfstp", shard_size=1)
+    assert resumed.made == 61 - done > 0

@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hqgen.builder.legs import commit
+from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.run import InterruptedBuildError, build
+from hqgen.errors import (
+    BuildError,
+    HqgenError,
+    MethodError,
+    PlanMismatchError,
+    ScoreError,
+    SourceError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+)
+from hqgen.manifest import Plan
+from hqgen.methods.api import reconstruct
+from hqgen.quality.niqe import niqe
+from hqgen.quality.normalise import to_uint8
+from hqgen.spikes.packed import PackedSpikes
+from hqgen.spikes.recording import open_recording, write_dat
+from hqgen.store import StoreWriter, open_store
+from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, content, stream
+
+NAME = "folder-recordings"
+
+
+def test_every_sample_has_the_candidate_with_the_lowest_score(
+    settings: BuildSettings, recordings: Path, observer: Recorder
+) -> None:
+    outcome = build(settings, observer)
+    store = open_store(settings.out / "hq.zarr")[NAME]
+    assert len(store) == 7 == outcome.made == observer.done["building"]
+    assert store.methods == ("tfp", "tfi")
+    for row, key in enumerate(store.keys):
+        stem, frame = key.removeprefix(f"{NAME}/").split("/")
+        recording = open_recording(recordings / f"{stem}.dat", height=HEIGHT, width=WIDTH)
+        candidates = [to_uint8(reconstruct(name, recording, centre=int(frame))) for name in ("tfp", "tfi")]
+        scores = niqe(np.stack(candidates)).astype(np.float32)
+        np.testing.assert_array_equal(store.scores[row], scores)
+        winner = int(scores.argmin())
+        assert store.method[row] == winner
+        assert store.margin[row] == scores.max() - scores.min()
+        np.testing.assert_array_equal(store.images[row], candidates[winner])
+    assert store.valid.all()
+
+
+def test_the_manifest_says_where_every_picture_came_from(settings: BuildSettings, observer: Recorder) -> None:
+    manifest = build(settings, observer).manifest
+    (spec,), (source,) = manifest.plan.sources, manifest.sources
+    store = open_store(settings.out / "hq.zarr")
+    assert store.plan_id == manifest.plan_id == manifest.plan.id
+    assert [sample.key for sample in spec.samples] == [s.key for s in source.samples] == store[NAME].keys
+    assert [recording.path for recording in spec.recordings] == [f"scene{n}.dat" for n in range(6)]
+    assert [sample.recording for sample in spec.samples] == [0, 1, 2, 3, 4, 5, 5]
+    assert manifest.quarantined == 0
+
+
+def test_a_second_run_finds_nothing_to_do(settings: BuildSettings) -> None:
+    first = build_again(settings)
+    before = content(settings.out)
+    stamps = {path: path.stat().st_mtime_ns for path in (settings.out / "hq.zarr").rglob("*")}
+    second = build_again(settings)
+    assert (first.made, second.made) == (7, 0)
+    assert content(settings.out) == before
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+@pytest.mark.parametrize("lost", ["record", "shard", "manifest", "store attributes"])
+def test_only_what_is_missing_is_made_again(settings: BuildSettings, lost: str) -> None:
+    build_again(settings)
+    before = content(settings.out)
+    work = settings.out / "hq.build"
+    made = 2
+    if lost == "record":
+        (work / f"records/{NAME}/000001.json").unlink()
+    elif lost == "shard":
+        (settings.out / f"hq.zarr/{NAME}/images/c/1/0/0").unlink()
+    else:
+        (settings.out / "manifest.json").unlink()
+        made = 0
+    assert build_again(settings).made == made
+    assert content(settings.out) == before
+
+
+def test_a_damaged_record_counts_as_missing(settings: BuildSettings) -> None:
+    build_again(settings)
+    before = content(settings.out)
+    (settings.out / f"hq.build/records/{NAME}/000000.json").write_text('{"plan": ')
+    assert build_again(settings).made == 2
+    assert content(settings.out) == before
+
+
+def test_the_order_of_names_changes_nothing(settings: BuildSettings, tmp_path: Path) -> None:
+    one = build_again(settings, methods="tfi,tfp")
+    other = build_again(settings, methods="tfp,tfi", out=tmp_path / "other")
+    assert one.manifest.plan_id == other.manifest.plan_id
+    assert content(settings.out) == content(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"methods": "tfp:window=21,tfi"}, "tfp window: 41 -> 21"),
+        ({"methods": "tfp"}, "methods gone: tfi"),
+        ({"methods": "tfp,tfi,tfstp"}, "methods added: tfstp"),
+        ({"shard_size": 3}, "shard size: 2 -> 3"),
+    ],
+)
+def test_another_plan_is_refused_with_what_differs(
+    settings: BuildSettings, change: dict[str, str], difference: str
+) -> None:
+    build_again(settings)
+    before = content(settings.out)
+    with pytest.raises(PlanMismatchError, match=difference) as caught:
+        build_again(settings, **change)
+    assert "--existing append" in caught.value.hint
+    assert content(settings.out) == before
+
+
+def test_changed_recordings_are_another_plan(settings: BuildSettings, recordings: Path) -> None:
+    build_again(settings)
+    write_dat(recordings / "scene1.dat", stream(77))
+    write_dat(recordings / "scene9.dat", stream(9))
+    (recordings / "scene0.dat").unlink()
+    with pytest.raises(PlanMismatchError) as caught:
+        build_again(settings)
+    assert "recordings gone: scene0.dat" in caught.value.message
+    assert "recordings added: scene9.dat" in caught.value.message
+    assert "recordings whose content changed: scene1.dat" in caught.value.message
+
+
+def test_existing_error_refuses_any_build_that_is_there(settings: BuildSettings) -> None:
+    build_again(settings, existing="error")
+    with pytest.raises(StoreError, match="holds a build already"):
+        build_again(settings, existing="error")
+
+
+def test_overwrite_starts_over_with_another_plan(settings: BuildSettings, tmp_path: Path) -> None:
+    build_again(settings)
+    build_again(settings, methods="tfp:window=21", existing="overwrite")
+    build_again(settings, methods="tfp:window=21", out=tmp_path / "fresh")
+    assert content(settings.out) == content(tmp_path / "fresh")
+
+
+def test_overwrite_never_deletes_what_is_no_hq_store(settings: BuildSettings) -> None:
+    precious = settings.out / "hq.zarr" / "thesis.tex"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("five years of work")
+    with pytest.raises(StoreError, match=r"no HQ store|not one that"):
+        build_again(settings, existing="overwrite")
+    assert precious.exists()
+
+
+def test_a_store_without_its_records_is_not_guessed_at(settings: BuildSettings) -> None:
+    build_again(settings)
+    shutil.rmtree(settings.out / "hq.build")
+    with pytest.raises(StoreError, match="no plan of it"):
+        build_again(settings)
+
+
+@pytest.mark.parametrize("requested", ["tfstp", "tfp,tfi,tfstp"])
+def test_a_method_appended_later_gives_what_all_at_once_give(
+    settings: BuildSettings, tmp_path: Path, requested: str
+) -> None:
+    build_again(settings)
+    appended = build_again(settings, methods=requested, existing="append")
+    build_again(settings, methods="tfp,tfi,tfstp", out=tmp_path / "at once")
+    assert appended.made == 7
+    assert content(settings.out) == content(tmp_path / "at once")
+
+
+def test_a_source_appended_later_leaves_the_others_alone(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "more"
+    shutil.copytree(recordings, second)
+    build_again(settings)
+    shard = settings.out / f"hq.zarr/{NAME}/images/c/0/0/0"
+    stamp = shard.stat().st_mtime_ns
+    appended = build_again(settings, sources=(f"folder:{second}",), existing="append")
+    build_again(settings, sources=(*settings.sources, f"folder:{second}"), out=tmp_path / "at once")
+    assert appended.made == 7
+    assert shard.stat().st_mtime_ns == stamp
+    assert content(settings.out) == content(tmp_path / "at once")
+
+
+def test_a_kill_while_appending_does_no_harm(
+    settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst moment: the images of a shard are those of the new plan, its record is of the old one."""
+    build_again(settings)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hqgen.builder.output.Output.write_record", die)
+        with pytest.raises(KeyboardInterrupt):
+            build_again(settings, methods="tfp,tfi,tfstp", existing="append")
+    assert not (settings.out / "manifest.json").exists()
+    build_again(settings, methods="tfp,tfi,tfstp")
+    build_again(settings, methods="tfp,tfi,tfstp", out=tmp_path / "at once")
+    assert content(settings.out) == content(tmp_path / "at once")
+
+
+def test_append_refuses_other_parameters_and_other_recordings(
+    settings: BuildSettings, recordings: Path
+) -> None:
+    build_again(settings)
+    with pytest.raises(PlanMismatchError, match="tfp window: 41 -> 21"):
+        build_again(settings, methods="tfp:window=21", existing="append")
+    write_dat(recordings / "scene9.dat", stream(9))
+    with pytest.raises(PlanMismatchError, match=r"recordings added: scene9\.dat"):
+        build_again(settings, existing="append")
+
+
+def test_methods_of_one_source_can_differ_from_the_others(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recordings, tmp_path / "more")
+    outcome = build_again(
+        settings,
+        sources=(*settings.sources, f"folder:{tmp_path / 'more'}"),
+        source_methods={"folder-more": "tfstp"},
+    )
+    store = open_store(outcome.output.store.path)
+    assert store["folder-more"].methods == ("tfstp",)
+    assert store[NAME].methods == ("tfp", "tfi")
+    assert np.isinf(store["folder-more"].margin).all()
+    assert len(store) == 14
+
+
+def bad_files(folder: Path) -> None:
+    write_dat(folder / "all_zero.dat", PackedSpikes.pack(np.zeros((50, HEIGHT, WIDTH), np.uint8)))
+    write_dat(folder / "all_one.dat", PackedSpikes.pack(np.ones((50, HEIGHT, WIDTH), np.uint8)))
+    (folder / "empty.dat").touch()
+    (folder / "truncated.dat").write_bytes((folder / "scene0.dat").read_bytes()[:-100])
+    (folder / "wrong_size.npy").write_bytes(b"")
+    np.save(folder / "wrong_size.npy", np.zeros((50, 100, 100), np.uint8))
+    np.savez(folder / "no_spikes.npz", spk=np.full((50, HEIGHT, WIDTH), 7, np.uint8))
+    (folder / "folder.dat").mkdir()
+    (folder / "dangling.dat").symlink_to(folder / "nowhere")
+
+
+def test_bad_recordings_are_listed_and_harm_no_good_one(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    build_again(settings)
+    bad_files(recordings)
+    outcome = build_again(settings, out=tmp_path / "mixed", shard_size=100)
+    (source,) = outcome.manifest.sources
+    files = {item.path: item.reason for item in source.quarantined_recordings}
+    assert set(files) == {"empty.dat", "truncated.dat", "wrong_size.npy", "folder.dat", "dangling.dat"}
+    assert "empty" in files["empty.dat"]
+    assert "is a directory" in files["folder.dat"]
+    assert "100x100" in files["wrong_size.npy"]
+    reasons = {sample.key: sample.reasons for sample in source.quarantined_samples}
+    assert set(reasons) == {f"{NAME}/{stem}/000020" for stem in ("all_zero", "all_one", "no_spikes")}
+    assert all(set(reason) == {"tfp", "tfi"} for reason in reasons.values())
+    assert outcome.manifest.quarantined == 8
+    clean = open_store(settings.out / "hq.zarr")[NAME]
+    mixed = open_store(tmp_path / "mixed/hq.zarr")[NAME]
+    rows = [mixed.keys.index(key) for key in clean.keys]
+    np.testing.assert_array_equal(mixed.images[:][rows], clean.images[:])
+    np.testing.assert_array_equal(mixed.scores[rows], clean.scores)
+    assert mixed.valid.sum() == len(clean)
+    assert not mixed.images[:][~mixed.valid].any()
+    assert np.isnan(mixed.scores[~mixed.valid]).all()
+    assert (mixed.method[~mixed.valid] == -1).all()
+
+
+def test_a_bad_file_that_appears_later_is_listed_without_building_anything(
+    settings: BuildSettings, recordings: Path
+) -> None:
+    build_again(settings)
+    (recordings / "empty.dat").touch()
+    outcome = build_again(settings)
+    assert outcome.made == 0
+    assert [item.path for item in outcome.manifest.sources[0].quarantined_recordings] == ["empty.dat"]
+    (recordings / "empty.dat").unlink()
+    assert build_again(settings).manifest.quarantined == 0
+
+
+def test_a_recording_that_vanishes_during_the_build_is_no_quarantine(
+    settings: BuildSettings, recordings: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What cannot be read now may be read by the next run: the shard stays missing."""
+    hidden = tmp_path / "hidden.dat"
+
+    create = StoreWriter.create
+
+    def create_and_lose(self: StoreWriter, plan: Plan) -> None:
+        create(self, plan)
+        (recordings / "scene0.dat").rename(hidden)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "create", create_and_lose)
+        with pytest.raises(BuildError, match=r"scene0\.dat"):
+            build_again(settings)
+    hidden.rename(recordings / "scene0.dat")
+    assert build_again(settings).made == 2
+
+
+def test_a_full_disk_is_one_clear_error_and_loses_nothing(
+    settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = iter(range(99))
+
+    def full(self: StoreWriter, *arguments: object) -> None:
+        if next(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        write(self, *arguments)  # type: ignore[arg-type]
+
+    write = StoreWriter.write_shard
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "write_shard", full)
+        with pytest.raises(StoreError, match="No space left on device") as caught:
+            build_again(settings)
+    assert "free some space" in caught.value.hint
+    assert build_again(settings).made == 3
+    build_again(settings, out=tmp_path / "fresh")
+    assert content(settings.out) == content(tmp_path / "fresh")
+
+
+def test_an_output_that_cannot_be_written_is_a_clear_error(settings: BuildSettings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        build_again(settings, out=tmp_path / "file" / "out")
+
+
+def test_two_builds_on_one_output_are_refused(settings: BuildSettings) -> None:
+    from hqgen.builder.output import Output
+
+    with Output(settings.out).locked(), pytest.raises(StoreError, match=f"process {os.getpid()} on"):
+        build_again(settings)
+    build_again(settings)
+
+
+def test_an_interrupt_finishes_the_shard_in_flight_and_keeps_it(
+    settings: BuildSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import signal
+
+    def interrupting(*arguments: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return commit(*arguments)  # type: ignore[arg-type]
+
+    before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background of a shell
+    with monkeypatch.context() as patch:
+        patch.setattr("hqgen.builder.execute.commit", interrupting)
+        with pytest.raises(InterruptedBuildError, match="stopped with 2 of 7 samples done"):
+            build_again(settings)
+    assert "interrupt again to stop at once" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is before
+    assert build_again(settings).made == 5
+
+
+def test_a_method_that_breaks_its_contract_harms_only_its_own_candidates(
+    settings: BuildSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hqgen.methods.tfi import TFI
+
+    def broken(self: TFI, window: object) -> None:
+        raise RuntimeError("third party")
+
+    monkeypatch.setattr(TFI, "reconstruct", broken)
+    (source,) = build_again(settings).manifest.sources
+    assert all(sample.method == "tfp" for sample in source.samples)
+    assert source.samples[0].reasons == {"tfi": "`tfi` failed: RuntimeError: third party"}
+    assert source.samples[0].margin is None
+
+
+def test_a_log_is_kept_of_every_run(settings: BuildSettings) -> None:
+    build_again(settings)
+    with pytest.raises(PlanMismatchError):
+        build_again(settings, shard_size=3)
+    logs = sorted((settings.out / "hq.build/logs").iterdir())
+    assert any("holds a build of another plan" in log.read_text() for log in logs)
+
+
+def test_names_that_make_no_sense_are_refused_before_anything_is_written(settings: BuildSettings) -> None:
+    cases: list[tuple[dict[str, Any], type[HqgenError] | tuple[type[HqgenError], ...]]] = [
+        ({"sources": ("redz",)}, UnknownNameError),
+        ({"sources": ("reds",)}, SourceError),
+        ({"methods": "tfx"}, UnknownNameError),
+        ({"methods": "tfp:window=0"}, (UsageError, MethodError)),
+        ({"metric": "beauty"}, UnknownNameError),
+        ({"workers": 0}, UsageError),
+        ({"source_methods": {"reds": "tfp"}}, UsageError),
+    ]
+    for change, error in cases:
+        with pytest.raises(error):
+            build_again(settings, **change)
+    assert not settings.out.exists()
+
+
+def test_a_source_too_small_for_the_metric_is_refused_at_once(
+    settings: BuildSettings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.ones((50, 64, 64), np.uint8))
+    with pytest.raises(ScoreError, match="64x64"):
+        build_again(settings, sources=(f"folder:{folder}",))
+
+
+def test_stale_partial_files_of_a_killed_writer_are_removed(settings: BuildSettings) -> None:
+    build_again(settings)
+    before = content(settings.out)
+    partial = settings.out / f"hq.zarr/{NAME}/images/c/0/0/0.abc.partial"
+    partial.write_bytes(b"half")
+    (settings.out / f"hq.build/records/{NAME}/000000.json").unlink()
+    build_again(settings)
+    assert content(settings.out) == before

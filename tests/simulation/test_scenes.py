@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hqgen.simulation.scenes import (
+    CENTRE,
+    FRAMES,
+    NO_MASK,
+    Motion,
+    SceneMaker,
+    Scenes,
+    Sensor,
+    integrate_and_fire,
+    mirror,
+    render,
+    soften,
+)
+from hqgen.training.pictures import load_pictures
+
+IDEAL = Sensor(noisy=0)
+SHARP = (0.0, 0.0)
+STILL = Motion(shift=0, rotation=0, zoom=0)
+NO_JITTER = np.zeros((1, 1, 1), np.float32)
+
+
+def maker(pictures: Path, scenes: Scenes | None = None, seed: int = 0) -> SceneMaker:
+    return SceneMaker(load_pictures(pictures, longest=480, smallest=32), scenes or Scenes(), seed)
+
+
+def fire(charge: np.ndarray, start: float = 0.5, jitter: np.ndarray = NO_JITTER) -> np.ndarray:
+    spikes = np.empty(charge.shape, np.uint8)
+    integrate_and_fire(charge, jitter, np.full(charge.shape[1:], start, np.float32), spikes)
+    return spikes
+
+
+def test_batch_depends_on_seed_and_index_only(pictures: Path) -> None:
+    one, again = maker(pictures).batch(3, 4, 24), maker(pictures).batch(3, 4, 24)
+    np.testing.assert_array_equal(one.spikes, again.spikes)
+    np.testing.assert_array_equal(one.rate, again.rate)
+    for other in (maker(pictures).batch(4, 4, 24), maker(pictures, seed=1).batch(3, 4, 24)):
+        assert not np.array_equal(one.spikes, other.spikes)
+
+
+def test_batch_has_binary_frames_and_rates_within_the_range_of_the_recipe(pictures: Path) -> None:
+    batch = maker(pictures, Scenes(dim=0, rates=(0.3, 0.6))).batch(0, 6, 24)
+    assert batch.spikes.shape == (6, FRAMES, 24, 24)
+    assert set(np.unique(batch.spikes)) == {0, 1}
+    assert batch.rate.shape == (6, 24, 24)
+    assert batch.rate.dtype == np.float32
+    assert batch.rate.min() >= 0
+    assert batch.rate.max() <= 0.6
+
+
+def test_in_a_still_ideal_scene_the_spikes_count_the_rate(pictures: Path) -> None:
+    batch = maker(pictures, Scenes(motion=STILL, sensor=IDEAL, optics=SHARP)).batch(0, 6, 24)
+    assert np.abs(batch.spikes.sum(1) - FRAMES * batch.rate).max() <= 1.001
+
+
+def test_in_a_moving_scene_they_do_not(pictures: Path) -> None:
+    batch = maker(pictures, Scenes(sensor=IDEAL)).batch(0, 6, 24)
+    assert np.abs(batch.spikes.sum(1) - FRAMES * batch.rate).max() > 2
+
+
+def test_noisy_sensor_deviates_from_the_rate_and_keeps_its_mean(pictures: Path) -> None:
+    scenes = Scenes(motion=STILL, optics=SHARP, dim=0, sensor=Sensor(noisy=1, gain=0.1, dark=0, hot=0))
+    batch = maker(pictures, scenes).batch(0, 12, 48)
+    error = batch.spikes.mean(1) - batch.rate
+    assert np.abs(FRAMES * error).max() > 2
+    assert abs(error.mean()) < 2e-3
+
+
+@settings(deadline=None)
+@given(rate=st.floats(0, 1, width=32), start=st.floats(0, 1, width=32, exclude_max=True))
+def test_integrate_and_fire_counts_the_whole_thresholds_passed(rate: float, start: float) -> None:
+    total = fire(np.full((FRAMES, 1, 1), rate, np.float32), start).sum()
+    assert abs(total - np.floor(start + FRAMES * rate)) <= 1  # float32 sums may fall to either side
+    assert abs(total - (start + FRAMES * rate)) < 1.001
+
+
+def test_saturated_pixel_fires_in_every_frame_and_recovers_at_once() -> None:
+    charge = np.concatenate([np.full((10, 1, 1), 5), np.zeros((10, 1, 1))]).astype(np.float32)
+    spikes = fire(charge)[:, 0, 0]
+    assert spikes[:10].all()
+    assert spikes[10:].sum() <= 1
+
+
+def test_dark_pixel_never_fires() -> None:
+    assert not fire(np.zeros((FRAMES, 3, 3), np.float32)).any()
+
+
+def test_jitter_moves_spikes() -> None:
+    charge = np.full((FRAMES, 8, 8), 0.3, np.float32)
+    jitter = 0.1 * np.random.default_rng(0).standard_normal(charge.shape, np.float32)
+    assert not np.array_equal(fire(charge), fire(charge, jitter=jitter))
+
+
+@given(index=st.integers(-40, 40), size=st.integers(2, 9))
+def test_mirror_is_numpys_reflection(index: int, size: int) -> None:
+    assert mirror(index, size) == np.pad(np.arange(size), 50, mode="reflect")[50 + index]
+
+
+def poses(shift: float) -> np.ndarray:
+    """Two layers of 16x16 textures at scale 1, the front one moving `shift` columns a frame."""
+    still = np.tile(np.array([1, 0, 8, 0, 1, 8], np.float32), (2, 3, 1))
+    still[1, :, 2] += shift * np.arange(3)
+    return still
+
+
+def test_scene_without_front_layer_shows_the_texture_behind() -> None:
+    back = np.random.default_rng(0).random((16, 16), np.float32)
+    frames = np.empty((3, 5, 5), np.float32)
+    render(back, back, poses(0), NO_MASK, frames)
+    np.testing.assert_array_equal(frames[1], back[6:11, 6:11])
+
+
+def test_front_layer_hides_what_is_behind_and_moves_over_it() -> None:
+    back, fore = np.zeros((16, 16), np.float32), np.ones((16, 16), np.float32)
+    frames = np.empty((3, 7, 7), np.float32)
+    disc = np.array([0, 0, 1, 0, 1, 1], np.float32)
+    render(back, fore, poses(2), disc, frames)  # two texture pixels are one patch pixel of the mask
+    covered = [np.flatnonzero(frame[3] > 0.5).tolist() for frame in frames]
+    assert covered == [[2, 3, 4], [0, 1, 2], [0]]
+
+
+def test_target_is_the_centre_frame(pictures: Path) -> None:
+    scenes = Scenes(layered=0, sensor=IDEAL)
+    one = maker(pictures, scenes)
+    frames = one._frames(np.random.default_rng([0, 5]), 24)
+    np.testing.assert_array_equal(one.batch(5, 1, 24).rate[0], frames[CENTRE])
+
+
+def test_sensor_sees_the_target_through_the_blur_of_the_recipe(pictures: Path) -> None:
+    batch = maker(pictures, Scenes(motion=STILL, sensor=IDEAL, optics=(0.9, 0.9), blur=0)).batch(0, 6, 24)
+    assert np.abs(batch.spikes.sum(1) - FRAMES * batch.rate).max() > 1.5
+
+
+@pytest.mark.parametrize("side", [0.0, 0.1, 1 / 3])
+def test_soften_is_a_separable_blur_with_mirrored_borders(side: float) -> None:
+    frames = np.random.default_rng(0).random((2, 6, 7), np.float32)
+    padded = np.pad(frames, ((0, 0), (1, 1), (1, 1)), mode="reflect")
+    rows = (1 - 2 * side) * padded[:, :, 1:-1] + side * (padded[:, :, :-2] + padded[:, :, 2:])
+    expected = (1 - 2 * side) * rows[:, 1:-1] + side * (rows[:, :-2] + rows[:, 2:])
+    soften(frames, side)
+    np.testing.assert_allclose(frames, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("patch", [16, 40])
+def test_pictures_smaller_than_a_patch_are_mirrored(patch: int, pictures: Path) -> None:
+    small = [p.resize((33, 40)) for p in load_pictures(pictures, longest=480, smallest=32)]
+    batch = SceneMaker(small, Scenes(motion=Motion(shift=60)), 0).batch(0, 4, patch)
+    assert np.isfinite(batch.rate).all()

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import csv
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hqgen.errors import SourceError, TrainingError, UsageError
+from spikeclip.clip import small as clip_train
+from spikeclip.clip.frozen import load_clip
+from spikeclip.clip.pictures import read_labelled
+from spikeclip.clip.small import Point, SmallClipSettings, train_clip
+from spikeclip.data.shapes import SHAPES, draw
+
+TINY = SmallClipSettings(
+    image_size=32,
+    shapes=0,
+    text_width=16,
+    embed_dim=8,
+    epochs=2,
+    batch=8,
+    learning_rate=2e-3,
+    bfloat16=False,
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that are told apart at a glance: stripes that stand, stripes that lie."""
+    root = tmp_path_factory.mktemp("stripes")
+    rng = np.random.default_rng(0)
+    for label, lying in (("standing", False), ("lying", True)):
+        (root / label).mkdir()
+        for index in range(20):
+            period = rng.integers(6, 10)
+            stripes = np.tile((np.arange(32) + rng.integers(8)) % period < period // 2, (32, 1)) * 200 + 20
+            picture = stripes.T if lying else stripes
+            Image.fromarray(picture.astype(np.uint8)).save(root / label / f"{index:02}.png")
+    return root
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    loaded: dict[str, Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return loaded
+
+
+def assert_same(one: Path, other: Path) -> None:
+    torch.testing.assert_close(weights(one), weights(other), rtol=0, atol=0)
+
+
+def without_time(curve: list[Point]) -> list[tuple[float, ...]]:
+    return [(point.epoch, point.loss, point.plain, point.placed) for point in curve]
+
+
+def stop_after(calls: int) -> clip_train.Stop:
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= calls
+
+    return stop
+
+
+def test_the_result_is_a_frozen_clip_that_knows_what_it_reached(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.pth"
+    curve = train_clip(pictures, out, TINY, test=pictures)
+    clip = load_clip("small", out)
+    assert clip.image_size == 32
+    assert clip.image_features(torch.rand(3, 1, 50, 40)).shape == (3, 8)
+    meta = torch.load(out, weights_only=True)["meta"]
+    assert meta["classes"] == ["lying", "standing"]
+    assert meta["accuracy"] == {"plain": curve[-1].plain, "placed": curve[-1].placed}
+    assert SmallClipSettings(**meta["settings"]) == TINY
+    assert not out.with_suffix(".checkpoint").exists()
+
+
+@pytest.mark.slow
+def test_it_learns_to_tell_classes_apart_as_the_frozen_clip_measures_it(
+    pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small.pth"
+    settings = TINY.model_copy(update={"epochs": 40})
+    curve = train_clip(pictures, out, settings, test=pictures)
+    assert curve[-1].loss < curve[0].loss
+    assert curve[-1].plain > 0.9
+    clip, known = load_clip("small", out), read_labelled(pictures, 32)
+    features = clip.text_features([f"image of a {name}" for name in known.classes])
+    nearest = (clip.image_features(known.images / 255) @ features.T).argmax(1)
+    assert (nearest == known.labels).float().mean() == pytest.approx(curve[-1].plain, abs=0.051)
+
+
+def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(
+    pictures: Path, tmp_path: Path
+) -> None:
+    for name, settings in (("a", TINY), ("b", TINY), ("c", TINY.model_copy(update={"seed": 1}))):
+        train_clip(pictures, tmp_path / name, settings)
+    assert_same(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(AssertionError):
+        assert_same(tmp_path / "a", tmp_path / "c")
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_stopped_and_resumed_training_ends_like_one_that_ran_through(
+    steps: int, pictures: Path, tmp_path: Path
+) -> None:
+    through = train_clip(pictures, tmp_path / "through.pth", TINY)
+    out = tmp_path / "stopped.pth"
+    train_clip(pictures, out, TINY, stop=stop_after(steps))
+    assert not out.exists()
+    resumed = train_clip(pictures, out, TINY)
+    assert_same(out, tmp_path / "through.pth")
+    assert without_time(resumed) == without_time(through)
+
+
+def test_the_learning_curve_is_told_and_written(pictures: Path, tmp_path: Path) -> None:
+    told: list[tuple[Point, int]] = []
+    curve = train_clip(
+        pictures, tmp_path / "small.pth", TINY, report=lambda point, of: told.append((point, of))
+    )
+    assert told == [(point, 2) for point in curve]
+    rows = list(csv.DictReader((tmp_path / "small.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2]
+    assert all(0 <= float(row["placed"]) <= 1 for row in rows)
+
+
+def test_shapes_are_learned_beside_the_pictures_and_tested_on_the_pictures_alone(
+    pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small.pth"
+    train_clip(pictures, out, TINY.model_copy(update={"shapes": 2}), stop=stop_after(1))
+    train_clip(pictures, out, TINY.model_copy(update={"shapes": 2}))
+    meta = torch.load(out, weights_only=True)["meta"]
+    assert meta["classes"] == ["lying", "standing", *SHAPES]
+    # Two of the 40 pictures are held out.
+    assert meta["pictures"] == 38 + 2 * len(SHAPES)
+
+
+def test_a_shape_that_the_pictures_have_too_is_one_class(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "shapes").mkdir()
+    for old, new in (("lying", "disc"), ("standing", "tree")):
+        shutil.copytree(pictures / old, tmp_path / "shapes" / new)
+    out = tmp_path / "small.pth"
+    train_clip(tmp_path / "shapes", out, TINY.model_copy(update={"shapes": 1, "epochs": 1}))
+    classes = torch.load(out, weights_only=True)["meta"]["classes"]
+    assert classes == ["disc", "tree", *(shape for shape in SHAPES if shape != "disc")]
+
+
+def test_a_zip_archive_holds_the_same_pictures_as_its_folder(pictures: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "stripes.zip", "w") as archive:
+        for file in pictures.rglob("*.png"):
+            archive.write(file, file.relative_to(pictures))
+    one, other = read_labelled(pictures, 32), read_labelled(tmp_path / "stripes.zip", 32)
+    assert one.classes == other.classes == ("lying", "standing")
+    assert torch.equal(one.images, other.images)
+    assert torch.equal(one.labels, other.labels)
+    assert one.images.shape == (40, 1, 32, 32)
+
+
+def test_oblong_pictures_give_their_middle(tmp_path: Path) -> None:
+    wide = np.zeros((10, 30), np.uint8)
+    wide[:, 10:20] = 200
+    (tmp_path / "a").mkdir()
+    Image.fromarray(wide).save(tmp_path / "a" / "wide.png")
+    assert (read_labelled(tmp_path, 10).images == 200).all()
+
+
+def test_what_lies_beside_the_class_folders_is_passed_over(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "cat" / "0.png")
+    (tmp_path / "cat" / "notes.txt").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "LICENSE").write_text("")
+    assert read_labelled(tmp_path, 8).classes == ("cat",)
+
+
+def test_no_pictures_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no labelled pictures"):
+        read_labelled(tmp_path, 8)
+    with pytest.raises(SourceError, match="neither a folder nor a zip"):
+        read_labelled(tmp_path / "gone", 8)
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match=r"bad\.jpg` is no readable picture"):
+        read_labelled(tmp_path, 8)
+
+
+def test_one_class_alone_is_refused(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "cat" / "0.png")
+    with pytest.raises(SourceError, match="holds one class, `cat`"):
+        train_clip(tmp_path, tmp_path / "small.pth", TINY)
+    with pytest.raises(SourceError, match="has the class `cat`, which"):
+        train_clip(pictures, tmp_path / "small.pth", TINY, test=tmp_path)
+
+
+def test_an_existing_result_is_kept(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.pth"
+    out.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is there already"):
+        train_clip(pictures, out, TINY)
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_checkpoint_of_other_settings_is_refused(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.pth"
+    train_clip(pictures, out, TINY, stop=stop_after(1))
+    with pytest.raises(UsageError, match="other settings or other pictures"):
+        train_clip(pictures, out, TINY.model_copy(update={"seed": 3}))
+
+
+def test_a_damaged_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.checkpoint").write_bytes(b"no checkpoint")
+    with pytest.raises(UsageError, match="is no checkpoint"):
+        train_clip(pictures, tmp_path / "small.pth", TINY)
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_checkpoint(
+    pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small.pth"
+    settings = TINY.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match="loss at step"):
+        train_clip(pictures, out, settings)
+    assert not out.exists()
+
+
+def test_the_shipped_clip_tells_the_shapes_of_the_demo() -> None:
+    clip = load_clip("small")
+    drawn = torch.from_numpy(np.stack([draw(shape, f"{shape}/{i}") for shape in SHAPES for i in range(4)]))
+    features = clip.text_features([f"image of a {name}" for name in SHAPES])
+    with torch.no_grad():
+        nearest = (clip.image_features(drawn[:, None]) @ features.T).argmax(1)
+    assert (nearest == torch.arange(len(SHAPES)).repeat_interleave(4)).float().mean() > 0.9
+
+
+@pytest.mark.real
+def test_the_shipped_clip_tells_most_placed_pictures_of_cifar_10(shared: Path) -> None:
+    from spikeclip.clip.views import make_views
+
+    clip = load_clip("small")
+    tests = read_labelled(shared / "data" / "cifar10" / "test.zip", 42)
+    views = make_views(tests.images[::4], clip.image_size, torch.Generator().manual_seed(5), test=True)
+    features = clip.text_features([f"image of a {name}" for name in tests.classes])
+    with torch.no_grad():
+        nearest = (clip.image_features(views.images) @ features.T).argmax(1)
+    assert (nearest == tests.labels[::4]).float().mean() > 0.66

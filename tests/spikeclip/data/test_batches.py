@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hqgen.errors import UsageError
+from hqgen.methods.tfi import TFI
+from hqgen.spikes.packed import Window
+from spikeclip.data.batches import Batch, Batches
+from spikeclip.data.lowlight import LowLightSet, LowLightSplit, open_low_light
+from spikeclip.data.voxels import voxelize
+
+
+@pytest.fixture
+def split(low_light: LowLightSet) -> LowLightSplit:
+    return low_light.split("train")
+
+
+def batches(split: LowLightSplit, size: int = 4, **changes: Any) -> Batches:
+    settings: dict[str, Any] = {"seed": 0, "stage": "coarse"} | changes
+    return Batches(split, size, **settings)
+
+
+def assert_same(one: Batch, other: Batch) -> None:
+    for name in ("voxel", "label", "target"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert (a is None) == (b is None)
+        assert a is None or torch.equal(a, b)
+
+
+def test_a_batch_holds_voxels_targets_and_labels_of_its_rows(split: LowLightSplit) -> None:
+    made = batches(split, crop=32, target=True)
+    batch, method = made.batch(1), TFI(variant="spikeclip")
+    assert batch.voxel.shape == (4, 50, 32, 32)
+    assert batch.target is not None
+    assert batch.target.shape == (4, 1, 32, 32)
+    assert batch.label.dtype == torch.int64
+    for place, row in enumerate(made.rows(1)):
+        stream = split.stream(row)
+        np.testing.assert_array_equal(batch.voxel[place], voxelize(stream)[:, 4:36, 4:36])
+        expected = method.reconstruct(Window(stream, 100))[4:36, 4:36]
+        np.testing.assert_array_equal(batch.target[place, 0], expected)
+        assert batch.label[place] == split.labels[row]
+
+
+def test_an_epoch_shows_every_sample_once_and_the_next_in_another_order(split: LowLightSplit) -> None:
+    made = batches(split)
+    assert made.steps_per_epoch == 3
+    first, second = (np.concatenate([made.rows(3 * epoch + step) for step in range(3)]) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(12))
+    assert first.tolist() != second.tolist()
+
+
+def test_samples_that_fill_no_batch_change_from_epoch_to_epoch(split: LowLightSplit) -> None:
+    made = batches(split, size=5)
+    assert made.steps_per_epoch == 2
+    shown = [set(np.concatenate([made.rows(2 * epoch), made.rows(2 * epoch + 1)])) for epoch in range(5)]
+    assert all(len(rows) == 10 for rows in shown)
+    assert set.union(*shown) == set(range(12))
+
+
+def test_a_batch_depends_on_seed_stage_and_step_alone(split: LowLightSplit) -> None:
+    one = batches(split, flip=True)
+    one.batch(0)
+    assert_same(one.batch(7), batches(split, flip=True).batch(7))
+    for change in ({"seed": 1}, {"stage": "fine"}):
+        assert batches(split, **change).rows(7).tolist() != one.rows(7).tolist()
+
+
+def test_loader_gives_the_batches_that_are_asked_for(split: LowLightSplit) -> None:
+    made = batches(split, flip=True, target=True)
+    loaded = list(made.loader(2, 9))
+    assert len(loaded) == 7
+    for step, batch in enumerate(loaded, start=2):
+        assert_same(batch, made.batch(step))
+
+
+def test_a_loader_that_is_left_early_ends_its_thread(split: LowLightSplit) -> None:
+    before = threading.active_count()
+    loader = batches(split).loader(0, 100)
+    next(loader)
+    loader.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_an_error_on_the_thread_reaches_the_reader(
+    split: LowLightSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = batches(split)
+    monkeypatch.setattr(made, "rows", lambda _step: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        next(made.loader(0, 2))
+
+
+def test_flip_mirrors_voxel_and_target_of_some_samples_together(split: LowLightSplit) -> None:
+    plain, flipped = (batches(split, size=12, target=True, flip=flip).batch(0) for flip in (False, True))
+    assert plain.target is not None
+    assert flipped.target is not None
+    mirrored = [torch.equal(a.flip(-1), b) for a, b in zip(plain.voxel, flipped.voxel, strict=True)]
+    for place, is_mirrored in enumerate(mirrored):
+        axes = (-1,) if is_mirrored else ()
+        assert torch.equal(flipped.voxel[place], plain.voxel[place].flip(axes))
+        assert torch.equal(flipped.target[place], plain.target[place].flip(axes))
+    assert 0 < sum(mirrored) < 12
+
+
+def test_ranks_share_each_batch(split: LowLightSplit) -> None:
+    whole = batches(split, size=6, flip=True).batch(1)
+    parts = [batches(split, size=6, flip=True, rank=rank, world=3).batch(1) for rank in range(3)]
+    assert torch.equal(torch.cat([part.voxel for part in parts]), whole.voxel)
+    assert torch.equal(torch.cat([part.label for part in parts]), whole.label)
+
+
+def test_samples_that_are_not_resident_give_the_same_batches(
+    low_light: LowLightSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = batches(low_light.split("train"), flip=True).batch(3)
+    monkeypatch.setattr("spikeclip.data.lowlight._free_memory", lambda _: 0)
+    split = open_low_light(low_light.path).split("train")
+    assert split.resident() is None
+    assert_same(batches(split, flip=True).batch(3), resident)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"size": 13}, "12 samples, too few for a batch of 13"),
+        ({"size": 0}, "batch of 0"),
+        ({"size": 4, "world": 3}, "does not divide among 3 processes"),
+        ({"crop": 41}, "too small for a crop of 41x41"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(
+    changes: dict[str, Any], complaint: str, split: LowLightSplit
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        batches(split, **changes)

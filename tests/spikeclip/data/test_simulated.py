@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hqgen.errors import SourceError, StoreError, UsageError
+from hqgen.simulation.camera import preset
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.screen import film
+from spikeclip.data.simulated import DEMO_CROP, demo_low_light, simulate_low_light
+from tests.builder.small import Recorder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two classes: three pictures each to train on, in a folder, and one to test, in an archive."""
+    root = tmp_path / "pictures"
+    for split, count in (("train", 3), ("test", 1)):
+        for label, name in enumerate(("bright", "dark")):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                level = np.full((12, 16), 250 - 200 * label + number, np.uint8)
+                Image.fromarray(level).save(root / split / name / f"{number}.png")
+    with zipfile.ZipFile(root / "test.zip", "w") as archive:
+        for file in sorted((root / "test").rglob("*.png")):
+            archive.write(file, file.relative_to(root / "test"))
+            file.unlink()
+    for folder in sorted((root / "test").iterdir()):
+        folder.rmdir()
+    (root / "test").rmdir()
+    return root
+
+
+def simulated(pictures: Path, out: Path, **changes: Any) -> LowLightSet:
+    settings: dict[str, Any] = {"per_class": {"train": 2, "test": 1}, "height": 32, "width": 40, "frames": 60}
+    return simulate_low_light(pictures, out, **settings | changes)
+
+
+def test_a_set_of_the_first_pictures_of_each_class(pictures: Path, tmp_path: Path) -> None:
+    observer = Recorder()
+    made = simulated(pictures, tmp_path / "low.zarr", observer=observer)
+    assert (made.labels, made.geometry, made.frames) == (("bright", "dark"), (32, 40), 60)
+    train, test = made.split("train"), made.split("test")
+    assert train.keys == tuple(f"train/{name}.png" for name in ("bright/0", "bright/1", "dark/0", "dark/1"))
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    assert test.keys == ("test/bright/0.png", "test/dark/0.png")
+    assert observer.done == {"simulate": 6}
+    assert train.stream(0).frames().mean() > 1.5 * train.stream(2).frames().mean()
+
+
+def test_classes_are_numbered_as_they_are_named(pictures: Path, tmp_path: Path) -> None:
+    made = simulated(pictures, tmp_path / "low.zarr", labels=["dark", "bright"])
+    assert made.labels == ("dark", "bright")
+    assert made.split("train").keys[0] == "train/dark/0.png"
+
+
+def test_a_sample_does_not_depend_on_which_others_are_taken(pictures: Path, tmp_path: Path) -> None:
+    few = simulated(pictures, tmp_path / "few.zarr", per_class={"train": 1}, labels=["dark"])
+    more = simulated(pictures, tmp_path / "more.zarr")
+    np.testing.assert_array_equal(
+        few.split("train").stream(0).frames(), more.split("train").stream(2).frames()
+    )
+
+
+def test_the_same_again_is_the_same_set_and_another_seed_another(pictures: Path, tmp_path: Path) -> None:
+    first = simulated(pictures, tmp_path / "a.zarr")
+    assert simulated(pictures, tmp_path / "b.zarr").digest == first.digest
+    assert simulated(pictures, tmp_path / "a.zarr").digest == first.digest
+    assert simulated(pictures, tmp_path / "c.zarr", seed=1).digest != first.digest
+    with pytest.raises(StoreError, match="differs in `seed`"):
+        simulated(pictures, tmp_path / "a.zarr", seed=1)
+
+
+def test_a_changed_picture_makes_another_set(pictures: Path, tmp_path: Path) -> None:
+    simulated(pictures, tmp_path / "low.zarr")
+    Image.fromarray(np.zeros((12, 16), np.uint8)).save(pictures / "train/bright/0.png")
+    with pytest.raises(StoreError, match="differs in `pictures`"):
+        simulated(pictures, tmp_path / "low.zarr")
+
+
+def test_the_screen_drifts_and_lies_in_a_dark_surround() -> None:
+    grey = np.full((40, 40), 0.6, np.float32)
+    frames = film(grey, (250, 250), 200, preset("low"), seed=[4]).frames()
+    assert 0.015 < frames[:, :3].mean() < 0.02
+    assert 0.04 < frames[:, 100:150, 100:150].mean() < 0.055
+    early, late = (part[:, :, 80:170].mean(axis=(0, 2)) for part in (frames[:60], frames[-60:]))
+    assert abs(late - early).max() > 0.005  # an upper or lower edge of the screen came or went
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_black_and_white_pictures_stay_within_the_light_there_is(level: float) -> None:
+    picture = np.full((5, 9), level, np.float32)
+    rate = film(picture, (40, 40), 200, preset("low"), seed=[0]).frames().mean()
+    assert 0.015 < rate < 0.061
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"per_class": {"train": 4}}, "has 3 pictures of the class `bright`, 4 were asked for"),
+        ({"labels": ["bright", "grey"]}, "has 0 pictures of the class `grey`"),
+        ({"per_class": {"val": 1}}, "neither a folder `val` nor an archive `val.zip`"),
+    ],
+)
+def test_pictures_that_are_not_there_are_named(
+    changes: dict[str, Any], complaint: str, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=complaint):
+        simulated(pictures, tmp_path / "low.zarr", **changes)
+    assert not (tmp_path / "low.zarr").exists()
+
+
+@pytest.mark.parametrize("changes", [{"per_class": {}}, {"per_class": {"train": 0}}, {"height": 4}])
+def test_numbers_that_make_no_set_are_refused(
+    changes: dict[str, Any], pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="no set can be made"):
+        simulated(pictures, tmp_path / "low.zarr", **changes)
+
+
+def test_a_damaged_picture_is_named(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "train/dark/1.png").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match=r"`train/dark/1\.png` is no readable picture"):
+        simulated(pictures, tmp_path / "low.zarr")
+
+
+def test_the_demo_has_eight_classes_and_is_always_the_same(tmp_path: Path) -> None:
+    made, again = demo_low_light(tmp_path / "a.zarr"), demo_low_light(tmp_path / "b.zarr")
+    assert made.digest == again.digest
+    assert (len(made.split("train")), len(made.split("test")), len(made.labels)) == (64, 16, 8)
+    assert min(made.geometry) >= DEMO_CROP
+    assert 0.02 < np.mean([made.split("test").stream(row).frames().mean() for row in range(16)]) < 0.05
+
+
+@pytest.mark.real
+def test_simulated_recordings_fire_as_the_real_one_does(data_root: Path, tmp_path: Path) -> None:
+    made = simulate_low_light(
+        data_root / "caltech101",
+        tmp_path / "low.zarr",
+        per_class={"train": 1},
+        labels=["helicopter", "dolphin", "faces", "car"],
+    )
+    real = np.load(data_root / "u-caltech/helicopter_04144.npz")["spk"]
+    ours = np.stack([made.split("train").stream(row).frames() for row in range(4)])
+    assert ours.mean() == pytest.approx(real.mean(), rel=0.15)
+    assert ours[:, :, 238:].mean() == pytest.approx(real[:, 238:, :60].mean(), rel=0.15)

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import spikeclip.recipes.run
+from hqgen.errors import SourceError, UsageError
+from hqgen.store import open_store
+from spikeclip.clip.files import save_clip
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.evaluation.formats import Table
+from spikeclip.networks import load_network
+from spikeclip.recipes.recipe import Recipe
+from spikeclip.recipes.run import run_recipe
+from tests.builder.small import Recorder
+from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
+
+STAGE = {"epochs": 1, "batch": 4, "learning_rate": 1e-3}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of two classes of three noisy pictures."""
+    path = tmp_path_factory.mktemp("pictures") / "pictures.zip"
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png", "dog/2.png"):
+            file = path.parent / "picture.png"
+            coarse = Image.fromarray(rng.integers(0, 255, (24, 24), np.uint8))
+            coarse.resize((120, 120), Image.Resampling.BICUBIC).save(file)
+            archive.write(file, name)
+    return path
+
+
+@pytest.fixture(scope="module")
+def document(
+    low_light: LowLightSet, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """A recipe of seconds: six recordings, 12 low-light samples, one epoch a stage."""
+    clip = tmp_path_factory.mktemp("clip") / "tiny.pth"
+    save_clip(clip, tiny_clip().model, tiny_config(), meta={})
+    return {
+        "out": "unused",
+        "recordings": {"pictures": str(pictures), "per-class": 2, "height": 96, "width": 104, "frames": 41},
+        "hq-store": {"methods": ["tfp", "tfi"]},
+        "low-light": {"spikes": str(low_light.path)},
+        "train": {
+            "crop": 32,
+            "clip": {"model": "small", "weights": str(clip)},
+            "coarse": STAGE,
+            "prompt": STAGE,
+            "fine": STAGE,
+        },
+        "evaluate": {"methods": ["tfi"], "metrics": ["piqe"], "runs": 0},
+    }
+
+
+def recipe(document: dict[str, Any], **changes: Any) -> Recipe:
+    return Recipe.model_validate(document | changes)
+
+
+ABLATION = {
+    "seeds": [0, 1],
+    "rows": [
+        {"name": "coarse", "stages": ["coarse"]},
+        {"name": "+ class", "after": "coarse", "stages": ["fine"], "fine": {"prompt-weight": 0}},
+    ],
+}
+
+
+def files(folder: Path) -> dict[str, int]:
+    """When each file was written, but for logs and what every run writes anew."""
+    anew = {"log.txt", "lock", "config.toml", "plan.json", "grid.png", "table.json", "table.md", "table.tex"}
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in anew and "logs" not in path.parts
+    }
+
+
+def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_anew(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    table = run_recipe(recipe(document), tmp_path, "sync", observer=Recorder())
+    assert [row.name for row in table.rows] == ["network", "tfi"]
+    assert table == Table.from_json((tmp_path / "table.json").read_text())
+    assert (tmp_path / "table.md").read_text() == table.to_markdown()
+    assert len(open_store(tmp_path / "hq" / "hq.zarr")) == 4
+    assert load_network(tmp_path / "network" / "network.pth").bins == 50
+    before = files(tmp_path)
+    assert run_recipe(recipe(document), tmp_path, "sync", observer=Recorder()) == table
+    assert files(tmp_path) == before
+
+
+def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_stage(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    own = recipe(document, ablation=ABLATION, recordings=None, **{"hq-store": None})
+    table = run_recipe(own, tmp_path, "sync", observer=Recorder())
+    assert [row.name for row in table.rows] == ["coarse", "+ class", "tfi"]
+    assert table.about["trainings"] == 2
+    singles = [Table.from_json((tmp_path / f"seed-{seed}" / "table.json").read_text()) for seed in (0, 1)]
+    values = [single.row("coarse").cells["acc_raw"].value for single in singles]
+    assert table.row("coarse").cells["acc_raw"].value == pytest.approx(np.mean(values))
+    for seed in (0, 1):
+        config = tomllib.loads((tmp_path / f"seed-{seed}" / "class" / "config.toml").read_text())["train"]
+        assert config["seed"] == seed
+        assert config["initial"] == str(tmp_path / f"seed-{seed}" / "coarse" / "network.pth")
+
+
+def test_other_settings_of_the_evaluation_make_the_table_anew_and_nothing_else(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"recordings": None, "hq-store": None}
+    own["train"] = document["train"] | {"stages": ["coarse"]}
+    run_recipe(recipe(document, **own), tmp_path, "sync", observer=Recorder())
+    trained = (tmp_path / "network" / "coarse" / "record.json").stat().st_mtime_ns
+    own["evaluate"] = document["evaluate"] | {"methods": []}
+    table = run_recipe(recipe(document, **own), tmp_path, "sync", observer=Recorder())
+    assert [row.name for row in table.rows] == ["network"]
+    assert (tmp_path / "network" / "coarse" / "record.json").stat().st_mtime_ns == trained
+
+
+def test_a_step_that_was_killed_is_done_anew(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = recipe(document, **{"hq-store": None, "train": document["train"] | {"stages": ["coarse"]}})
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hqgen.simulation.camera.write_dat", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(own, tmp_path, "sync", observer=Recorder())
+    assert not (tmp_path / "recordings" / "record.json").exists()
+    run_recipe(own, tmp_path, "sync", observer=Recorder())
+    assert len(list((tmp_path / "recordings").glob("*.dat"))) == 4
+    assert json.loads((tmp_path / "recordings" / "record.json").read_text())["per_class"] == 2
+
+
+@pytest.mark.slow
+def test_a_cluster_trains_what_one_process_trains_and_tells_how_it_goes_on(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spikeclip.recipes.run, "POLL", 0.05)
+    monkeypatch.setattr(spikeclip.recipes.run, "SAY_EVERY", 0.0)
+    own, told = recipe(document, ablation=ABLATION), Recorder()
+    here = run_recipe(own, tmp_path / "here", "sync", observer=Recorder())
+    there = run_recipe(own, tmp_path / "there", "local", 1, observer=told)
+    assert told.done["train"] == 4
+    assert any(note.startswith("seed-1/class: fine: step") for note in told.notes)
+    for row in ("coarse", "class"):
+        one, other = (
+            load_network(tmp_path / place / "seed-0" / row / "network.pth") for place in ("here", "there")
+        )
+        torch.testing.assert_close(one.state_dict(), other.state_dict())
+    assert [row.name for row in here.rows] == [row.name for row in there.rows]
+
+
+@pytest.mark.slow
+def test_an_error_on_a_worker_arrives_with_its_hint(document: dict[str, Any], tmp_path: Path) -> None:
+    own = recipe(
+        document, **{"hq-store": None, "recordings": None, "train": document["train"] | {"crop": 100}}
+    )
+    with pytest.raises(UsageError) as caught:
+        run_recipe(own, tmp_path, "local", 1, observer=Recorder())
+    assert caught.value.hint
+
+
+def test_pictures_that_are_not_there_are_an_error(document: dict[str, Any], tmp_path: Path) -> None:
+    gone = document["recordings"] | {"pictures": str(tmp_path / "gone.zip")}
+    with pytest.raises(SourceError, match="neither a folder nor a zip"):
+        run_recipe(recipe(document, recordings=gone), tmp_path, "sync", observer=Recorder())
+
+
+def test_names_of_rows_become_names_of_folders() -> None:
+    assert spikeclip.recipes.run._slug("Coarse + class, λ=10") == "coarse-class-10"

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from spikeclip.training.losses import (
+    CoarseLoss,
+    Duplicates,
+    class_loss,
+    coarse_loss,
+    prompt_initial_loss,
+    prompt_loss,
+    total_loss,
+)
+
+Array = NDArray[np.float64]
+FORMS: tuple[Duplicates, Duplicates] = ("mask", "literal")
+seeds = st.integers(0, 2**32 - 1)
+
+
+def features(rng: np.random.Generator, count: int, width: int = 8) -> Array:
+    rows = rng.normal(size=(count, width))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def tensor(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(array)
+
+
+def probabilities(image: Array, prompts: Array, scale: float) -> Array:
+    """Equation [8] for the LQ and the HQ prompt, with CLIP's logit scale before the cosines."""
+    weights = np.exp(scale * (prompts @ image))
+    return np.asarray(weights / weights.sum())
+
+
+@given(seed=seeds, kind=st.sampled_from(["l1", "mse"]))
+def test_coarse_loss_is_the_mean_distance(seed: int, kind: CoarseLoss) -> None:
+    image, target = np.random.default_rng(seed).normal(size=(2, 3, 1, 4, 5))
+    distance = np.abs(image - target) if kind == "l1" else (image - target) ** 2
+    assert coarse_loss(tensor(image), tensor(target), kind).item() == pytest.approx(distance.mean())
+
+
+@given(seed=seeds, count=st.integers(1, 7), scale=st.sampled_from([1.0, 14.3, 100.0]))
+def test_prompt_initial_loss_is_equations_7_and_8(seed: int, count: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    images, prompts, is_hq = features(rng, count), features(rng, 2), rng.random(count) < 0.5
+    expected = -np.mean(
+        [np.log(probabilities(images[i], prompts, scale)[int(is_hq[i])]) for i in range(count)]
+    )
+    found = prompt_initial_loss(tensor(images), tensor(is_hq), tensor(prompts), scale).item()
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@given(seed=seeds, count=st.integers(1, 7), scale=st.sampled_from([1.0, 14.3, 100.0]))
+def test_prompt_loss_is_equation_9(seed: int, count: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    images, prompts = features(rng, count), features(rng, 2)
+    expected = -np.mean([probabilities(image, prompts, scale)[1] for image in images])
+    assert prompt_loss(tensor(images), tensor(prompts), scale).item() == pytest.approx(expected)
+
+
+def equation_10(images: Array, texts: Array, labels: NDArray[np.int64], tau: float, masked: bool) -> float:
+    batch = range(len(images))
+    terms = []
+    for i in batch:
+        others = [j for j in batch if not (masked and j != i and labels[j] == labels[i])]
+        weight = {j: math.exp(float(images[i] @ texts[labels[j]]) / tau) for j in others}
+        terms.append(-math.log(weight[i] / sum(weight.values())))
+    return float(np.mean(terms))
+
+
+@given(
+    seed=seeds,
+    count=st.integers(1, 8),
+    classes=st.integers(1, 5),
+    tau=st.sampled_from([0.07, 1.0]),
+    duplicates=st.sampled_from(["mask", "literal"]),
+)
+def test_class_loss_is_equation_10(
+    seed: int, count: int, classes: int, tau: float, duplicates: Duplicates
+) -> None:
+    rng = np.random.default_rng(seed)
+    images, texts, labels = features(rng, count), features(rng, classes), rng.integers(classes, size=count)
+    expected = equation_10(images, texts, labels, tau, duplicates == "mask")
+    found = class_loss(tensor(images), tensor(texts), tensor(labels), tau, duplicates).item()
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@given(seed=seeds, parts=st.integers(1, 4), duplicates=st.sampled_from(["mask", "literal"]))
+def test_the_parts_of_a_batch_make_the_class_loss_of_the_whole(
+    seed: int, parts: int, duplicates: Duplicates
+) -> None:
+    rng = np.random.default_rng(seed)
+    images, texts = tensor(features(rng, 3 * parts)), tensor(features(rng, 4))
+    labels = tensor(rng.integers(4, size=3 * parts))
+    whole = class_loss(images, texts, labels, duplicates=duplicates)
+    losses = [
+        class_loss(part, texts, own, duplicates=duplicates, batch_labels=labels)
+        for part, own in zip(images.chunk(parts), labels.chunk(parts), strict=True)
+    ]
+    assert torch.stack(losses).mean().item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+def test_total_loss_is_equation_11() -> None:
+    assert total_loss(torch.tensor(2.0), torch.tensor(-0.25)).item() == -23
+    assert total_loss(torch.tensor(2.0), torch.tensor(-0.25), prompt_weight=4).item() == 1
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("duplicates", ["mask", "literal"])
+def test_one_class_only_in_a_batch_gives_no_nan_and_moves_nothing(count: int, duplicates: Duplicates) -> None:
+    rng = np.random.default_rng(1)
+    images = tensor(features(rng, count)).requires_grad_()
+    labels = torch.full((count,), 2)
+    loss = class_loss(images, tensor(features(rng, 4)), labels, duplicates=duplicates)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(0.0 if duplicates == "mask" else math.log(count), abs=1e-12)
+    assert images.grad is not None
+    assert images.grad.abs().max() < 1e-12
+
+
+def test_the_two_forms_differ_only_where_a_class_comes_twice() -> None:
+    rng = np.random.default_rng(2)
+    images, texts = tensor(features(rng, 4)), tensor(features(rng, 6))
+    apart, twice = torch.tensor([0, 5, 3, 1]), torch.tensor([0, 5, 0, 1])
+    masked, literal = (class_loss(images, texts, apart, duplicates=form) for form in FORMS)
+    assert masked.item() == pytest.approx(literal.item())
+    assert class_loss(images, texts, twice) < class_loss(images, texts, twice, duplicates="literal")
+
+
+def test_the_masked_loss_has_finite_gradients() -> None:
+    rng = np.random.default_rng(3)
+    images = tensor(features(rng, 4)).requires_grad_()
+    class_loss(images, tensor(features(rng, 3)), torch.tensor([0, 0, 1, 1])).backward()  # type: ignore[no-untyped-call]
+    assert images.grad is not None
+    assert images.grad.isfinite().all()
+    assert images.grad.abs().sum(1).min() > 0
+
+
+@pytest.mark.parametrize("is_hq", [[True, True], [False, False]])
+def test_a_batch_of_one_kind_still_teaches_the_prompts(is_hq: list[bool]) -> None:
+    rng = np.random.default_rng(4)
+    prompts = tensor(features(rng, 2)).requires_grad_()
+    prompt_initial_loss(tensor(features(rng, 2)), torch.tensor(is_hq), prompts, 100.0).backward()  # type: ignore[no-untyped-call]
+    assert prompts.grad is not None
+    assert prompts.grad.isfinite().all()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from spikeclip.training.plan import Plan, differences, plan_id, stage_plan
+from spikeclip.training.settings import CoarseSettings, FineSettings, TrainSettings
+
+
+def plan(settings: TrainSettings | None = None, **other: Any) -> Plan:
+    given = {"bfloat16": False, "low_light": "d1", "start": None, **other}
+    return stage_plan("coarse", settings or TrainSettings(), **given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "other", "line"),
+    [
+        (TrainSettings(seed=1), {}, "seed: 0 -> 1"),
+        (TrainSettings(coarse=CoarseSettings(learning_rate=1e-4)), {}, "learning rate: 4e-05 -> 0.0001"),
+        (TrainSettings(coarse=CoarseSettings(loss="mse")), {}, "loss: l1 -> mse"),
+        (TrainSettings(), {"low_light": "d2"}, "low light: d1 -> d2"),
+        (TrainSettings(), {"bfloat16": True}, "bfloat16: false -> true"),
+        (TrainSettings(), {"start": "abc"}, "start: null -> abc"),
+        (TrainSettings(), {"hq": ["p"]}, 'hq stores: null -> ["p"]'),
+    ],
+)
+def test_what_changes_the_weights_changes_the_id_and_is_named(
+    settings: TrainSettings, other: dict[str, Any], line: str
+) -> None:
+    changed = plan(settings, **other)
+    assert plan_id(changed) != plan_id(plan())
+    assert differences(plan(), changed) == [line]
+
+
+def test_how_it_is_computed_and_other_stages_leave_the_id_alone() -> None:
+    elsewhere = TrainSettings(
+        device="cpu", accumulate=4, log_every=3, tensorboard=True, fine=FineSettings(epochs=2)
+    )
+    assert plan_id(plan(elsewhere)) == plan_id(plan())
+
+
+def test_plan_survives_json() -> None:
+    read = json.loads(json.dumps(plan(hq=["a", "b"])))
+    assert plan_id(read) == plan_id(plan(hq=["a", "b"]))
+    assert differences(read, plan(hq=["a", "b"])) == []

@@ -1,0 +1,520 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hqgen.errors import (
+    PlanMismatchError,
+    SourceError,
+    StoreError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
+from spikeclip.clip.files import save_clip
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.prepare import prepare
+from spikeclip.networks import build, load_network, save_network
+from spikeclip.training.curve import Point
+from spikeclip.training.folder import RunFolder
+from spikeclip.training.loop import Stop
+from spikeclip.training.observer import Silent
+from spikeclip.training.run import train
+from spikeclip.training.settings import STAGES, StageName, train_settings
+from tests.spikeclip.small import write_recordings
+from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
+
+Train = Callable[..., RunFolder]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "tiny.pth"
+    save_clip(path, tiny_clip().model, tiny_config(), meta={})
+    return path
+
+
+@pytest.fixture(scope="session")
+def values(clip_file: Path) -> dict[str, Any]:
+    """The settings of a training of 6 + 4 + 6 steps."""
+    stage = {"epochs": 3, "batch": 4, "learning_rate": 1e-3}
+    return {
+        "crop": 32,
+        "clip": {"model": "small", "weights": str(clip_file)},
+        "log_every": 3,
+        "coarse": stage,
+        "prompt": stage | {"epochs": 2},
+        "fine": stage,
+    }
+
+
+@pytest.fixture
+def run(hq_store: Path, low_light: LowLightSet, values: dict[str, Any], tmp_path: Path) -> Train:
+    """Trains into `tmp_path / out`; keywords with `__` change a stage's table."""
+
+    def trained(
+        out: str = "out", *, only: StageName | None = None, stop: Stop = lambda: False, **other: Any
+    ) -> RunFolder:
+        settings = json.loads(json.dumps(values))
+        for key, value in other.items():
+            table, _, name = key.rpartition("__")
+            (settings[table] if table else settings)[name] = value
+        return train([hq_store], low_light, train_settings(settings), tmp_path / out, only=only, stop=stop)
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def done(
+    hq_store: Path, low_light: LowLightSet, values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A training that ran through, not to be changed."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("done") / "out"
+    return train([hq_store], low_light, train_settings(values), out)
+
+
+def after(steps: int) -> Stop:
+    """Stops once so many steps are done."""
+    asked = iter(range(steps))
+    return lambda: next(asked, steps) >= steps - 1
+
+
+def finals(folder: RunFolder) -> dict[str, bytes]:
+    return {
+        name: folder.stage(name).final.read_bytes() for name in STAGES if folder.stage(name).final.exists()
+    }
+
+
+def curve(folder: RunFolder, stage: StageName) -> list[dict[str, str]]:
+    with (folder.stage(stage).path / "curve.csv").open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
+        ]
+
+
+def curves(folder: RunFolder) -> list[list[dict[str, str]]]:
+    return [curve(folder, stage) for stage in STAGES]
+
+
+def test_run_folder_holds_what_its_description_says(done: RunFolder) -> None:
+    found = {str(path.relative_to(done.path)) for path in done.path.rglob("*") if path.is_file()}
+    stages = {
+        f"{stage}/{name}"
+        for stage in STAGES
+        for name in ("record.json", "final.pth", "best.pth", "curve.csv", "curve.png")
+    }
+    pictures = {f"pictures/{stage}-0{epoch}.png" for stage in ("coarse", "fine") for epoch in (1, 2, 3)}
+    top = {"config.toml", "plan.json", "log.txt", "lock", "network.pth", "prompts.pth", "pictures/grid.png"}
+    assert found == stages | pictures | top
+    assert done.network.read_bytes() == done.stage("fine").final.read_bytes()
+    assert done.prompts.read_bytes() == done.stage("prompt").final.read_bytes()
+    network = load_network(done.network)
+    assert (network.name, network.bins) == ("lrn", 50)
+    assert "fine: step 6/6, epoch 3, total" in done.log.read_text()
+
+
+def test_curve_has_a_point_every_few_steps_and_a_held_out_loss_at_each_epochs_end(
+    done: RunFolder,
+) -> None:
+    rows = curve(done, "fine")
+    assert [(row["step"], row["epoch"], row["validation"] != "") for row in rows] == [
+        ("2", "1", True), ("3", "2", False), ("4", "2", True), ("6", "3", True),
+    ]  # fmt: skip
+    assert [float(row["total"]) for row in rows] == pytest.approx(
+        [float(row["class"]) + 100 * float(row["prompt"]) for row in rows], rel=1e-4
+    )
+
+
+def test_best_is_what_the_record_says_it_is(done: RunFolder) -> None:
+    for stage in STAGES:
+        record = json.loads(done.stage(stage).record_path.read_text())
+        held_out = [float(row["validation"]) for row in curve(done, stage) if row["validation"]]
+        assert record["best_epoch"] == 1 + int(np.argmin(held_out))
+        assert record["validation"] == pytest.approx(min(held_out), rel=1e-5)
+        if record["best_epoch"] == len(held_out):
+            assert done.stage(stage).best.read_bytes() == done.stage(stage).final.read_bytes()
+
+
+def test_grid_shows_three_rows_of_six_samples(done: RunFolder) -> None:
+    with Image.open(done.grid) as image:
+        assert image.size == (76 + 6 * 166, 26 + 3 * 166)
+
+
+def test_each_stage_learns(run: Train) -> None:
+    folder = run(coarse__epochs=10, prompt__epochs=6, fine__epochs=10)
+    for stage, name in (("coarse", "coarse"), ("prompt", "initial"), ("fine", "total")):
+        losses = [float(row[name]) for row in curve(folder, stage)]  # type: ignore[arg-type]
+        assert losses[-1] < losses[0] - 0.05 * abs(losses[0]), stage
+
+
+def test_only_the_prompts_learn_in_stage_two_and_only_the_network_in_stage_three(done: RunFolder) -> None:
+    prompts = torch.load(done.prompts, weights_only=True)["state_dict"]
+    assert set(prompts) == {"context"}
+    assert not torch.equal(prompts["context"][0], prompts["context"][1])
+    before, after = (load_network(done.stage(name).final).state_dict() for name in ("coarse", "fine"))
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 6, 7, 10, 12, 15])
+def test_stopped_and_resumed_training_ends_bit_for_bit_like_one_that_ran_through(
+    steps: int, run: Train, done: RunFolder
+) -> None:
+    folder = run(stop=after(steps))
+    assert not folder.stage("fine").record_path.exists()
+    folder = run()
+    assert finals(folder) == finals(done)
+    assert curves(folder) == curves(done)
+
+
+def test_what_is_complete_is_not_done_again(run: Train, done: RunFolder) -> None:
+    folder = run()
+    times = {path: path.stat().st_mtime_ns for path in folder.path.glob("*/*.pth")}
+    run()
+    assert {path: path.stat().st_mtime_ns for path in folder.path.glob("*/*.pth")} == times
+    assert folder.log.read_text().count("stage `coarse` is complete") == 1
+
+
+def test_stages_run_one_by_one_end_like_all_at_once(run: Train, done: RunFolder) -> None:
+    for stage in STAGES:
+        folder = run(only=stage)
+    assert finals(folder) == finals(done)
+
+
+def test_stage_before_which_others_are_missing_says_so(run: Train) -> None:
+    with pytest.raises(UsageError, match="stage `fine` needs stage `coarse`, not complete in"):
+        run(only="fine")
+    with pytest.raises(UsageError, match="stage `prompt` is not among the stages of this training: coarse"):
+        run(only="prompt", stages=["coarse"])
+
+
+@pytest.mark.parametrize(
+    ("other", "lines"),
+    [
+        ({"coarse__learning_rate": 2e-3}, "  learning rate: 0.001 -> 0.002"),
+        ({"seed": 1}, "  seed: 0 -> 1"),
+        ({"bfloat16": False, "coarse__loss": "mse"}, "  loss: l1 -> mse"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference_midway_and_at_the_end(
+    other: dict[str, Any], lines: str, run: Train
+) -> None:
+    for stop in (after(2), after(6)):
+        run(stop=stop, only="coarse")
+        with pytest.raises(
+            PlanMismatchError, match="belongs to a training with other settings or data"
+        ) as caught:
+            run(only="coarse", **other)
+        assert lines in caught.value.message.splitlines()
+
+
+def test_other_settings_of_a_later_stage_leave_the_earlier_ones_alone(run: Train) -> None:
+    run(only="coarse")
+    folder = run(prompt__learning_rate=2e-3)
+    assert "stage `coarse` is complete" in folder.log.read_text()
+
+
+def test_what_does_not_fit_a_later_stage_is_found_out_before_the_first_one(
+    run: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="too few for a batch of 50"):
+        run(fine__batch=50)
+    assert not (tmp_path / "out" / "coarse").exists()
+    run("finished")
+    shutil.rmtree(tmp_path / "finished/coarse")
+    with pytest.raises(PlanMismatchError, match="start: "):
+        run("finished", seed=1, prompt__epochs=1)
+    assert not (tmp_path / "finished/coarse").exists()
+
+
+def test_other_data_is_refused(run: Train, tmp_path: Path, hq_store: Path, values: dict[str, Any]) -> None:
+    run(only="coarse")
+    (tmp_path / "other").mkdir()
+    write_recordings(tmp_path / "other", {"train": 15})
+    other = prepare(tmp_path / "other", tmp_path / "other.zarr")
+    with pytest.raises(PlanMismatchError, match="low light: "):
+        train([hq_store], other, train_settings(values), tmp_path / "out")
+
+
+def test_two_seeds_give_two_networks(run: Train, done: RunFolder) -> None:
+    assert finals(run(seed=1, only="coarse"))["coarse"] != finals(done)["coarse"]
+
+
+@pytest.mark.parametrize("log_every", [1, 4])
+def test_loss_that_is_no_number_stops_the_training_and_is_located(
+    log_every: int, run: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        TrainingError, match=r"stage `coarse`, epoch 1, step 2 of 6: the loss `coarse` is (inf|nan)"
+    ):
+        run(coarse__learning_rate=1e30, log_every=log_every, checkpoint_every=0)
+    folder = RunFolder(tmp_path / "out")
+    assert not folder.stage("coarse").record_path.exists()
+    assert "error: stage `coarse`, epoch 1, step 2" in folder.log.read_text()
+    if log_every == 1:  # the checkpoint of step 1 stays, its weights are numbers
+        saved = torch.load(folder.stage("coarse").checkpoint, weights_only=True)
+        assert saved["step"] == 1
+        assert all(tensor.isfinite().all() for tensor in saved["learns"].values())
+
+
+def test_micro_batches_give_the_weights_of_the_whole_batch(run: Train) -> None:
+    exact: dict[str, Any] = {
+        "fine__prompt_weight": 1,
+        "bfloat16": False,
+        "coarse__epochs": 1,
+        "prompt__epochs": 1,
+        "fine__epochs": 1,
+    }
+    whole = run("whole", **exact)
+    for count in (2, 3, 4):
+        assert_close(run(f"parts{count}", accumulate=count, **exact), whole)
+
+
+def assert_close(one: RunFolder, other: RunFolder) -> None:
+    """Equal up to rounding, which Adam enlarges where a gradient is nearly zero; a step is 1e-3.
+
+    An InfoNCE of each part by itself, the mistake to be found, gives a difference of 8e-4.
+    """
+    for stage in STAGES:
+        left, right = (_weights(folder.stage(stage).final) for folder in (one, other))
+        assert (left - right).square().mean().sqrt() < 2e-5, stage
+
+
+def _weights(path: Path) -> torch.Tensor:
+    tensors = torch.load(path, weights_only=True)["state_dict"].values()
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+@pytest.mark.parametrize(
+    ("stages", "rows"),
+    [
+        (["coarse"], 2),
+        (["fine"], 2),
+        (["coarse", "fine"], 3),
+    ],
+    ids=["coarse only", "class loss alone", "coarse and class loss"],
+)
+def test_ablations_of_the_paper_run_without_an_hq_store(
+    stages: list[str], rows: int, values: dict[str, Any], low_light: LowLightSet, tmp_path: Path
+) -> None:
+    settings = train_settings({**values, "stages": stages, "fine": {**values["fine"], "prompt_weight": 0}})
+    folder = train([], low_light, settings, tmp_path / "out")
+    load_network(folder.network)
+    assert not folder.prompts.exists()
+    with Image.open(folder.grid) as image:
+        assert image.height == 26 + rows * 166
+
+
+def test_training_starts_from_the_initial_network(run: Train, tmp_path: Path) -> None:
+    save_network(tmp_path / "start.pth", build("lrn"), name="lrn", bins=50, meta={})
+    given = {"initial": str(tmp_path / "start.pth"), "only": "coarse", "coarse__learning_rate": 1e-12}
+    learned = load_network(run(**given).stage("coarse").final).state_dict()
+    torch.testing.assert_close(learned, load_network(tmp_path / "start.pth").state_dict(), rtol=0, atol=1e-6)
+    save_network(tmp_path / "start.pth", build("lrn"), name="lrn", bins=50, meta={})
+    with pytest.raises(PlanMismatchError, match=r"start: [0-9a-f]+ -> "):
+        run(**given)
+
+
+def test_initial_network_of_another_form_is_named(run: Train, tmp_path: Path) -> None:
+    save_network(tmp_path / "start.pth", build("lrn", 25), name="lrn", bins=25, meta={})
+    with pytest.raises(UsageError, match=r"`.*start.pth` is `lrn` of 25 bins"):
+        run(initial=str(tmp_path / "start.pth"))
+
+
+def test_unet_trains(run: Train) -> None:
+    folder = run(only="coarse", network="unet", coarse__epochs=1)
+    assert load_network(folder.network).name == "unet"
+
+
+def test_missing_hq_store_is_found_out_before_the_first_stage(
+    values: dict[str, Any], low_light: LowLightSet, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="stage `prompt` needs an HQ store"):
+        train([], low_light, train_settings(values), tmp_path / "out")
+    with pytest.raises(StoreError, match="there is no HQ store at"):
+        train([tmp_path / "hq.zarr"], low_light, train_settings(values), tmp_path / "out")
+    assert not (tmp_path / "out" / "coarse").exists()
+
+
+def test_missing_clip_is_found_out_before_the_first_stage(run: Train, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"absent.pth"):
+        run(clip__weights=str(tmp_path / "absent.pth"))
+    assert not (tmp_path / "out" / "coarse").exists()
+
+
+def test_set_without_training_samples_is_named(
+    values: dict[str, Any], hq_store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "spikes").mkdir()
+    write_recordings(tmp_path / "spikes", {"test": 3})
+    low_light = prepare(tmp_path / "spikes", tmp_path / "low.zarr")
+    with pytest.raises(UnknownNameError, match=r"unknown split of the low-light set .* `train`"):
+        train([hq_store], low_light, train_settings(values), tmp_path / "out")
+
+
+def test_damaged_hq_store_is_found_out_before_the_first_stage(
+    hq_store: Path, low_light: LowLightSet, values: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(hq_store.parent, tmp_path / "hq")
+    shard = next((tmp_path / "hq/hq.zarr").rglob("images/c/0/0/0"))
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.raises(StoreError, match=r"the HQ store `.*` is damaged"):
+        train([tmp_path / "hq/hq.zarr"], low_light, train_settings(values), tmp_path / "out")
+    assert not (tmp_path / "out" / "coarse").exists()
+
+
+def test_one_class_has_nothing_to_tell_apart(values: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "spikes").mkdir()
+    write_recordings(tmp_path / "spikes", {"train": 12})
+    for path in (tmp_path / "spikes/train").glob("*.npz"):
+        with np.load(path) as file:
+            np.savez_compressed(path, spk=file["spk"], label=1)
+    low_light = prepare(tmp_path / "spikes", tmp_path / "low.zarr")
+    settings = {**values, "stages": ["fine"], "fine": {**values["fine"], "prompt_weight": 0}}
+    with pytest.raises(SourceError, match=r"all training samples of `.*` are of the class `checks`"):
+        train([], low_light, train_settings(settings), tmp_path / "out")
+
+
+def test_crop_larger_than_the_frames_and_device_that_is_not_there_are_named(run: Train) -> None:
+    with pytest.raises(UsageError, match="too small for a crop of 48x48"):
+        run(crop=48)
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="the device `cuda` is not there"):
+            run(device="cuda")
+
+
+def test_tensorboard_is_written_where_asked_for_and_missed_clearly(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    with pytest.raises(UsageError, match="TensorBoard was asked for, but is not installed"):
+        run(only="coarse", tensorboard=True)
+
+
+def test_global_random_state_is_left_alone(run: Train) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    run(only="coarse")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_observer_sees_each_step_and_each_point(
+    values: dict[str, Any], low_light: LowLightSet, tmp_path: Path
+) -> None:
+    class Counting(Silent):
+        steps = 0
+        points: list[Point] = []  # noqa: RUF012
+
+        def advance(self) -> None:
+            self.steps += 1
+
+        def point(self, point: Point) -> None:
+            self.points.append(point)
+
+    seen = Counting()
+    settings = train_settings({**values, "stages": ["coarse"]})
+    train([], low_light, settings, tmp_path / "out", observer=seen)
+    assert seen.steps == 6
+    assert [point.step for point in seen.points] == [2, 3, 4, 6]
+
+
+# Processes of their own.
+
+
+def command(given: dict[str, Any], *before: str) -> list[str]:
+    return [sys.executable, *before, "-m", "tests.spikeclip.train_process", json.dumps(given)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def changed(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def interrupted(given: dict[str, Any], stage: StageName, delay: float, how: signal.Signals) -> int:
+    """Run until `stage` has a new checkpoint and a little longer, then send the signal; the exit code."""
+    checkpoint = RunFolder(Path(given["out"])).stage(stage).checkpoint
+    before = changed(checkpoint)
+    process = subprocess.Popen(command(given), env=environment(), stderr=subprocess.PIPE)
+    while changed(checkpoint) in (None, before):
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.send_signal(how)
+    process.communicate()
+    return process.returncode
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_at_random_moments_and_run_again_the_weights_are_the_same_bit_for_bit(
+    values: dict[str, Any], hq_store: Path, low_light: LowLightSet, tmp_path: Path
+) -> None:
+    settings = {**values, "log_every": 1, "checkpoint_every": 0}
+    for stage in STAGES:
+        settings[stage] = {**values[stage], "epochs": 25}
+    given = {"hq": str(hq_store), "low_light": str(low_light.path), "settings": settings}
+    through, killed = ({**given, "out": str(tmp_path / name)} for name in ("through", "killed"))
+    subprocess.run(command(through), env=environment(), check=True)
+    moments = random.Random()  # another moment at each run of this test: all of them must do
+    for stage in STAGES:
+        for how in (signal.SIGKILL, signal.SIGINT if stage == "fine" else signal.SIGKILL):
+            delay = moments.uniform(0, 0.3)
+            code = interrupted(killed, stage, delay, how)
+            assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130), delay
+            assert not RunFolder(tmp_path / "killed").stage(stage).record_path.exists(), delay
+    subprocess.run(command(killed), env=environment(), check=True)
+    one, other = RunFolder(tmp_path / "through"), RunFolder(tmp_path / "killed")
+    assert finals(one) == finals(other)
+    assert curves(one) == curves(other)
+    assert one.network.read_bytes() == other.network.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_end_in_the_weights_of_one(
+    values: dict[str, Any], hq_store: Path, low_light: LowLightSet, tmp_path: Path
+) -> None:
+    settings = {**values, "bfloat16": False, "device": "cpu"}
+    for stage in STAGES:
+        settings[stage] = {**values[stage], "epochs": 1}
+    settings["fine"]["prompt_weight"] = 1
+    given = {"hq": str(hq_store), "low_light": str(low_light.path), "settings": settings}
+    alone = train([hq_store], low_light, train_settings(settings), tmp_path / "alone")
+    for accumulate in (1, 2):
+        out = tmp_path / f"together{accumulate}"
+        shared = {**given, "out": str(out), "settings": {**settings, "accumulate": accumulate}}
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+        subprocess.run(command(shared, *launcher), env=environment(), check=True)
+        assert_close(RunFolder(out), alone)
+        for stage in STAGES:
+            for left, right in zip(curve(RunFolder(out), stage), curve(alone, stage), strict=True):
+                assert {k: float(v) for k, v in left.items() if v} == pytest.approx(
+                    {k: float(v) for k, v in right.items() if v}, rel=1e-2
+                )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spikeclip.data.hq_crops import HQCrops
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.voxels import tfi_packed, voxelize_packed
+from spikeclip.training.hardware import Hardware
+from spikeclip.training.samples import Samples
+from spikeclip.training.settings import CoarseSettings, TrainSettings
+
+HERE = Hardware(torch.device("cpu"))
+SETTINGS = TrainSettings(crop=32, augment="none", coarse=CoarseSettings(batch=4))
+
+
+def test_held_out_samples_are_never_learned_from(low_light: LowLightSet) -> None:
+    samples = Samples(low_light, SETTINGS, HERE)
+    batches = samples.batches("coarse")
+    draw = samples.draw(batches)
+    held_out = torch.cat([part.voxel for part in samples.held_out("coarse")])
+    assert len(held_out) == 1  # a tenth of 12
+    for step in range(20):
+        for voxel in draw(step).voxel:
+            assert not torch.equal(voxel, held_out[0])
+    assert len(Samples(low_light, SETTINGS, HERE).batches("coarse").rows(0)) == 4
+
+
+def test_held_out_samples_and_their_crops_are_the_same_each_time(
+    low_light: LowLightSet, hq_store: Path
+) -> None:
+    def seen() -> list[torch.Tensor]:
+        samples = Samples(low_light, SETTINGS, HERE)
+        part = next(iter(samples.held_out("coarse", target=True, hq=HQCrops(hq_store, 32, 1))))
+        assert part.target is not None
+        assert part.hq is not None
+        return [part.voxel, part.label, part.target, part.hq]
+
+    for one, other in zip(seen(), seen(), strict=True):
+        assert torch.equal(one, other)
+    assert 0 <= seen()[3].min() < seen()[3].max() <= 1
+
+
+def test_shares_of_the_processes_make_up_the_batch_and_all_know_its_labels(
+    low_light: LowLightSet, hq_store: Path
+) -> None:
+    def drawn(rank: int, world: int) -> list[torch.Tensor]:
+        samples = Samples(low_light, SETTINGS, Hardware(torch.device("cpu"), rank=rank, world=world))
+        part = samples.draw(samples.batches("coarse", target=True), HQCrops(hq_store, 32, 0))(3)
+        assert part.target is not None
+        assert part.hq is not None
+        return [part.voxel, part.label, part.target, part.hq, part.batch_label]
+
+    whole, shares = drawn(0, 1), [drawn(rank, 2) for rank in range(2)]
+    assert torch.equal(whole[1], whole[4])
+    for number in range(4):
+        assert torch.equal(torch.cat([share[number] for share in shares]), whole[number])
+    assert all(torch.equal(share[4], whole[4]) for share in shares)
+
+
+def test_shown_samples_are_spread_over_the_test_split(low_light: LowLightSet) -> None:
+    samples = Samples(low_light, SETTINGS, HERE)
+    packed = torch.from_numpy(low_light.split("test").read(np.arange(6))[0])
+    assert torch.equal(samples.shown_voxel, voxelize_packed(packed, 40, 40, 50, 32))
+    np.testing.assert_array_equal(samples.shown_tfi, tfi_packed(packed, 40, 40, 32)[:, 0].numpy())
+    assert samples.shown_names == ["stripes", "checks", "disc"] * 2

@@ -1,0 +1,131 @@
+"""What a person sees while work goes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from hqgen.progress import BarObserver, LineObserver, stderr_observer
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def console(*, terminal: bool = False, width: int = 100) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, force_terminal=terminal, width=width, no_color=True), file
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def work(
+    clock: Clock, steps: int, seconds: float, *, total: int = 1000, done: int = 0, amount: int = 10
+) -> list[str]:
+    """Lines printed while so many steps of so many seconds are done."""
+    where, file = console()
+    with LineObserver(where, clock).progress("building", total, "samples", done) as advance:
+        for _ in range(steps):
+            clock.now += seconds
+            advance(amount)
+    return file.getvalue().splitlines()
+
+
+def test_a_short_build_prints_nothing_but_its_end(clock: Clock) -> None:
+    assert work(clock, 100, 0.05) == ["building: 1000/1000 samples in 5.0 s, 200.0/s"]
+
+
+def test_a_longer_build_prints_every_tenth_with_rate_and_time_left(clock: Clock) -> None:
+    lines = work(clock, 100, 2.0)
+    assert len(lines) == 10
+    assert lines[0] == "building: 100/1000 samples, 5.0/s, 3 min 0 s left"
+    assert lines[-1] == "building: 1000/1000 samples in 3 min 20 s, 5.0/s"
+
+
+def test_a_very_long_build_prints_at_least_every_five_minutes(clock: Clock) -> None:
+    lines = work(clock, 5, 301.0, total=100_000)
+    assert len(lines) == 6
+    assert lines[0].startswith("building: 10/100000 samples, 0.033/s, 836 h")
+
+
+def test_lines_are_never_closer_than_ten_seconds(clock: Clock) -> None:
+    assert len(work(clock, 10, 9.0, amount=100)) == 5
+
+
+def test_what_was_there_before_counts_as_done_but_not_in_the_rate(clock: Clock) -> None:
+    assert work(clock, 1, 20.0, done=500, amount=200)[0] == "building: 700/1000 samples, 10.0/s, 30 s left"
+
+
+def test_where_nothing_was_to_do_nothing_is_said(clock: Clock) -> None:
+    assert work(clock, 0, 1.0, done=1000) == []
+    assert work(clock, 0, 1.0, total=0) == []
+
+
+def test_an_interrupted_stretch_says_how_far_it_came(clock: Clock) -> None:
+    where, file = console()
+
+    def interrupted() -> None:
+        with LineObserver(where, clock).progress("building", 100, "samples") as advance:
+            clock.now += 2
+            advance(30)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.getvalue() == "building: 30/100 samples in 2.0 s, 15.0/s\n"
+
+
+def test_bytes_are_shown_as_bytes(clock: Clock) -> None:
+    where, file = console()
+    with LineObserver(where, clock).progress("reading", 3_000_000_000, "bytes") as advance:
+        clock.now += 20
+        advance(1_500_000_000)
+    assert file.getvalue().startswith("reading: 1.5 GB of 3.0 GB, 75.0 MB/s, 20 s left\n")
+
+
+def test_a_long_note_stays_one_line_and_means_no_markup() -> None:
+    where, file = console(width=20)
+    LineObserver(where).note("`[bold]a[/bold]` is " + 10 * "very " + "long")
+    assert file.getvalue() == "`[bold]a[/bold]` is " + 10 * "very " + "long\n"
+
+
+def test_a_terminal_gets_a_bar_that_goes_when_it_is_done_and_notes_that_stay() -> None:
+    where, file = console(terminal=True)
+    observer = stderr_observer(where)
+    assert isinstance(observer, BarObserver)
+    with observer.progress("building", 400, "samples", 100) as advance:
+        advance(220)
+        observer.note("one line")
+    text = file.getvalue()
+    assert "building" in text
+    assert "320/400 samples" in text
+    assert "one line\n" in text
+    assert text.endswith("\x1b[2K")  # the bar's line is erased
+
+
+def test_elsewhere_than_on_a_terminal_there_are_lines() -> None:
+    assert isinstance(stderr_observer(console()[0]), LineObserver)
+
+
+def test_by_default_it_writes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    stderr_observer().note("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_both_are_observers_of_a_build() -> None:
+    from hqgen.progress import Observer
+
+    take: Callable[[Observer], Observer] = lambda observer: observer  # noqa: E731 - mypy checks the two
+    where, _ = console()
+    assert take(LineObserver(where)) != take(BarObserver(where))
