@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from hypothesis import settings
 
 from hqgen.builder.prepare import BuildSettings
@@ -34,6 +35,18 @@ def data_root() -> Path:
 def shared(data_root: Path) -> Path:
     """The folder that holds `data`, `golden` and `weights`."""
     return data_root.resolve().parent
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four small pictures with some structure, one of them in a subfolder."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "deeper").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "c.png", "deeper/d.png"):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 12), np.uint8))
+        coarse.resize((120, 90), Image.Resampling.BICUBIC).save(folder / name)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from hqgen.errors import SourceError, StoreError, UnknownNameError, UsageError
 from hqgen.sources import SourceRecording
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
-from spikeclip.data import prepare as lowlight
+from spikeclip.data import lowlight as resident
+from spikeclip.data import prepare as preparing
 from spikeclip.data.lowlight import LowLightSet, open_low_light
 from spikeclip.data.lowlight_writer import LabelledStream, _locked, _SplitWriter, write
 from spikeclip.data.prepare import prepare
@@ -94,7 +95,7 @@ def test_samples_that_do_not_fit_are_not_resident(
     low_light: LowLightSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = open_low_light(low_light.path).split("train")
-    monkeypatch.setattr(lowlight, "_free_memory", lambda _: split.nbytes)
+    monkeypatch.setattr(resident, "_free_memory", lambda _: split.nbytes)
     assert split.resident() is None
 
 
@@ -125,7 +126,7 @@ def test_other_recordings_do_not_replace_a_set(folder: Path, tmp_path: Path) -> 
 def test_a_run_that_was_killed_leaves_no_set_and_is_made_good(
     last: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, out, decode = prepare(folder, tmp_path / "whole.zarr"), tmp_path / "low.zarr", lowlight._decode
+    whole, out, decode = prepare(folder, tmp_path / "whole.zarr"), tmp_path / "low.zarr", preparing._decode
 
     def die(recording: SourceRecording, frames: int) -> object:
         if recording.name == last:
@@ -133,7 +134,7 @@ def test_a_run_that_was_killed_leaves_no_set_and_is_made_good(
         return decode(recording, frames)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lowlight, "_decode", die)
+        patch.setattr(preparing, "_decode", die)
         with pytest.raises(KeyboardInterrupt):
             prepare(folder, out)
     assert not out.exists()

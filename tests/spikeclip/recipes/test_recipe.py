@@ -11,7 +11,7 @@ from spikeclip.data.opening import demo_settings
 from spikeclip.recipes.recipe import Recipe, read_recipe
 from spikeclip.training.settings import train_settings
 
-PIPELINES = Path(__file__).parents[2] / "pipelines"
+PIPELINES = Path(__file__).parents[3] / "pipelines"
 RECIPES = ["demo", "u-caltech", "u-cifar", "u-cifar-simulated"]
 
 SMALL = """
