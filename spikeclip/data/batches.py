@@ -1,4 +1,4 @@
-"""Batches of the low-light set, made on the device from packed bits.
+"""Batches of the low-light set, made on the device from packed bits: for training and for held-out samples.
 
 A batch is a function of the seed, the stage and the step alone: a training that goes on from a checkpoint
 needs the number of its step and nothing else to see the same batches again.
@@ -6,9 +6,8 @@ needs the number of its step and nothing else to see the same batches again.
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,33 +19,119 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hqgen.errors import UsageError
+from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSplit
 from spikeclip.data.voxels import BINS, tfi_packed, voxelize_packed
 
-__all__ = ["Batch", "Batches"]
-
-AHEAD = 2
-"""Batches made in advance: one that is ready and one in the making."""
+__all__ = ["Batch", "BatchMaker", "Batches"]
 
 Rows = NDArray[np.int64]
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples on the device.
+    """Samples on the device: a whole batch, or a part of one.
 
     Attributes:
-        voxel: float32 (B, bins, h, w), spikes a bin.
-        label: int64 (B,), indices into the classes.
-        target: float32 (B, 1, h, w), TFI of the stream at its middle frame; None unless asked for.
+        voxel: float32 (n, bins, h, w), spikes a bin.
+        label: int64 (n,), indices into the classes.
+        batch_label: int64 (B,), labels of the whole batch, over all parts and processes.
+        target: float32 (n, 1, h, w), TFI of the stream at its middle frame; None unless asked for.
+        hq: float32 (n, 1, h, w) in 0..1, HQ crops; None unless asked for.
     """
 
     voxel: Tensor
     label: Tensor
+    batch_label: Tensor
     target: Tensor | None = None
+    hq: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def split(self, count: int) -> list[Batch]:
+        """At most `count` parts of about equal size."""
+        size = math.ceil(len(self) / count)
+        return [self._rows(slice(start, start + size)) for start in range(0, len(self), size)]
+
+    def _rows(self, rows: slice) -> Batch:
+        target = None if self.target is None else self.target[rows]
+        hq = None if self.hq is None else self.hq[rows]
+        return Batch(self.voxel[rows], self.label[rows], self.batch_label, target, hq)
+
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """Makes batches: packed bits to the device, and all arithmetic there.
+
+    Args:
+        split: the samples.
+        size: B of a whole batch, over all processes.
+        bins: of the voxel.
+        crop: side of the middle square of the frames; None takes them whole.
+        target: whether to make the coarse target.
+        hq: HQ crops to go with the samples, as many as these.
+        device: where batches are made and stay.
+    """
+
+    split: LowLightSplit
+    size: int
+    bins: int = BINS
+    crop: int | None = None
+    target: bool = False
+    hq: HQCrops | None = None
+    device: torch.device = _CPU
+
+    def in_order(self) -> Iterator[Batch]:
+        """All samples once, in their order; the last batch may be smaller."""
+        for step, start in enumerate(range(0, len(self.split), self.size)):
+            yield self.batch(step, np.arange(start, min(start + self.size, len(self.split))))
+
+    def batch(
+        self,
+        step: int,
+        rows: Rows,
+        share: slice = slice(None),
+        mirrored: NDArray[np.bool_] | None = None,
+    ) -> Batch:
+        """Make a batch, or a share of it.
+
+        Args:
+            step: number of the batch, which decides its HQ crops.
+            rows: the samples of the whole batch, indices into the split.
+            share: which of these to make.
+            mirrored: which samples of the whole batch to mirror left to right; None mirrors none.
+        """
+        packed, height, width = self._packed(rows[share]), self.split.height, self.split.width
+        voxel = voxelize_packed(packed, height, width, self.bins, self.crop)
+        target = tfi_packed(packed, height, width, self.crop) if self.target else None
+        if mirrored is not None:
+            mask = self._moved(mirrored[share])[:, None, None, None]
+            voxel = torch.where(mask, voxel.flip(-1), voxel)
+            target = None if target is None else torch.where(mask, target.flip(-1), target)
+        labels = self._moved(self.split.labels[rows])
+        return Batch(voxel, labels[share], labels, target, self._crops(step, len(rows), share))
+
+    def _packed(self, rows: Rows) -> Tensor:
+        resident = self.split.resident(self.device)
+        if resident is None:
+            return self._moved(self.split.read(rows)[0])
+        if self.device.type == "cpu":  # NumPy's new memory is faster than PyTorch's; see `voxels`
+            return torch.from_numpy(resident.numpy()[rows])
+        return resident[self._moved(rows)]
+
+    def _crops(self, step: int, count: int, share: slice) -> Tensor | None:
+        if self.hq is None:
+            return None
+        return self._moved(self.hq.batch(step, self.size)[:count][share])[:, None].float() / 255
+
+    def _moved(self, values: NDArray[Any]) -> Tensor:
+        """An array on the device; from page-locked memory, so that nobody waits for the copy."""
+        tensor = torch.from_numpy(values)
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
 
 class Batches:
@@ -56,15 +141,10 @@ class Batches:
     batch are left out, others in each epoch.
 
     Args:
-        split: the samples.
-        size: B of a whole batch, over all ranks.
+        maker: makes them.
         seed: of order and augmentation.
         stage: its name; stages of one seed see different orders.
-        bins: of the voxel.
-        crop: side of the middle square of the frames; None takes them whole.
-        target: whether to make the coarse target.
         flip: whether to mirror every other sample, drawn at random, left to right.
-        device: where batches are made and stay.
         rank: which slice of each batch to make, of `world` equal ones.
         world: number of slices, one for each process of a distributed training.
 
@@ -75,48 +155,35 @@ class Batches:
 
     def __init__(
         self,
-        split: LowLightSplit,
-        size: int,
+        maker: BatchMaker,
         *,
         seed: int,
         stage: str,
-        bins: int = BINS,
-        crop: int | None = None,
-        target: bool = False,
         flip: bool = False,
-        device: str | torch.device = "cpu",
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        _check(split, size, crop, world)
-        self.size, self.steps_per_epoch = size, len(split) // size
-        self._count, self._seed, self._flip = len(split), [seed, crc32(stage.encode())], flip
-        self._share = slice(rank * size // world, (rank + 1) * size // world)
-        self._maker = _Maker(split, bins, crop, target, torch.device(device))
+        _check(maker, world)
+        self.steps_per_epoch = len(maker.split) // maker.size
+        self._maker, self._seed, self._flip = maker, [seed, crc32(stage.encode())], flip
+        self._share = slice(rank * maker.size // world, (rank + 1) * maker.size // world)
 
     def rows(self, step: int) -> Rows:
         """The samples of the whole batch `step`, as indices into the split: int64 (size,)."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        return _order(self._count, *self._seed, epoch)[place * self.size : (place + 1) * self.size]
+        size = self._maker.size
+        return _order(len(self._maker.split), *self._seed, epoch)[place * size : (place + 1) * size]
 
     def batch(self, step: int) -> Batch:
         """Batch `step`, counted from 0 over all epochs; this rank's slice of it."""
-        mirrored = np.random.default_rng([*self._seed, step]).random(self.size) < 0.5
-        return self._maker(self.rows(step)[self._share], mirrored[self._share] if self._flip else None)
-
-    def loader(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches start..stop-1 in order, the next ones made on a thread while one is used."""
-        with ThreadPoolExecutor(1) as pool:
-            waiting: deque[Future[Batch]] = deque()
-            for step in range(start, stop):
-                waiting.append(pool.submit(self.batch, step))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        mirrored = None
+        if self._flip:
+            mirrored = np.random.default_rng([*self._seed, step]).random(self._maker.size) < 0.5
+        return self._maker.batch(step, self.rows(step), self._share, mirrored)
 
 
-def _check(split: LowLightSplit, size: int, crop: int | None, world: int) -> None:
+def _check(maker: BatchMaker, world: int) -> None:
+    split, size, crop = maker.split, maker.size, maker.crop
     if not 1 <= size <= len(split):
         raise UsageError(
             f"the split `{split.name}` has {len(split)} samples, too few for a batch of {size}",
@@ -138,41 +205,3 @@ def _check(split: LowLightSplit, size: int, crop: int | None, world: int) -> Non
 def _order(count: int, seed: int, stage: int, epoch: int) -> Rows:
     # The 1 keeps these numbers apart from those of the flips, which are drawn from (seed, stage, step).
     return np.random.default_rng([seed, stage, epoch, 1]).permutation(count)
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """Makes batches of samples: packed bits to the device, and all arithmetic there."""
-
-    split: LowLightSplit
-    bins: int
-    crop: int | None
-    target: bool
-    device: torch.device
-
-    def __call__(self, rows: Rows, mirrored: NDArray[np.bool_] | None) -> Batch:
-        packed, label = self._packed(rows)
-        height, width = self.split.height, self.split.width
-        voxel = voxelize_packed(packed, height, width, self.bins, self.crop)
-        target = tfi_packed(packed, height, width, self.crop) if self.target else None
-        if mirrored is not None:
-            mask = self._moved(mirrored)[:, None, None, None]
-            voxel = torch.where(mask, voxel.flip(-1), voxel)
-            target = None if target is None else torch.where(mask, target.flip(-1), target)
-        return Batch(voxel, label, target)
-
-    def _packed(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        resident = self.split.resident(self.device)
-        if resident is None:
-            packed, label = self.split.read(rows)
-            return self._moved(packed), self._moved(label)
-        if self.device.type == "cpu":  # NumPy's new memory is faster than PyTorch's; see `voxels`
-            return torch.from_numpy(resident.numpy()[rows]), self._moved(self.split.labels[rows])
-        return resident[self._moved(rows)], self._moved(self.split.labels[rows])
-
-    def _moved(self, values: NDArray[Any]) -> Tensor:
-        """An array on the device; from page-locked memory, so that nobody waits for the copy."""
-        tensor = torch.from_numpy(values)
-        if self.device.type != "cuda":
-            return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)

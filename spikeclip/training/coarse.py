@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from torch import nn
 
+from spikeclip.data.batches import Batch
 from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses, Part
+from spikeclip.training.loop import Losses
 from spikeclip.training.losses import coarse_loss
 from spikeclip.training.settings import CoarseSettings
 
 __all__ = ["coarse_losses"]
 
 
-def coarse_losses(network: nn.Module, part: Part, settings: CoarseSettings, hardware: Hardware) -> Losses:
+def coarse_losses(network: nn.Module, part: Batch, settings: CoarseSettings, hardware: Hardware) -> Losses:
     """I = Recon-Net(S) [2], and its distance from I_tfi [5].
 
     Args:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from spikeclip.data.batches import Batch
 from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses, Part
+from spikeclip.training.loop import Losses
 from spikeclip.training.losses import class_loss, prompt_loss, total_loss
 from spikeclip.training.settings import FineSettings
 
@@ -33,7 +34,7 @@ class Supervision:
 
 
 def fine_losses(
-    network: nn.Module, part: Part, clip: Supervision, settings: FineSettings, hardware: Hardware
+    network: nn.Module, part: Batch, clip: Supervision, settings: FineSettings, hardware: Hardware
 ) -> Losses:
     """L_total = L_class + lambda L_prompt [11] of the network's images.
 

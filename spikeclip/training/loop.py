@@ -25,6 +25,7 @@ from hqgen.checkpoints import file_digest
 from hqgen.errors import TrainingError
 from hqgen.files import write_atomically
 from hqgen.pictures import png
+from spikeclip.data.batches import Batch
 from spikeclip.training.curve import Point, write_curve
 from spikeclip.training.folder import Record, RunFolder
 from spikeclip.training.hardware import Hardware, without_average
@@ -32,45 +33,13 @@ from spikeclip.training.observer import Observer
 from spikeclip.training.plan import Plan, plan_id
 from spikeclip.training.settings import StageName, TrainSettings
 
-__all__ = ["Board", "Losses", "Part", "Stage", "Stop", "run_stage"]
+__all__ = ["Board", "Losses", "Stage", "Stop", "run_stage"]
 
 Losses = dict[str, Tensor]
 """Means over a part of a batch, by name; the first one is minimised."""
 
 Stop = Callable[[], bool]
 """Whether to stop, asked after each step."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a batch, on the device.
-
-    Attributes:
-        voxel: float32 (n, bins, h, w).
-        label: int64 (n,).
-        batch_label: int64 (B,), of the whole batch, over all parts and processes.
-        target: float32 (n, 1, h, w), TFI, where the stage asks for it.
-        hq: float32 (n, 1, h, w) in 0..1, HQ crops, where the stage asks for them.
-    """
-
-    voxel: Tensor
-    label: Tensor
-    batch_label: Tensor
-    target: Tensor | None = None
-    hq: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.voxel)
-
-    def split(self, count: int) -> list[Part]:
-        """At most `count` parts of about equal size."""
-        size = math.ceil(len(self) / count)
-        return [self._rows(slice(start, start + size)) for start in range(0, len(self), size)]
-
-    def _rows(self, rows: slice) -> Part:
-        target = None if self.target is None else self.target[rows]
-        hq = None if self.hq is None else self.hq[rows]
-        return Part(self.voxel[rows], self.label[rows], self.batch_label, target, hq)
 
 
 @dataclass(frozen=True)
@@ -90,10 +59,10 @@ class Stage:
 
     name: StageName
     learns: nn.Module
-    losses: Callable[[Any, Part], Losses]
+    losses: Callable[[Any, Batch], Losses]
     epoch_steps: int
-    draw: Callable[[int], Part]
-    held_out: Callable[[], Iterable[Part]]
+    draw: Callable[[int], Batch]
+    held_out: Callable[[], Iterable[Batch]]
     save: Callable[[Path], None]
     show: Callable[[], Image.Image] | None = None
 
@@ -194,7 +163,7 @@ class _Loop:
         self._complete()
         return True
 
-    def _step(self, share: Part) -> None:
+    def _step(self, share: Batch) -> None:
         """One update of what learns, of this process's share of a batch."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = share.split(self.settings.accumulate)
@@ -339,7 +308,7 @@ class _Loop:
         self.hardware.wait()
 
 
-def drawn_ahead(draw: Callable[[int], Part], first: int, steps: int) -> Iterator[Part]:
+def drawn_ahead(draw: Callable[[int], Batch], first: int, steps: int) -> Iterator[Batch]:
     """The batches of steps `first` to `steps - 1`, the next one drawn while one is in use."""
     if first >= steps:
         return

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from spikeclip.data.batches import Batch
 from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses, Part
+from spikeclip.training.loop import Losses
 from spikeclip.training.losses import prompt_initial_loss
 
 __all__ = ["prompt_losses"]
@@ -16,7 +17,7 @@ __all__ = ["prompt_losses"]
 
 def prompt_losses(
     prompts: nn.Module,
-    part: Part,
+    part: Batch,
     *,
     coarse: Callable[[Tensor], Tensor],
     clip: nn.Module,

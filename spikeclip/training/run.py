@@ -22,6 +22,7 @@ from hqgen.files import write_atomically
 from hqgen.pictures import png
 from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
+from spikeclip.data.batches import Batch
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
@@ -30,7 +31,7 @@ from spikeclip.training.fine import Supervision, fine_losses
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.grid import grid
 from spikeclip.training.hardware import Hardware, hardware
-from spikeclip.training.loop import Board, Losses, Part, Stage, Stop, run_stage
+from spikeclip.training.loop import Board, Losses, Stage, Stop, run_stage
 from spikeclip.training.observer import Both, LineObserver, Observer, Silent
 from spikeclip.training.plan import Plan, plan_id, stage_plan
 from spikeclip.training.prompt import prompt_losses
@@ -163,7 +164,7 @@ class _Training:
     def coarse(self, plan: Plan) -> Stage:
         network, batches = self.start("coarse"), self.samples.batches("coarse", target=True)
 
-        def losses(network: nn.Module, part: Part) -> Losses:
+        def losses(network: nn.Module, part: Batch) -> Losses:
             return coarse_losses(network, part, self.settings.coarse, self.here)
 
         return Stage(
@@ -171,7 +172,7 @@ class _Training:
             learns=network,
             losses=losses,
             epoch_steps=batches.steps_per_epoch,
-            draw=self.samples.draw(batches),
+            draw=batches.batch,
             held_out=lambda: self.samples.held_out("coarse", target=True),
             save=lambda path: self._save_network(path, network, plan),
             show=lambda: grid(
@@ -181,12 +182,12 @@ class _Training:
 
     def prompt(self, plan: Plan) -> Stage:
         prompts = self.here.place(LearnedPrompts(self.clip, self.settings.prompt.context))
-        batches = self.samples.batches("prompt")
+        batches = self.samples.batches("prompt", hq=self.hq)
         held_out = HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
         coarse = self.here.compiled(self.start("prompt").eval().requires_grad_(False))
         image_features = self.here.compiled(self.clip.image_features)
 
-        def losses(prompts: nn.Module, part: Part) -> Losses:
+        def losses(prompts: nn.Module, part: Batch) -> Losses:
             return prompt_losses(
                 prompts,
                 part,
@@ -201,7 +202,7 @@ class _Training:
             learns=prompts,
             losses=losses,
             epoch_steps=batches.steps_per_epoch,
-            draw=self.samples.draw(batches, self.hq),
+            draw=batches.batch,
             held_out=lambda: self.samples.held_out("prompt", hq=held_out),
             save=lambda path: self._save_prompts(path, prompts, plan),
         )
@@ -217,7 +218,7 @@ class _Training:
             scale=self.clip.logit_scale,
         )
 
-        def losses(network: nn.Module, part: Part) -> Losses:
+        def losses(network: nn.Module, part: Batch) -> Losses:
             return fine_losses(network, part, clip, own, self.here)
 
         return Stage(
@@ -225,7 +226,7 @@ class _Training:
             learns=network,
             losses=losses,
             epoch_steps=batches.steps_per_epoch,
-            draw=self.samples.draw(batches),
+            draw=batches.batch,
             held_out=lambda: self.samples.held_out("fine"),
             save=lambda path: self._save_network(path, network, plan),
             show=lambda: grid(

@@ -16,11 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from hqgen.spikes.packed import PackedSpikes
 from spikeclip.data import voxels
-from spikeclip.data.batches import Batches
+from spikeclip.data.batches import Batches, BatchMaker
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
 from spikeclip.data.simulated import simulate_low_light
 from spikeclip.data.voxels import centre_crop, tfi_packed, voxelize_packed
+from spikeclip.training.loop import drawn_ahead
 from tests.bench.test_bench_spikes import seconds
 
 SAMPLES, SIZE, CROP = 48, 8, 224
@@ -86,7 +87,7 @@ def pace(batches: Iterator[object], count: int) -> Pace:
     return Pace((count - SIZE) / clock, 1e3 * work / (count - SIZE))
 
 
-def test_bench_loader(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_batches(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Voxel and coarse target of 224x224 pixels, in batches of 8.
 
     Measured on 2 cores of an AMD EPYC with AVX-512, nothing else going on: a sample from .npz files costs
@@ -101,13 +102,13 @@ def test_bench_loader(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, fits in (("packed bits in memory", True), ("packed bits on the disk", False)):
         monkeypatch.setattr("spikeclip.data.lowlight._free_memory", lambda _, fits=fits: 2**40 if fits else 0)
         split = low_light.split("train").select(range(SAMPLES))
-        made = Batches(split, SIZE, seed=0, stage="coarse", crop=CROP, target=True)
-        ours = pace(made.loader(0, 4 * made.steps_per_epoch), 4 * SAMPLES)
+        made = Batches(BatchMaker(split, SIZE, crop=CROP, target=True), seed=0, stage="coarse")
+        ours = pace(drawn_ahead(made.batch, 0, 4 * made.steps_per_epoch), 4 * SAMPLES)
         print(f"  {name}: {ours}, ratio {ours.rate / plain.rate:.0f}, {plain.cost / ours.cost:.0f}")
 
 
 def check_equal(low_light: LowLightSet, folder: Path) -> None:
-    batch = Batches(low_light.split("train"), 1, seed=0, stage="coarse", crop=CROP, target=True).batch(0)
+    batch = next(BatchMaker(low_light.split("train"), 1, crop=CROP, target=True).in_order())
     voxel, target, label = PlainSamples(folder)[0]
     assert batch.target is not None
     assert torch.equal(batch.voxel[0], voxel)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from hqgen.errors import UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.spikes.packed import Window
-from spikeclip.data.batches import Batch, Batches
+from spikeclip.data.batches import Batch, Batches, BatchMaker
 from spikeclip.data.lowlight import LowLightSet, LowLightSplit, open_low_light
 from spikeclip.data.voxels import voxelize
 
@@ -21,8 +20,9 @@ def split(low_light: LowLightSet) -> LowLightSplit:
 
 
 def batches(split: LowLightSplit, size: int = 4, **changes: Any) -> Batches:
+    made = {name: changes.pop(name) for name in ("crop", "target") if name in changes}
     settings: dict[str, Any] = {"seed": 0, "stage": "coarse"} | changes
-    return Batches(split, size, **settings)
+    return Batches(BatchMaker(split, size, **made), **settings)
 
 
 def assert_same(one: Batch, other: Batch) -> None:
@@ -71,29 +71,22 @@ def test_a_batch_depends_on_seed_stage_and_step_alone(split: LowLightSplit) -> N
         assert batches(split, **change).rows(7).tolist() != one.rows(7).tolist()
 
 
-def test_loader_gives_the_batches_that_are_asked_for(split: LowLightSplit) -> None:
-    made = batches(split, flip=True, target=True)
-    loaded = list(made.loader(2, 9))
-    assert len(loaded) == 7
-    for step, batch in enumerate(loaded, start=2):
-        assert_same(batch, made.batch(step))
-
-
-def test_a_loader_that_is_left_early_ends_its_thread(split: LowLightSplit) -> None:
-    before = threading.active_count()
-    loader = batches(split).loader(0, 100)
-    next(loader)
-    loader.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
-
-
-def test_an_error_on_the_thread_reaches_the_reader(
-    split: LowLightSplit, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("size", "count", "sizes"), [(8, 4, [2] * 4), (7, 3, [3, 3, 1]), (2, 5, [1, 1]), (3, 1, [3])]
+)
+def test_split_keeps_every_sample_once_and_the_labels_of_the_whole_batch(
+    size: int, count: int, sizes: list[int]
 ) -> None:
-    made = batches(split)
-    monkeypatch.setattr(made, "rows", lambda _step: 1 // 0)
-    with pytest.raises(ZeroDivisionError):
-        next(made.loader(0, 2))
+    rows = torch.arange(size)
+    parts = Batch(rows[:, None, None, None].float(), rows, torch.arange(99), hq=rows.float()).split(count)
+    assert [len(item) for item in parts] == sizes
+    assert torch.equal(torch.cat([item.label for item in parts]), torch.arange(size))
+    for item in parts:
+        assert torch.equal(item.voxel.flatten().long(), item.label)
+        assert item.hq is not None
+        assert torch.equal(item.hq.long(), item.label)
+        assert item.target is None
+        assert len(item.batch_label) == 99
 
 
 def test_flip_mirrors_voxel_and_target_of_some_samples_together(split: LowLightSplit) -> None:

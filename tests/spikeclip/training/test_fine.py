@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from spikeclip.data.batches import Batch
 from spikeclip.training.fine import Supervision, fine_losses
 from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Part
 from spikeclip.training.losses import Duplicates, class_loss
 from spikeclip.training.settings import FineSettings
 from tests.spikeclip.tiny_clip import tiny_clip
@@ -37,9 +37,9 @@ def test_parts_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(
 
 
 @pytest.fixture
-def part() -> Part:
+def part() -> Batch:
     voxel = torch.rand(3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
-    return Part(voxel, torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]))
+    return Batch(voxel, torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]))
 
 
 def supervision(prompts: bool) -> tuple[nn.Module, Supervision]:
@@ -49,7 +49,7 @@ def supervision(prompts: bool) -> tuple[nn.Module, Supervision]:
     return clip, Supervision(clip.image_features, texts, learned, clip.logit_scale)
 
 
-def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Part) -> None:
+def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
     clip, knows = supervision(prompts=True)
     losses = fine_losses(network, part, knows, FineSettings(), Hardware(torch.device("cpu")))
@@ -58,7 +58,7 @@ def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Part) -
     assert all(p.grad is None for p in clip.parameters())
 
 
-def test_total_weighs_its_terms(part: Part) -> None:
+def test_total_weighs_its_terms(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
     _, knows = supervision(prompts=True)
     settings = FineSettings(prompt_weight=7, class_weight=3)
@@ -72,7 +72,7 @@ def test_total_weighs_its_terms(part: Part) -> None:
     ]
 
 
-def test_losses_are_float32_whatever_the_networks_run_in(part: Part) -> None:
+def test_losses_are_float32_whatever_the_networks_run_in(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
     _, knows = supervision(prompts=True)
     half = fine_losses(network, part, knows, FineSettings(), Hardware(torch.device("cpu"), bfloat16=True))

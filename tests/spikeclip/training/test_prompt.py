@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from spikeclip.clip.prompts import LearnedPrompts
+from spikeclip.data.batches import Batch
 from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Part
 from spikeclip.training.prompt import prompt_losses
 from tests.spikeclip.tiny_clip import tiny_clip
 
@@ -16,7 +16,7 @@ def test_only_prompts_get_gradients_and_the_loss_is_the_equations() -> None:
     prompts = LearnedPrompts(clip, 4)
     with torch.no_grad():
         prompts.context[1] += 0.05
-    part = Part(torch.rand(3, 4, 32, 32), torch.zeros(3), torch.zeros(3), hq=torch.rand(2, 1, 32, 32))
+    part = Batch(torch.rand(3, 4, 32, 32), torch.zeros(3), torch.zeros(3), hq=torch.rand(2, 1, 32, 32))
     loss = prompt_losses(
         prompts,
         part,

@@ -19,11 +19,10 @@ SETTINGS = TrainSettings(crop=32, augment="none", coarse=CoarseSettings(batch=4)
 def test_held_out_samples_are_never_learned_from(low_light: LowLightSet) -> None:
     samples = Samples(low_light, SETTINGS, HERE)
     batches = samples.batches("coarse")
-    draw = samples.draw(batches)
     held_out = torch.cat([part.voxel for part in samples.held_out("coarse")])
     assert len(held_out) == 1  # a tenth of 12
     for step in range(20):
-        for voxel in draw(step).voxel:
+        for voxel in batches.batch(step).voxel:
             assert not torch.equal(voxel, held_out[0])
     assert len(Samples(low_light, SETTINGS, HERE).batches("coarse").rows(0)) == 4
 
@@ -48,7 +47,7 @@ def test_shares_of_the_processes_make_up_the_batch_and_all_know_its_labels(
 ) -> None:
     def drawn(rank: int, world: int) -> list[torch.Tensor]:
         samples = Samples(low_light, SETTINGS, Hardware(torch.device("cpu"), rank=rank, world=world))
-        part = samples.draw(samples.batches("coarse", target=True), HQCrops(hq_store, 32, 0))(3)
+        part = samples.batches("coarse", target=True, hq=HQCrops(hq_store, 32, 0)).batch(3)
         assert part.target is not None
         assert part.hq is not None
         return [part.voxel, part.label, part.target, part.hq, part.batch_label]
