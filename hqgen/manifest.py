@@ -8,7 +8,6 @@ is `null`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import sys
@@ -20,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hqgen.errors import StoreError
+from hqgen.provenance import short_digest
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -121,10 +121,7 @@ class Plan(Document):
     @cached_property
     def id(self) -> str:
         """The plan id: 16 hexadecimal digits of the sha256 of the plan as it is written."""
-        digest = hashlib.sha256()
-        for piece in dump(self):
-            digest.update(piece.encode())
-        return digest.hexdigest()[:16]
+        return short_digest(dump(self))
 
     def part(self, source: str) -> Plan:
         """The plan of one source alone: what decides its shards, whatever other sources there are."""

@@ -9,7 +9,17 @@ import pytest
 
 HOUSE = Path(__file__).parents[1]
 
-TOOLS = {"checkpoints", "devices", "errors", "files", "interrupt", "pictures", "progress", "text"}
+TOOLS = {
+    "checkpoints",
+    "devices",
+    "errors",
+    "files",
+    "interrupt",
+    "pictures",
+    "progress",
+    "provenance",
+    "text",
+}
 """Small modules that hold one mechanism each, for every room to use."""
 
 MAY_IMPORT = {
@@ -20,6 +30,7 @@ MAY_IMPORT = {
     "hqgen.interrupt": set(),
     "hqgen.progress": {"hqgen.text"},
     "hqgen.devices": {"hqgen.errors"},
+    "hqgen.provenance": {"hqgen.errors", "hqgen.files"},
     "hqgen.checkpoints": {"hqgen.errors", "hqgen.files"},
     "hqgen.pictures": {"hqgen.errors", "hqgen.files", "hqgen.quality"},
     "hqgen.spikes": {"hqgen.compiled"},

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hqgen.errors import PlanMismatchError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
+from hqgen.provenance import document_id, require_same
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.source import Source
 
-__all__ = ["SHARD_SIZE", "contains", "differences", "joined", "make_plan", "method_spec", "source_spec"]
+__all__ = ["SHARD_SIZE", "by_name", "contains", "joined", "make_plan", "method_spec", "source_spec"]
 
 SHARD_SIZE = 32
 """Samples in a shard: enough that a task costs little beside its work, few enough to lose on a kill."""
@@ -104,9 +104,10 @@ def joined(current: Plan, requested: Plan) -> Plan:
         sources=tuple(sources[name] for name in sorted(sources)),
     )
     if not (contains(plan, current) and contains(plan, requested)):
-        raise PlanMismatchError(
-            "the new plan cannot be appended to the one in the output directory:\n"
-            + "\n".join(f"  {line}" for line in differences(current, requested)),
+        require_same(
+            "the new plan cannot be appended to the one in the output directory",
+            by_name(current),
+            by_name(requested),
             hint="append adds methods and sources; for anything else use another `--out` or "
             "`--existing overwrite`",
         )
@@ -126,55 +127,18 @@ def _samples(source: SourceSpec) -> tuple[Any, ...]:
     return source.height, source.width, source.recordings, source.samples
 
 
-def differences(old: Plan, new: Plan) -> list[str]:
-    """What two plans differ in, a line each, for a person."""
-    lines = []
-    for name in ("schema_version", "shard_size", "scorer", "normalisation"):
-        lines += _changed(name.replace("_", " "), getattr(old, name), getattr(new, name))
-    before, after = ({source.name: source for source in plan.sources} for plan in (old, new))
-    for name in sorted(before.keys() | after.keys()):
-        if name not in after:
-            lines.append(f"source {name}: is no longer there")
-        elif name not in before:
-            lines.append(f"source {name}: is new")
-        else:
-            lines += _source_differences(before[name], after[name])
-    return lines
+def by_name(plan: Plan) -> dict[str, Any]:
+    """A plan as a document in which every part goes by its name, so that two can be compared."""
+    rules = plan.model_dump(exclude={"sources"})
+    return rules | {f"source {source.name}": _source_by_name(source) for source in plan.sources}
 
 
-def _source_differences(old: SourceSpec, new: SourceSpec) -> list[str]:
-    where = f"source {new.name}: "
-    lines = _changed(f"{where}geometry", f"{old.height}x{old.width}", f"{new.height}x{new.width}")
-    lines += _method_differences(where, old, new)
-    before, after = ({item.path: item for item in source.recordings} for source in (old, new))
-    lines += _named(f"{where}recordings gone", before.keys() - after.keys())
-    lines += _named(f"{where}recordings added", after.keys() - before.keys())
-    changed = {path for path in before.keys() & after.keys() if before[path] != after[path]}
-    lines += _named(f"{where}recordings whose content changed", changed)
-    if not lines and old.samples != new.samples:
-        lines.append(f"{where}other frames are chosen ({len(old.samples)} -> {len(new.samples)} samples)")
-    return lines
-
-
-def _method_differences(where: str, old: SourceSpec, new: SourceSpec) -> list[str]:
-    before, after = ({method.name: method for method in source.methods} for source in (old, new))
-    lines = _named(f"{where}methods gone", before.keys() - after.keys())
-    lines += _named(f"{where}methods added", after.keys() - before.keys())
-    for name in sorted(before.keys() & after.keys()):
-        was, now = before[name].model_dump(), after[name].model_dump()
-        flat_was, flat_now = was | was.pop("parameters"), now | now.pop("parameters")
-        for key in sorted(flat_was.keys() | flat_now.keys()):
-            lines += _changed(f"{where}{name} {key}", flat_was.get(key), flat_now.get(key))
-    return lines
-
-
-def _changed(what: str, old: Any, new: Any) -> list[str]:
-    return [] if old == new else [f"{what}: {old} -> {new}"]
-
-
-def _named(what: str, names: set[str]) -> list[str]:
-    if not names:
-        return []
-    shown = sorted(names)
-    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    return [f"{what}: {', '.join(shown[:5])}{more}"]
+def _source_by_name(source: SourceSpec) -> dict[str, Any]:
+    methods = {method.name: method.model_dump(exclude={"name"}) for method in source.methods}
+    samples = {"samples": [sample.model_dump() for sample in source.samples]}
+    return {
+        "geometry": f"{source.height}x{source.width}",
+        "methods": {name: method | method.pop("parameters") for name, method in methods.items()},
+        "recordings": {item.path: item.model_dump(exclude={"path"}) for item in source.recordings},
+        "samples": f"{len(source.samples)} with the id {document_id(samples)}",
+    }

@@ -17,13 +17,12 @@ from hqgen.builder import cluster
 from hqgen.builder.execute import DaskExecutor, Executor, Failure, Job, SerialExecutor
 from hqgen.builder.legs import Shard
 from hqgen.builder.output import Output
-from hqgen.builder.plan import contains, differences, joined
+from hqgen.builder.plan import by_name, contains, joined
 from hqgen.builder.prepare import BuildSettings, Found, find, plan_for
 from hqgen.errors import (
     BuildError,
     HqgenError,
     MethodError,
-    PlanMismatchError,
     StoreError,
     UnreadableError,
     UsageError,
@@ -44,6 +43,7 @@ from hqgen.manifest import (
 from hqgen.methods.base import Leg, Method
 from hqgen.methods.registry import get_method
 from hqgen.progress import Observer
+from hqgen.provenance import require_same
 from hqgen.sources.recordings import FileRecording
 
 __all__ = ["InterruptedBuildError", "Outcome", "build", "missing_jobs"]
@@ -130,9 +130,10 @@ def _admitted(settings: BuildSettings, output: Output, requested: Plan) -> Plan:
     if settings.existing == "append":
         return joined(current, requested)
     if current.id != requested.id:
-        lines = "\n".join(f"  {line}" for line in differences(current, requested))
-        raise PlanMismatchError(
-            f"`{output.root}` holds a build of another plan; what differs (there -> now):\n{lines}",
+        require_same(
+            f"`{output.root}` holds a build of another plan",
+            by_name(current),
+            by_name(requested),
             hint="choose another `--out`, add methods or sources with `--existing append`, or start over "
             "with `--existing overwrite`",
         )

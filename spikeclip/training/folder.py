@@ -32,9 +32,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hqgen.checkpoints import file_digest, write_checkpoint
-from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
+from hqgen.errors import TrainingError, WeightsError
 from hqgen.files import held, write_atomically
-from spikeclip.training.plan import Plan, differences, plan_id
+from hqgen.provenance import require_same
+from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
 
 __all__ = ["Record", "RunFolder", "StageFolder"]
@@ -149,12 +150,12 @@ class StageFolder:
         return state
 
     def _require_plan(self, found: Plan, plan: Plan, where: Path) -> None:
-        if plan_id(found) != plan_id(plan):
-            lines = "\n".join(f"  {line}" for line in differences(found, plan))
-            raise PlanMismatchError(
-                f"`{where}` belongs to a training with other settings or data:\n{lines}",
-                hint=f"go on with those, choose another folder, or {self._start_anew()}",
-            )
+        require_same(
+            f"`{where}` belongs to a training with other settings or data",
+            found,
+            plan,
+            hint=f"go on with those, choose another folder, or {self._start_anew()}",
+        )
 
     def _start_anew(self) -> str:
         return f"remove `{self.path}` to train this stage anew"

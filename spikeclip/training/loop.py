@@ -25,12 +25,13 @@ from hqgen.checkpoints import file_digest
 from hqgen.errors import TrainingError
 from hqgen.files import write_atomically
 from hqgen.pictures import png
+from hqgen.provenance import document_id
 from spikeclip.data.batches import Batch
 from spikeclip.training.curve import Point, write_curve
 from spikeclip.training.folder import Record, RunFolder
 from spikeclip.training.hardware import Hardware, without_average
 from spikeclip.training.observer import Observer
-from spikeclip.training.plan import Plan, plan_id
+from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName, TrainSettings
 
 __all__ = ["Board", "Losses", "Stage", "Stop", "run_stage"]
@@ -294,7 +295,7 @@ class _Loop:
             last = self.state.curve[-1]
             record = Record(
                 stage=self.stage.name,
-                plan_id=plan_id(self.plan),
+                plan_id=document_id(self.plan),
                 plan=self.plan,
                 final=file_digest(self.folder.final),
                 steps=self.steps,

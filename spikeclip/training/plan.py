@@ -7,15 +7,13 @@ since it moves them by more.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hqgen
 from spikeclip.training.settings import StageName, TrainSettings
 
-__all__ = ["differences", "plan_id", "stage_plan"]
+__all__ = ["Plan", "stage_plan"]
 
 VERSION = 1
 """Raised when the same plan gives other weights than before."""
@@ -58,21 +56,3 @@ def stage_plan(
     }
     used = {"hq_stores": list(hq), "clip": clip, "prompts": prompts}
     return plan | {name: value for name, value in used.items() if value}
-
-
-def plan_id(plan: Plan) -> str:
-    """16 hex digits that name a plan."""
-    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What two plans differ in, a line each, for a person."""
-    return [
-        f"{key.replace('_', ' ')}: {_shown(old.get(key))} -> {_shown(new.get(key))}"
-        for key in dict.fromkeys((*old, *new))
-        if old.get(key) != new.get(key)
-    ]
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value).strip('"')

@@ -20,6 +20,7 @@ from hqgen.checkpoints import file_digest, write_checkpoint
 from hqgen.errors import HqgenError, SourceError, UsageError
 from hqgen.files import write_atomically
 from hqgen.pictures import png
+from hqgen.provenance import document_id
 from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.batches import Batch
@@ -33,7 +34,7 @@ from spikeclip.training.grid import grid
 from spikeclip.training.hardware import Hardware, hardware
 from spikeclip.training.loop import Board, Losses, Stage, Stop, run_stage
 from spikeclip.training.observer import Both, LineObserver, Observer, Silent
-from spikeclip.training.plan import Plan, plan_id, stage_plan
+from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.prompt import prompt_losses
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
@@ -280,12 +281,12 @@ class _Training:
         return features
 
     def _save_network(self, path: Path, network: nn.Module, plan: Plan) -> None:
-        meta = {"stage": plan["stage"], "plan_id": plan_id(plan), "crop": self.settings.crop}
+        meta = {"stage": plan["stage"], "plan_id": document_id(plan), "crop": self.settings.crop}
         save_network(path, network, name=self.settings.network, bins=self.settings.bins, meta=meta)
 
     def _save_prompts(self, path: Path, prompts: nn.Module, plan: Plan) -> None:
         state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}
-        meta = {"plan_id": plan_id(plan), "clip": self.clip.name}
+        meta = {"plan_id": document_id(plan), "clip": self.clip.name}
         write_checkpoint(path, {"format": "spikeclip-prompts", "meta": meta, "state_dict": state})
 
     def _images(self, network: nn.Module) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -321,12 +322,12 @@ class _Training:
             start=self._start_id(name),
             hq=self.hq.plan_ids if name == "prompt" else (),
             clip=None if name == "coarse" else self.clip.digest,
-            prompts=plan_id(self.plan("prompt")) if prompts else None,
+            prompts=document_id(self.plan("prompt")) if prompts else None,
         )
 
     def _start_id(self, name: StageName) -> str | None:
         if name != "coarse" and "coarse" in self.settings.stages:
-            return plan_id(self.plan("coarse"))
+            return document_id(self.plan("coarse"))
         if self.settings.initial is not None:
             self._initial(self.settings.initial)
             return file_digest(self.settings.initial)

@@ -137,7 +137,7 @@ def test_changed_recordings_are_another_plan(settings: BuildSettings, recordings
         build_again(settings)
     assert "recordings gone: scene0.dat" in caught.value.message
     assert "recordings added: scene9.dat" in caught.value.message
-    assert "recordings whose content changed: scene1.dat" in caught.value.message
+    assert "recordings scene1.dat blake3: " in caught.value.message
 
 
 def test_existing_error_refuses_any_build_that_is_there(settings: BuildSettings) -> None:

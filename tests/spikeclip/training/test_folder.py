@@ -7,8 +7,9 @@ import torch
 
 from hqgen.checkpoints import file_digest
 from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
+from hqgen.provenance import document_id
 from spikeclip.training.folder import Record, RunFolder, StageFolder
-from spikeclip.training.plan import Plan, plan_id
+from spikeclip.training.plan import Plan
 
 PLAN: Plan = {"stage": "coarse", "seed": 0}
 OTHER: Plan = {"stage": "coarse", "seed": 1}
@@ -24,7 +25,7 @@ def complete(folder: StageFolder, content: bytes = b"weights") -> Record:
     folder.final.write_bytes(content)
     record = Record(
         stage="coarse",
-        plan_id=plan_id(PLAN),
+        plan_id=document_id(PLAN),
         plan=PLAN,
         final=file_digest(folder.final),
         steps=3,

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spikeclip.training.plan import Plan, differences, plan_id, stage_plan
+from hqgen.provenance import differences, document_id
+from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.settings import CoarseSettings, FineSettings, TrainSettings
 
 
@@ -22,15 +23,15 @@ def plan(settings: TrainSettings | None = None, **other: Any) -> Plan:
         (TrainSettings(coarse=CoarseSettings(loss="mse")), {}, "loss: l1 -> mse"),
         (TrainSettings(), {"low_light": "d2"}, "low light: d1 -> d2"),
         (TrainSettings(), {"bfloat16": True}, "bfloat16: false -> true"),
-        (TrainSettings(), {"start": "abc"}, "start: null -> abc"),
-        (TrainSettings(), {"hq": ["p"]}, 'hq stores: null -> ["p"]'),
+        (TrainSettings(), {"start": "abc"}, "start: none -> abc"),
+        (TrainSettings(), {"hq": ["p"]}, 'hq stores: none -> ["p"]'),
     ],
 )
 def test_what_changes_the_weights_changes_the_id_and_is_named(
     settings: TrainSettings, other: dict[str, Any], line: str
 ) -> None:
     changed = plan(settings, **other)
-    assert plan_id(changed) != plan_id(plan())
+    assert document_id(changed) != document_id(plan())
     assert differences(plan(), changed) == [line]
 
 
@@ -38,10 +39,10 @@ def test_how_it_is_computed_and_other_stages_leave_the_id_alone() -> None:
     elsewhere = TrainSettings(
         device="cpu", accumulate=4, log_every=3, tensorboard=True, fine=FineSettings(epochs=2)
     )
-    assert plan_id(plan(elsewhere)) == plan_id(plan())
+    assert document_id(plan(elsewhere)) == document_id(plan())
 
 
 def test_plan_survives_json() -> None:
     read = json.loads(json.dumps(plan(hq=["a", "b"])))
-    assert plan_id(read) == plan_id(plan(hq=["a", "b"]))
+    assert document_id(read) == document_id(plan(hq=["a", "b"]))
     assert differences(read, plan(hq=["a", "b"])) == []
