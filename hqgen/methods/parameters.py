@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hqgen.errors import MethodError, UsageError
 from hqgen.methods.base import Method
@@ -29,11 +30,11 @@ def parameter_rows(method_class: type[Method]) -> tuple[ParameterRow, ...]:
     """The parameters of a method, in the order of its fields; each must have a default.
 
     Raises:
-        MethodError: the type of one is no expression that means something in its module.
+        MethodError: the type of one means nothing in its module.
     """
     rows = []
     for item in _parameters(method_class):
-        hint = _evaluated(method_class, item)
+        hint = _resolved(method_class, item)
         default = item.default if item.default_factory is MISSING else item.default_factory()
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         rows.append(ParameterRow(item.name, _type_name(hint), default, choices))
@@ -57,23 +58,35 @@ def check_parameters(method_class: type[Method], params: Mapping[str, object]) -
     """
     for name, value in params.items():
         hint = _hint(method_class, name)
-        if not any(_fits(value, kind) for kind in _alternatives(hint)):
+        try:
+            taken = _adapter(hint).validate_python(value, strict=True)
+        except ValidationError:
+            raise _wrong_value(method_class, name, value, hint) from None
+        # An int is a float; but for pydantic, True and 1.0 are also the literal 1.
+        if type(taken) not in {type(value), float}:
             raise _wrong_value(method_class, name, value, hint)
 
 
 def read_parameter(method_class: type[Method], name: str, text: str) -> Any:
-    """Read text as the type of the parameter `name` says: the first alternative that takes it.
+    """Read text as the type of the parameter `name` says.
 
     Raises:
-        UsageError: the method has no such parameter, or none of its types takes the text.
+        UsageError: the method has no such parameter, or its type does not take the text.
     """
     hint = _hint(method_class, name)
-    for kind in _alternatives(hint):
-        try:
-            return _read(text, kind)
-        except (KeyError, TypeError, ValueError):
-            continue
-    raise _wrong_value(method_class, name, text, hint)
+    choices = [
+        choice for kind in _alternatives(hint) if get_origin(kind) is Literal for choice in get_args(kind)
+    ]
+    words = {str(choice): choice for choice in choices}
+    words |= {"none": None} if NoneType in _alternatives(hint) else {}
+    try:
+        return words[text] if text in words else _adapter(hint).validate_strings(text)
+    except ValidationError:
+        raise _wrong_value(method_class, name, text, hint) from None
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
 
 
 def _parameters(method_class: type[Method]) -> list[Field[Any]]:
@@ -84,24 +97,19 @@ def _hint(method_class: type[Method], name: str) -> Any:
     """Type of the parameter `name`; UsageError where there is none."""
     for item in _parameters(method_class):
         if item.name == name:
-            return _evaluated(method_class, item)
+            return _resolved(method_class, item)
     legal = ", ".join(f"{row.name} ({row.type})" for row in parameter_rows(method_class))
     raise UsageError(
         f"method `{method_class.name}` has no parameter `{name}`", hint=f"it has: {legal or 'none'}"
     )
 
 
-def _evaluated(method_class: type[Method], item: Field[Any]) -> Any:
-    """The type of a field.
-
-    `typing.get_type_hints` would need every annotation of the class to mean something at run time, those of
-    class variables too, whose types are often imported for type checkers alone.
-    """
-    if not isinstance(item.type, str):
-        return item.type
+def _resolved(method_class: type[Method], item: Field[Any]) -> Any:
+    """The type of one field, alone: other annotations of the class may hold for type checkers only."""
     owner = next(kind for kind in method_class.__mro__ if item.name in inspect.get_annotations(kind))
+    alone = type("Alone", (), {"__annotations__": {item.name: item.type}, "__module__": owner.__module__})
     try:
-        return eval(item.type, vars(sys.modules[owner.__module__]))
+        return get_type_hints(alone)[item.name]
     except (NameError, AttributeError, TypeError) as error:
         raise MethodError(
             f"the type `{item.type}` of parameter `{item.name}` of method `{method_class.name}` "
@@ -117,30 +125,10 @@ def _wrong_value(method_class: type[Method], name: str, value: object, hint: Any
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """The members of a union, None first (any text would pass for a string), or the hint alone."""
+    """The members of a union, None first, or the hint alone."""
     if get_origin(hint) not in (Union, UnionType):
         return (hint,)
     return tuple(sorted(get_args(hint), key=lambda kind: kind is not NoneType))
-
-
-def _fits(value: object, kind: Any) -> bool:
-    """Whether a value is of a type that is no union; True is no int, an int is a float."""
-    if get_origin(kind) is Literal:
-        return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else get_origin(kind) or kind)
-
-
-def _read(text: str, kind: Any) -> Any:
-    """Read text as a type that is no union; KeyError, TypeError or ValueError where it is none."""
-    if get_origin(kind) is Literal:
-        return {str(choice): choice for choice in get_args(kind)}[text]
-    if kind is bool:
-        return {"true": True, "false": False}[text]
-    if kind is NoneType:
-        return {"none": None}[text]
-    return kind(text)
 
 
 def _type_name(hint: Any) -> str:
