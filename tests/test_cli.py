@@ -15,18 +15,7 @@ from PIL import Image
 
 import hqgen
 from tests.builder.small import HEIGHT, WIDTH, content, stream
-
-QUIET = {"NO_COLOR": "1", "COLUMNS": "100"}
-
-
-def run(
-    *arguments: str | Path, program: str = "hqgen", env: dict[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", f"from {program}.cli import main; main()", *map(str, arguments)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HQGEN_")}
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment | QUIET | (env or {}), cwd=cwd, check=False
-    )
+from tests.command_line import run
 
 
 @pytest.fixture

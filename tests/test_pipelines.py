@@ -9,7 +9,7 @@ import pytest
 
 from hqgen.methods.registry import parse_method
 from hqgen.sources.catalog import load_catalog
-from tests.test_cli import run
+from tests.command_line import run
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 BUILDS = [path for path in sorted(PIPELINES.glob("*.toml")) if "build" in tomllib.loads(path.read_text())]

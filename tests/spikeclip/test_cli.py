@@ -16,9 +16,9 @@ from PIL import Image
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, save_network
+from tests.command_line import run as run_program
 from tests.spikeclip.small import labelled_frames
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
-from tests.test_cli import run as run_program
 
 CONFIG = """
 [train]
