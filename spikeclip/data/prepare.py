@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import RecordingError, SourceError, StoreError, UnknownNameError, UsageError
 from hqgen.files import digest_bytes
+from hqgen.provenance import require_same
 from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.resolve import complaint
@@ -36,13 +37,14 @@ def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> Lo
     if not out.exists():
         write(out, made_from=made_from, **content)
         return open_low_light(out)
-    found, wanted = open_low_light(out), json.loads(json.dumps(made_from))
-    keys = sorted({*wanted, *found.made_from})
-    if differing := [f"`{key}`" for key in keys if wanted.get(key) != found.made_from.get(key)]:
-        raise StoreError(
-            f"`{out}` holds another low-light set: it differs in {', '.join(differing)}",
-            hint="name another place, or remove it",
-        )
+    found = open_low_light(out)
+    require_same(
+        f"`{out}` holds another low-light set",
+        found.made_from,
+        made_from,
+        hint="name another place, or remove it",
+        error=StoreError,
+    )
     return found
 
 

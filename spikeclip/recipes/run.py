@@ -16,7 +16,6 @@ it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import hqgen
 from hqgen.files import digest_file, write_atomically
+from hqgen.provenance import make_once
 from spikeclip.data.opening import open_spikes
 from spikeclip.evaluation.formats import Table, combined
 from spikeclip.recipes.recipe import Evaluation, LowLight, Recipe, Recordings
@@ -134,16 +134,6 @@ def _workshop(scheduler: str, workers: int | None) -> Iterator[_Workshop]:
 # The steps.
 
 
-def _once(record: Path, made_from: Mapping[str, Any], make: Callable[[], None]) -> None:
-    """Make something unless its record says that it was made from the same."""
-    wanted = json.dumps({"version": hqgen.__version__, **made_from}, indent=1, default=str) + "\n"
-    if record.is_file() and record.read_text("utf-8") == wanted:
-        return
-    record.unlink(missing_ok=True)
-    make()
-    write_atomically(record, wanted)
-
-
 def _hq_stores(recipe: Recipe, folder: Path, workshop: _Workshop, observer: Observer) -> list[Path]:
     from hqgen.builder.prepare import BuildSettings
     from hqgen.builder.run import build
@@ -171,9 +161,11 @@ def _simulate_recordings(recordings: Recordings, out: Path, observer: Observer) 
 
     with tempfile.TemporaryDirectory() as temporary:
         pictures = _pictures(recordings, Path(temporary))
-        made_from = recordings.model_dump(mode="json") | {
-            "pictures": {picture.name: digest_file(picture) for picture in pictures}
-        }
+        made_from = (
+            {"version": hqgen.__version__}
+            | recordings.model_dump(mode="json")
+            | {"pictures": {picture.name: digest_file(picture) for picture in pictures}}
+        )
 
         def make() -> None:
             observer.note(f"simulating {len(pictures)} normal-light recordings")
@@ -192,7 +184,7 @@ def _simulate_recordings(recordings: Recordings, out: Path, observer: Observer) 
                 out / "source.toml", f'geometry = {geometry}\nkey_frames = {{ rule = "centre" }}\n'
             )
 
-        _once(out / "record.json", made_from, make)
+        make_once(out / "record.json", made_from, make)
 
 
 def _pictures(recordings: Recordings, target: Path) -> list[Path]:
@@ -351,6 +343,7 @@ def _evaluated(
     *_, (_, _, settings) = recipe.trainings()
     own = recipe.evaluate
     made_from = {
+        "version": hqgen.__version__,
         "networks": {name: digest_file(path) for name, path in networks.items()},
         "low_light": low_light.digest,
         "clip": settings.clip.model_dump(mode="json"),
@@ -361,7 +354,7 @@ def _evaluated(
     def make() -> None:
         write_table(_evaluate(networks, low_light, settings, own, observer), place)
 
-    _once(place / "record.json", made_from, make)
+    make_once(place / "record.json", made_from, make)
     return Table.from_json((place / "table.json").read_text("utf-8"))
 
 

@@ -118,7 +118,7 @@ def test_equal_recordings_have_one_digest_and_others_another(folder: Path, tmp_p
 def test_other_recordings_do_not_replace_a_set(folder: Path, tmp_path: Path) -> None:
     prepare(folder, tmp_path / "low.zarr")
     save(folder / "train/0003.npz", labelled_frames(99, 0), label=0)
-    with pytest.raises(StoreError, match="holds another low-light set: it differs in `recordings`"):
+    with pytest.raises(StoreError, match=r"holds another low-light set.*\n  recordings: "):
         prepare(folder, tmp_path / "low.zarr")
 
 
