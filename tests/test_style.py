@@ -1,0 +1,223 @@
+"""The worst patterns of docs/style.md stay out of strings, docstrings, comments, names and pages."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [file for package in ("hqgen", "spikeclip") for file in sorted((ROOT / package).rglob("*.py"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LIMIT = 35
+"""Words of a sentence."""
+
+PATTERNS = {
+    r"(?<!there )(is|are|was|were|be|as) no (?!longer|more|less|fewer|\w+er than)": "`is not a`",
+    r"(?<!there )(is|are|was|were|be) (?-i:none)": "say what it is not: `is not one of the 3 labels`",
+    r"(do|does|did) no": "write `does not`",
+    r"told|tells? (of|apart|how)": "write `is given`, `classified`, `distinguish`, `shows`",
+    r"how \w+( \w+)? (goes|go|went) on": "write `progress`",
+    r"what (there is )?of": "say what: `which sources are there`",
+    r"(nothing|none|everything|anything|all \w+) but": "write `only`, or `except`",
+    r"(not|nothing|never|(?-i:none)) [^.;:,]{0,30}(without|unless|nothing|(?-i:none))": "say what is",
+    r"(anew|likewise|hence|whence|thereof|therein|whereof|whereby|lest|albeit|amid|upon|hitherto|ere)": (
+        "a rare word: write `again`, `the same`, `so`, `on`"
+    ),
+    r"(in place of|by way of|for want of|at hand|in return|for ever|all the same|case aside)": (
+        "a rare phrase: write `instead of`, `through`, `because there is no`, `available`"
+    ),
+    r"(mend|mends|mending)": "write `fix`",
+    r"(spikes|bits|bytes|frames|pixels|pictures|once|one|each) an? "
+    r"(frame|pixel|second|bin|core|sample|shard|method|class|seed|run|process|stage|row|scene|interval)": (
+        "write `per`"
+    ),
+    r"stands? (at|there|beside|again)": "write `is`",
+}
+"""What is not written, as regular expressions of whole words, and what to write."""
+
+OPENINGS = {
+    r"Of ": "the subject comes first: `The learning rate of Adam`, not `Of Adam`",
+    r"([A-Z]\w+ed|Given|Shown|Taken|Written) (is|are|was|were) ": "the subject comes first",
+}
+"""What no sentence begins with."""
+
+NAMES = {"here", "told", "own"}
+"""Names of variables that say nothing."""
+
+EXCUSED: set[str] = {
+    "hqgen/builder/digests.py",
+    "hqgen/builder/estimate.py",
+    "hqgen/builder/output.py",
+    "hqgen/builder/prepare.py",
+    "hqgen/builder/run.py",
+    "hqgen/checkpoints.py",
+    "hqgen/cli.py",
+    "hqgen/config.py",
+    "hqgen/console.py",
+    "hqgen/errors.py",
+    "hqgen/inspection/truth.py",
+    "hqgen/manifest.py",
+    "hqgen/methods/api.py",
+    "hqgen/methods/learned/base.py",
+    "hqgen/methods/learned/bsf.py",
+    "hqgen/methods/learned/network.py",
+    "hqgen/methods/learned/rsir.py",
+    "hqgen/methods/learned/spikeformer.py",
+    "hqgen/methods/learned/spk2imgnet.py",
+    "hqgen/methods/learned/ssml.py",
+    "hqgen/methods/learned/wgse.py",
+    "hqgen/methods/parameters.py",
+    "hqgen/methods/registration.py",
+    "hqgen/methods/registry.py",
+    "hqgen/methods/tfstp.py",
+    "hqgen/pictures.py",
+    "hqgen/progress.py",
+    "hqgen/provenance.py",
+    "hqgen/quality/niqe.py",
+    "hqgen/quality/pictures.py",
+    "hqgen/quality/scene.py",
+    "hqgen/quality/scorers.py",
+    "hqgen/report/terminal.py",
+    "hqgen/simulation/camera.py",
+    "hqgen/simulation/scenes.py",
+    "hqgen/sources/catalog.py",
+    "hqgen/sources/describe.py",
+    "hqgen/sources/resolve.py",
+    "hqgen/sources/samples.py",
+    "hqgen/sources/source.py",
+    "hqgen/spikes/kernels.py",
+    "hqgen/spikes/packed.py",
+    "hqgen/spikes/recording.py",
+    "hqgen/spikes/statistics.py",
+    "hqgen/store.py",
+    "hqgen/training/base.py",
+    "hqgen/training/checkpoint.py",
+    "hqgen/training/pictures.py",
+    "hqgen/training/recipe.py",
+    "hqgen/verify.py",
+    "spikeclip/cli.py",
+    "spikeclip/clip/files.py",
+    "spikeclip/clip/prompts.py",
+    "spikeclip/clip/small.py",
+    "spikeclip/data/batches.py",
+    "spikeclip/data/lowlight.py",
+    "spikeclip/data/opening.py",
+    "spikeclip/data/prepare.py",
+    "spikeclip/data/screen.py",
+    "spikeclip/data/simulated.py",
+    "spikeclip/data/voxels.py",
+    "spikeclip/evaluation/cost.py",
+    "spikeclip/evaluation/formats.py",
+    "spikeclip/evaluation/quality.py",
+    "spikeclip/evaluation/table.py",
+    "spikeclip/recipes/recipe.py",
+    "spikeclip/recipes/run.py",
+    "spikeclip/reconstruction.py",
+    "spikeclip/training/folder.py",
+    "spikeclip/training/hardware.py",
+    "spikeclip/training/loop.py",
+    "spikeclip/training/losses.py",
+    "spikeclip/training/observer.py",
+    "spikeclip/training/run.py",
+    "spikeclip/training/samples.py",
+    "spikeclip/training/settings.py",
+    "README.md",
+    "docs/base.md",
+    "docs/build.md",
+    "docs/inspect.md",
+    "docs/normalisation.md",
+    "docs/simulator.md",
+    "docs/sources.md",
+    "docs/spikeclip.md",
+    "docs/weights.md",
+}
+"""Files that are not clean yet."""
+
+
+def texts(file: Path) -> Iterator[str]:
+    """The text of a page, or the strings and comments of a source file; an inserted value is an X."""
+    if file.suffix == ".md":
+        yield re.sub(r"```.*?```|^\|.*?$|^!\[.*?$|<!--.*?-->", "\n\n", file.read_text(), flags=re.S | re.M)
+        return
+    inside: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            inside |= set(ast.walk(node))
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in inside:
+            yield node.value
+    with file.open("rb") as lines:
+        for token in tokenize.tokenize(lines.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.string.lstrip("# ")
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Split at ends of sentences, empty lines, items of lists and parameters, and rows of tables."""
+    for part in re.split(r"\n\s*\n|\n\s*(?=[-*│├└|] |\w[\w.]*: )|\n(?=.*\S {3,}\S)", text):
+        for sentence in re.split(r"(?<=[.!?;:])\s+", part):
+            yield " ".join(sentence.split())
+
+
+def faults(text: str) -> Iterator[str]:
+    for sentence in sentences(text):
+        for table, form in ((PATTERNS, r"\b(?:{})\b"), (OPENINGS, r"^(?:{})")):
+            for pattern, advice in table.items():
+                flags = re.I if table is PATTERNS else re.NOFLAG
+                if found := re.search(form.format(pattern), sentence, flags):
+                    yield f"`{found[0]}` in `{sentence}`: {advice}"
+        if len(re.findall(r"[A-Za-z]{2,}", sentence)) > LIMIT:
+            yield f"more than {LIMIT} words: `{sentence}`"
+
+
+def name(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", [*SOURCES, *PAGES], ids=name)
+def test_a_file_is_written_in_plain_english(file: Path) -> None:
+    if name(file) in EXCUSED or file.name == "style.md":
+        return
+    found = [fault for text in texts(file) for fault in faults(text)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name)
+def test_a_variable_says_what_it_holds(file: Path) -> None:
+    if name(file) in EXCUSED:
+        return
+    nodes = ast.walk(ast.parse(file.read_text()))
+    assert not {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} & NAMES
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "`x` is no folder",
+        "0 samples are none to evaluate",
+        "Of all that is random.",
+        "pictures that are told right",
+        "the observer shows how it goes on",
+        "holds nothing but the path",
+        "remove it to start anew",
+        "spikes a frame",
+        "Accepted are two forms.",
+        "word " * 36,
+    ],
+)
+def test_the_patterns_find_what_they_are_for(bad: str) -> None:
+    assert list(faults(bad))
+
+
+@pytest.mark.parametrize("good", ["there is no folder `x`", "it is no longer there", "There are none."])
+def test_the_patterns_leave_plain_english_alone(good: str) -> None:
+    assert not list(faults(good))
+
+
+def test_the_page_is_short() -> None:
+    assert len((ROOT / "docs/style.md").read_text().splitlines()) <= 40
