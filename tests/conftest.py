@@ -22,6 +22,13 @@ settings.register_profile("hqgen", deadline=None)
 settings.load_profile("hqgen")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each of several processes of pytest-xdist count with one thread: there is one a core."""
+    if config.getoption("numprocesses", None):
+        for library in ("OMP", "OPENBLAS", "MKL"):
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real recordings; skips the test, with the reason, where it is absent."""

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 
 from hqgen.builder.execute import DaskExecutor, Failure
 from hqgen.builder.output import Output
@@ -32,11 +31,16 @@ from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import write_dat
 from tests.builder.small import Recorder, build_again, content, stream
 
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
+    from distributed import LocalCluster
+
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         yield cluster
 
@@ -89,6 +93,8 @@ def test_a_scheduler_that_is_not_there_is_a_clear_error(
 
 
 def test_a_scheduler_without_workers_is_a_clear_error(settings: BuildSettings) -> None:
+    from distributed import LocalCluster
+
     with (
         LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(BuildError, match="has no workers"),
@@ -147,6 +153,8 @@ def run_with(client: Client, settings: BuildSettings, *methods: Method, gpu: boo
 
 
 def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSettings) -> None:
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
     def worker(resources: dict[str, float]) -> dict[str, Any]:
         return {"cls": Nanny, "options": {"nthreads": 1, "resources": resources, "dashboard": False}}
 
@@ -164,6 +172,8 @@ def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSe
 
 
 def test_a_method_that_kills_its_worker_fails_its_shards_and_says_so(settings: BuildSettings) -> None:
+    from distributed import Client, LocalCluster
+
     fragile = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
     with fragile, Client(fragile) as client:
         results = run_with(client, settings, Deadly(), gpu=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import open_clip
 import torch
 
 from spikeclip.clip.files import build_clip
@@ -25,6 +24,8 @@ def tiny_config(*, custom_text: bool = False, **text: Any) -> dict[str, Any]:
 
 def tiny_clip(config: dict[str, Any] | None = None, *, seed: int = 0) -> FrozenClip:
     """Build it, always the same for a seed; the global random state is left as it was."""
+    import open_clip
+
     config = config or tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
