@@ -316,8 +316,8 @@ def evaluate(
     from spikeclip.clip.frozen import load_clip
     from spikeclip.data.opening import DEMO, open_spikes
     from spikeclip.data.simulated import DEMO_CROP
-    from spikeclip.evaluation.formats import write_table
-    from spikeclip.evaluation.table import evaluate
+    from spikeclip.evaluation.comparison import evaluate
+    from spikeclip.evaluation.formats import TerminalTable, write_table
     from spikeclip.training.settings import ClipSettings
 
     demo = spikes == DEMO
@@ -345,7 +345,7 @@ def evaluate(
     if json:
         typer.echo(table.to_json(), nl=False)
     else:
-        _print(table.rich())
+        _print(TerminalTable(table))
 
 
 def _named(item: str) -> tuple[str, Path]:
@@ -455,6 +455,7 @@ def run_recipe(
     The same command again does only what is missing.
     """
     from hqgen.progress import stderr_observer
+    from spikeclip.evaluation.formats import TerminalTable
     from spikeclip.recipes.recipe import read_recipe
     from spikeclip.recipes.run import run_recipe
 
@@ -462,7 +463,7 @@ def run_recipe(
     if json:
         typer.echo(table.to_json(), nl=False)
     else:
-        _print(table.rich())
+        _print(TerminalTable(table))
 
 
 @clip_app.command("train")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hqgen.errors import UnknownNameError, UsageError
 from hqgen.methods.base import Method
@@ -16,7 +18,7 @@ from hqgen.methods.registry import method_names, parse_method
 from hqgen.spikes.packed import PackedSpikes, Window
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 __all__ = ["Profile", "profile"]
 
@@ -51,16 +53,6 @@ class Profile:
     width: int
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What is measured: a call that makes one picture, its input lying on the device already."""
-
-    name: str
-    parameters: int
-    device: str
-    call: Callable[[], object]
-
-
 def profile(
     what: nn.Module | Method | str,
     *,
@@ -88,23 +80,25 @@ def profile(
 
     Raises:
         UnknownNameError: no network and no method has that name.
-        UsageError: a size or a number of runs that nothing can be measured with.
+        UsageError: a size or a number of runs below 1.
         MethodError: there is no such device, or the method cannot take pictures of this size.
     """
     if min(height, width, runs) < 1:
-        raise UsageError(f"nothing can be measured with {runs} runs at {height}x{width}")
+        raise UsageError(
+            f"nothing can be measured with {runs} runs at {height}x{width}", hint="each must be at least 1"
+        )
     from torch.utils.flop_counter import FlopCounterMode
 
     from hqgen.devices import exact_arithmetic, resolve_device
 
-    subject = _subject(_found(what), height, width, resolve_device(device))
+    name, parameters, place, call = _call(_found(what), height, width, resolve_device(device))
     counter = FlopCounterMode(display=False, custom_mapping=_deformable())
     with exact_arithmetic():
         with counter:
-            subject.call()
-        latency, timed = _latency(subject, runs, patience)
-    macs = counter.get_total_flops() // 2
-    return Profile(subject.name, subject.parameters, macs, latency, timed, subject.device, height, width)
+            call()
+        times = _times(call, place, runs, patience)
+    macs, mean = counter.get_total_flops() // 2, 1000 * sum(times) / len(times)
+    return Profile(name, parameters, macs, mean, len(times), place, height, width)
 
 
 def _found(what: nn.Module | Method | str) -> nn.Module | Method:
@@ -120,41 +114,35 @@ def _found(what: nn.Module | Method | str) -> nn.Module | Method:
     return parse_method(what)
 
 
-def _subject(what: nn.Module | Method, height: int, width: int, device: str) -> _Subject:
-    from hqgen.methods.learned.network import NetworkMethod
-
-    if isinstance(what, NetworkMethod):
-        return _learned(what, height, width, device)
-    if isinstance(what, Method):
-        window = Window(PackedSpikes.pack(_spikes(sum(what.span) + 1, height, width)), what.span[0])
-        return _Subject(what.name, 0, "cpu", lambda: what.reconstruct(window))
-    network, bins = what.to(device), int(what.bins)  # type: ignore[arg-type]
-    spikes = _spikes(FRAMES_PER_BIN * bins, height, width)
-    voxel = _on_device(spikes.reshape(-1, FRAMES_PER_BIN, height, width).sum(1), device)
-    return _Subject(str(network.name), _parameters(network), device, lambda: network(voxel))
-
-
-def _learned(method: Any, height: int, width: int, device: str) -> _Subject:
-    """A method of hqgen that is a network."""
-    network = method.network().eval().requires_grad_(False).to(device)
-    frames = _on_device(_spikes(sum(method.span) + 1, height, width), device)
-    return _Subject(method.name, _parameters(network), device, lambda: method.infer(network, frames))
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _spikes(frames: int, height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Random spikes of `RATE`, the same in every run."""
-    return (np.random.default_rng(0).random((frames, height, width), np.float32) < RATE).astype(np.uint8)
-
-
-def _on_device(frames: np.ndarray[Any, Any], device: str) -> Tensor:
+def _call(
+    what: nn.Module | Method, height: int, width: int, device: str
+) -> tuple[str, int, str, Callable[[], object]]:
+    """Name, parameters, device, and a call that makes one picture, its input lying on the device already."""
     import torch
 
+    from hqgen.methods.learned.network import NetworkMethod
+
+    def spikes(frames: int) -> NDArray[np.uint8]:
+        """Random spikes of `RATE`, the same in every run."""
+        chance = np.random.default_rng(0).random((frames, height, width), np.float32)
+        return (chance < RATE).astype(np.uint8)
+
+    if isinstance(what, Method) and not isinstance(what, NetworkMethod):
+        window = Window(PackedSpikes.pack(spikes(sum(what.span) + 1)), what.span[0])
+        return what.name, 0, "cpu", partial(what.reconstruct, window)
+    if isinstance(what, NetworkMethod):
+        network: Any = what.network().eval().requires_grad_(False).to(device)
+        frames = spikes(sum(what.span) + 1)
+        infer: Callable[..., object] = partial(what.infer, network)
+    else:
+        network = infer = what.to(device)
+        bins = spikes(FRAMES_PER_BIN * network.bins).reshape(-1, FRAMES_PER_BIN, height, width)
+        frames = bins.sum(1)
     batch = torch.from_numpy(frames.astype(np.float32))[None].to(device)
-    return batch.contiguous(memory_format=torch.channels_last) if device == "cuda" else batch
+    if device == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return str(what.name), parameters, device, partial(infer, batch)
 
 
 def _deformable() -> dict[Any, Callable[..., int]]:
@@ -172,16 +160,16 @@ def _deformable() -> dict[Any, Callable[..., int]]:
     return {torch.ops.torchvision.deform_conv2d: operations}
 
 
-def _latency(subject: _Subject, runs: int, patience: float) -> tuple[float, int]:
-    """Mean milliseconds of a run, and how many were timed."""
-    timer = _cuda_timer if subject.device == "cuda" else _cpu_timer
+def _times(call: Callable[[], object], device: str, runs: int, patience: float) -> list[float]:
+    """Seconds of each run that was timed, after some that warm up caches, clocks and compiled kernels."""
+    timer = _cuda_timer if device == "cuda" else _cpu_timer
     started = time.perf_counter()
-    while time.perf_counter() - started < min(0.5, patience / 10):  # caches, clocks, compiled kernels
-        timer(subject.call)
-    times = [timer(subject.call)]
+    while time.perf_counter() - started < min(0.5, patience / 10):
+        timer(call)
+    times = [timer(call)]
     while len(times) < runs and time.perf_counter() - started < patience:
-        times.append(timer(subject.call))
-    return 1000 * sum(times) / len(times), len(times)
+        times.append(timer(call))
+    return times
 
 
 def _cpu_timer(call: Callable[[], object]) -> float:

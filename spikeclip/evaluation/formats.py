@@ -1,363 +1,118 @@
-"""The tables of an evaluation: quality, accuracy and cost by row, shown on a terminal and as files.
-
-The columns are those of the paper's Tables 1 to 3. Each quality score and the accuracy stand twice: `raw`, of
-the output as it is (the paper's protocol), and `bright`, after the one brightness rule that all rows share.
-"""
+"""The table of an evaluation as Markdown, as LaTeX and for a terminal: best bold, second best marked."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
-
-from hqgen.errors import HqgenError, UsageError
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table as Grid
-
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqgen.files import write_atomically
+from spikeclip.evaluation.table import Column, ResultTable
 
 if TYPE_CHECKING:
-    pass
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table as Grid
 
-__all__ = ["Cell", "Column", "Row", "Table", "combined", "write_table"]
+__all__ = ["TerminalTable", "latex", "markdown", "write_table"]
 
-Better = Literal["lower", "higher"]
-Shown = TypeVar("Shown")
+ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 
-ARROWS: dict[Better | None, str] = {"lower": "↓", "higher": "↑", None: ""}
-LATEX_ARROWS: dict[Better | None, str] = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", None: ""}
-
-
-class Column(NamedTuple):
-    """A column of the table.
-
-    Attributes:
-        key: its name in `Row.cells` and in the JSON.
-        title: its heading, with the unit.
-        group: what it is of: `raw`, `bright` or `cost`.
-        digits: decimals shown.
-        better: which end is better; None where the paper names no best.
-    """
-
-    key: str
-    title: str
-    group: str
-    digits: int
-    better: Better | None
-
-
-class Cell(NamedTuple):
-    """A number; +inf where no picture could be scored.
-
-    Attributes:
-        value: in the unit of the column.
-        spread: standard deviation over several trainings, in a table that combines them.
-    """
-
-    value: float
-    spread: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one network or method reaches; a column that is not in `cells` could not be had: `n/a`."""
-
-    name: str
-    cells: Mapping[str, Cell]
-
-
-COSTS = (
-    Column("params", "Params (M)", "cost", 3, None),
-    Column("macs", "MACs (G)", "cost", 2, None),
-    Column("latency", "Latency (ms)", "cost", 2, None),
+LATEX_ESCAPES = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$"}
 )
 
 
-def _columns(metrics: Sequence[str]) -> tuple[Column, ...]:
-    """All columns of a table whose quality scores are `metrics`."""
-    judged = [
-        column
-        for group in ("raw", "bright")
-        for column in (
-            *(Column(f"{name}_{group}", name.upper(), group, 3, "lower") for name in metrics),
-            Column(f"acc_{group}", "ACC (%)", group, 2, "higher"),
-        )
+def write_table(table: ResultTable, folder: Path) -> None:
+    """Write `table.json`, `table.md` and `table.tex`."""
+    write_atomically(folder / "table.json", table.to_json())
+    write_atomically(folder / "table.md", markdown(table))
+    write_atomically(folder / "table.tex", latex(table))
+
+
+def markdown(table: ResultTable) -> str:
+    """The best of a column bold, the second best in italics; below it what was evaluated and the notes."""
+    marks = ("**{}**", "*{}*", "{}")
+    groups = [f" {column.group}" if column.group != "cost" else "" for column in table.columns]
+    lines = [
+        ["method", *(_heading(column) + group for column, group in zip(table.columns, groups, strict=True))],
+        ["---", *["---:"] * len(table.columns)],
     ]
-    return (*judged, *COSTS)
+    for row, cells in zip(table.rows, table.texts(), strict=True):
+        name = " ".join(row.name.replace("|", r"\|").split())
+        lines.append([name, *(marks[place].format(text) for text, place in cells)])
+    grid = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([*grid, "", *(f"- {line}" for line in _below(table))]).rstrip() + "\n"
+
+
+def latex(table: ResultTable) -> str:
+    """A `tabular` for booktabs: best bold, second best underlined; what was evaluated as comments."""
+    marks = (r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
+    groups = [column.group for column in table.columns]
+    spans = [rf"\multicolumn{{{groups.count(name)}}}{{c}}{{{name}}}" for name in dict.fromkeys(groups)]
+    heading = ["Method", *(_heading(column).translate(LATEX_ESCAPES) for column in table.columns)]
+    body = [
+        [row.name.translate(LATEX_ESCAPES)]
+        + [marks[place].format(text.translate(LATEX_ESCAPES)) for text, place in cells]
+        for row, cells in zip(table.rows, table.texts(), strict=True)
+    ]
+    head, *rows = [" & ".join(line) + r" \\" for line in (["", *spans], heading, *body)]
+    lines = [
+        *(f"% {line}" for line in _below(table)),
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        *(r"\toprule", head, rows[0]),
+        *(r"\midrule", *rows[1:]),
+        *(r"\bottomrule", r"\end{tabular}"),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
-class Table:
-    """An evaluation.
+class TerminalTable:
+    """For a terminal: best bold, second best underlined. Columns that do not fit go on in a grid below."""
 
-    Attributes:
-        rows: in the order in which they are shown.
-        metrics: names of the quality scores.
-        about: what was evaluated on: data, samples, crop, CLIP, device.
-        notes: what a reader has to know of single cells.
-    """
+    table: ResultTable
 
-    rows: tuple[Row, ...]
-    metrics: tuple[str, ...] = ("niqe", "brisque", "piqe")
-    about: Mapping[str, str | int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Its columns from left to right."""
-        return _columns(self.metrics)
+        longest = max((len(row.name) for row in self.table.rows), default=len("method"))
+        narrowest = min(longest, 20)  # names may be broken on a narrow terminal
+        start, columns = 0, self.table.columns
+        for stop in range(1, len(columns) + 1):
+            if stop < len(columns):
+                wider = self._grid(columns[start : stop + 1], start, narrowest)
+                widest = console.measure(wider, options=options.update(max_width=1000)).maximum
+                if widest - longest + narrowest <= options.max_width:
+                    continue
+            yield self._grid(columns[start:stop], start, narrowest)
+            start = stop
+        yield Text("\n".join(_below(self.table)), style="dim")
 
-    @property
-    def name_width(self) -> int:
-        """Characters of the longest name of a row."""
-        return max((len(row.name) for row in self.rows), default=len("method"))
-
-    @property
-    def least_name_width(self) -> int:
-        """Characters that names of rows may be broken at, on a narrow terminal."""
-        return min(self.name_width, 20)
-
-    def row(self, name: str) -> Row:
-        """The row of that name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        return {row.name: row for row in self.rows}[name]
-
-    def rich(self) -> RenderableType:
-        """For a terminal: the best of a column bold, the second best underlined, notes below.
-
-        Where it is too narrow for all columns, they go on in a grid below.
-        """
-        return _OnTerminal(self)
-
-    def grid(self, columns: Sequence[Column]) -> Grid:
-        """Some of the columns, for a terminal."""
+    def _grid(self, columns: Sequence[Column], start: int, narrowest: int) -> Grid:
+        """Some columns, of which the first is number `start`."""
         from rich import box
         from rich.table import Table as Grid
         from rich.text import Text
 
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
-        grid.add_column("\nmethod", overflow="fold", min_width=self.least_name_width)
+        grid.add_column("\nmethod", overflow="fold", min_width=narrowest)
         for column in columns:
-            title = Text(f"{column.group}\n{column.title} {ARROWS[column.better]}".rstrip())
+            title = Text(f"{column.group}\n{_heading(column)}")
             grid.add_column(title, justify="right", no_wrap=True)
-        styles = ("bold", "underline", "")
-        chosen = [column in columns for column in self.columns]
-        for row, cells in self._shown(lambda text, place: Text(text, style=styles[place])):
-            grid.add_row(Text(row.name), *compress(cells, chosen))
+        for row, cells in zip(self.table.rows, self.table.texts(), strict=True):
+            shown = cells[start : start + len(columns)]
+            styled = (Text(text, style=("bold", "underline", "")[place]) for text, place in shown)
+            grid.add_row(Text(row.name), *styled)
         return grid
-
-    def to_markdown(self) -> str:
-        """The best of a column bold, the second best in italics; what was evaluated and notes as a list."""
-        marks = ("**{}**", "*{}*", "{}")
-        head = ["method", *(_heading(column) for column in self.columns)]
-        lines = [head, ["---", *["---:"] * len(self.columns)]]
-        for row, cells in self._shown(lambda text, place: marks[place].format(text)):
-            lines.append([row.name.replace("|", r"\|"), *cells])
-        grid = [f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines]
-        about = [f"- {key}: {value}" for key, value in self.about.items()]
-        return "\n".join([*grid, "", *about, *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
-
-    def to_latex(self) -> str:
-        """A `tabular` for booktabs: the best of a column bold, the second underlined, notes as comments."""
-        marks = (r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
-        groups = {column.group: 0 for column in self.columns}
-        for column in self.columns:
-            groups[column.group] += 1
-        spans = [rf"\multicolumn{{{count}}}{{c}}{{{name}}}" for name, count in groups.items()]
-        titles = [_latex(column.title) + LATEX_ARROWS[column.better] for column in self.columns]
-        lines = [["", *spans], ["Method", *titles]]
-        body = [
-            [_latex(row.name), *cells]
-            for row, cells in self._shown(lambda text, place: marks[place].format(_latex(text)))
-        ]
-        about = [f"% {key}: {value}" for key, value in self.about.items()]
-        return (
-            "\n".join(
-                [
-                    *about,
-                    *(f"% {note}" for note in self.notes),
-                    rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}",
-                    r"\toprule",
-                    *(" & ".join(line) + r" \\" for line in lines),
-                    r"\midrule",
-                    *(" & ".join(line) + r" \\" for line in body),
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                ]
-            )
-            + "\n"
-        )
-
-    def to_json(self) -> str:
-        """All digits; a cell that could not be had is null, one without any scored picture `"inf"`."""
-        document = {
-            "metrics": list(self.metrics),
-            "about": dict(self.about),
-            "rows": [
-                {
-                    "name": row.name,
-                    "cells": {column.key: _encoded(row.cells.get(column.key)) for column in self.columns},
-                }
-                for row in self.rows
-            ],
-            "notes": list(self.notes),
-        }
-        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Table:
-        """The table that `to_json` wrote.
-
-        Raises:
-            HqgenError: the text is no such document.
-        """
-        try:
-            document = json.loads(text)
-            rows = tuple(
-                Row(
-                    row["name"],
-                    {key: _decoded(cell) for key, cell in row["cells"].items() if cell is not None},
-                )
-                for row in document["rows"]
-            )
-            return cls(rows, tuple(document["metrics"]), document["about"], tuple(document["notes"]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise HqgenError(
-                f"no table of an evaluation: {error!r}", hint="give what `spikeclip evaluate --json` wrote"
-            ) from error
-
-    def _shown(self, mark: Callable[[str, int], Shown]) -> Iterable[tuple[Row, list[Shown]]]:
-        """Each row with its cells as text, marked by place: 0 the best of a column, 1 the second, else 2."""
-        places = {column.key: self._places(column) for column in self.columns}
-        for row in self.rows:
-            cells = [(column, row.cells.get(column.key)) for column in self.columns]
-            yield row, [mark(_text(cell, column), places[column.key](cell)) for column, cell in cells]
-
-    def _places(self, column: Column) -> Callable[[Cell | None], int]:
-        """Place of a cell in its column: 0, 1, or 2 for all others; equal values share a place."""
-        cells = (row.cells.get(column.key) for row in self.rows)
-        values = {cell.value for cell in cells if cell is not None and math.isfinite(cell.value)}
-        ranked = sorted(values, reverse=column.better == "higher") if column.better else []
-        best = ranked[:2] if len(ranked) > 1 else []
-        return lambda cell: best.index(cell.value) if cell is not None and cell.value in best else 2
-
-
-@dataclass(frozen=True)
-class _OnTerminal:
-    """A table as wide as the terminal allows."""
-
-    table: Table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        def fits(columns: Sequence[Column]) -> bool:
-            widest = console.measure(self.table.grid(columns), options=options.update(max_width=1000)).maximum
-            return widest - self.table.name_width + self.table.least_name_width <= options.max_width
-
-        shown: list[Column] = []
-        for column in self.table.columns:
-            if shown and not fits([*shown, column]):
-                yield self.table.grid(shown)
-                shown = []
-            shown.append(column)
-        yield self.table.grid(shown)
-        about = [f"{key}: {value}" for key, value in self.table.about.items()]
-        yield Text("\n".join([*about, *self.table.notes]), style="dim")
-
-
-def combined(tables: Sequence[Table]) -> Table:
-    """The table of the means over several trainings, such as seeds, with their standard deviations.
-
-    A cell that one of the tables lacks is left out. Costs keep no deviation where the trainings agree.
-
-    Raises:
-        UsageError: no table, or tables of other rows or metrics than the first.
-    """
-    if not tables:
-        raise UsageError("no table to combine", hint="give the tables of several trainings")
-    first = tables[0]
-    names = [row.name for row in first.rows]
-    for table in tables:
-        if [row.name for row in table.rows] != names or table.metrics != first.metrics:
-            raise UsageError(
-                "tables of different rows or metrics cannot be combined",
-                hint=f"the first has the rows {', '.join(names)}",
-            )
-    rows = tuple(
-        Row(name, _mean_cells([table.rows[index].cells for table in tables]))
-        for index, name in enumerate(names)
-    )
-    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
-    return Table(rows, first.metrics, {**first.about, "trainings": len(tables)}, notes)
-
-
-def _mean_cells(cells: Sequence[Mapping[str, Cell]]) -> dict[str, Cell]:
-    shared = [key for key in cells[0] if all(key in of_table for of_table in cells)]
-    return {key: _mean([of_table[key].value for of_table in cells]) for key in shared}
-
-
-def _mean(values: Sequence[float]) -> Cell:
-    if len(set(values)) == 1:
-        return Cell(values[0])
-    if not all(map(math.isfinite, values)):
-        return Cell(math.inf)
-    return Cell(fmean(values), stdev(values))
 
 
 def _heading(column: Column) -> str:
-    group = "" if column.group == "cost" else column.group
-    return f"{column.title} {ARROWS[column.better]} {group}"
+    return column.title + ARROWS[column.better]
 
 
-def _text(cell: Cell | None, column: Column) -> str:
-    if cell is None:
-        return "n/a"
-    if not math.isfinite(cell.value):
-        return "inf"
-    if column.group == "cost" and cell.value == 0:
-        return "0"
-    value = f"{cell.value:.{column.digits}f}"
-    return value if cell.spread is None else f"{value} ± {cell.spread:.{column.digits}f}"
-
-
-def _encoded(cell: Cell | None) -> dict[str, float | str] | None:
-    """JSON knows no infinity."""
-    if cell is None:
-        return None
-    value = cell.value if math.isfinite(cell.value) else "inf"
-    return {"value": value} if cell.spread is None else {"value": value, "spread": cell.spread}
-
-
-def _decoded(cell: Mapping[str, Any]) -> Cell:
-    return Cell(float(cell["value"]), cell.get("spread"))
-
-
-LATEX_ESCAPES = str.maketrans(
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-)
-
-
-def _latex(text: str) -> str:
-    """Text with LaTeX's own characters escaped."""
-    return text.translate(LATEX_ESCAPES)
-
-
-def write_table(table: Table, folder: Path) -> None:
-    """Write `table.json`, `table.md` and `table.tex`."""
-    write_atomically(folder / "table.json", table.to_json())
-    write_atomically(folder / "table.md", table.to_markdown())
-    write_atomically(folder / "table.tex", table.to_latex())
+def _below(table: ResultTable) -> list[str]:
+    """What was evaluated, and the notes."""
+    return [*(f"{key}: {value}" for key, value in table.about.items()), *table.notes]

@@ -1,7 +1,7 @@
 """Quality scores of reconstructions: raw, and after one brightness rule for all.
 
 The paper scores raw outputs, neither clamped nor normalised. Outputs of different methods differ in
-brightness by a factor of ten and more, and NIQE, BRISQUE and PIQE depend on it, so raw scores compare scales
+brightness by a factor of ten and more, and NIQE, BRISQUE and PIQE depend on it. So raw scores compare scales
 as much as pictures. Hence every picture is scored a second time, as the 8-bit picture that hqgen's rule
 `white` makes of it (`hqgen.quality.normalise`).
 """
@@ -23,7 +23,7 @@ from hqgen.quality import Scorer, get_scorer, score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 
-__all__ = ["METRICS", "Judge", "Score", "brightened", "judge"]
+__all__ = ["METRICS", "Metrics", "Score", "brightened", "usable_metrics"]
 
 METRICS = ("niqe", "brisque", "piqe")
 """The quality scores of the paper."""
@@ -42,24 +42,22 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Scores pictures of one size by several metrics.
+class Metrics:
+    """The metrics that can score pictures of one size.
 
     Attributes:
-        metrics: names of all that were asked for.
-        scorers: those that can run here, on pictures of this size.
-        notes: why the others cannot, and what a reader has to know of these scores.
+        scorers: the metrics.
+        notes: why others cannot, and what a reader has to know about these scores.
     """
 
-    metrics: tuple[str, ...]
     scorers: tuple[Scorer, ...]
     notes: tuple[str, ...]
 
     def score(self, image: Image) -> dict[str, Score]:
-        """Score one output of a network or method: `niqe_raw`, `niqe_bright`, ... for every scorer.
+        """Score one output of a network or method: `niqe_raw`, `niqe_bright`, ... for every metric.
 
         Args:
-            image: float32 (H, W) in any unit; for the raw score 1 is white, as in the paper's code.
+            image: float32 (H, W) in any unit. For the raw score 1 is white, as in the paper's code.
         """
         scores = {f"{scorer.name}_raw": _raw(scorer, image) for scorer in self.scorers}
         picture = brightened(image)
@@ -71,20 +69,19 @@ class Judge:
             return list(pool.map(self.score, images))
 
 
-def judge(metrics: Iterable[str], height: int, width: int) -> Judge:
-    """Find the metrics; one that cannot run, or not on pictures of this size, becomes a note.
+def usable_metrics(names: Iterable[str], height: int, width: int) -> Metrics:
+    """Find the metrics. One that cannot run, or not on pictures of this size, becomes a note.
 
     Raises:
         UnknownNameError: there is no such metric.
     """
-    names, scorers, notes = tuple(metrics), list[Scorer](), list[str]()
+    scorers, notes = list[Scorer](), list[str]()
     for name in names:
         try:
             scorer = get_scorer(name)
             scorer.score(np.zeros((1, height, width), np.uint8))  # refuses what is too small for it
         except ScoreError as error:
-            reason = error.message.replace(str(Path.home()), "~")
-            notes.append(f"{name.upper()} is n/a: {reason}")
+            notes.append(f"{name.upper()} is n/a: {error.message.replace(str(Path.home()), '~')}")
         else:
             scorers.append(scorer)
     blocks = (height // NIQE_BLOCK) * (width // NIQE_BLOCK)
@@ -93,7 +90,7 @@ def judge(metrics: Iterable[str], height: int, width: int) -> Judge:
             f"NIQE of {height}x{width} pixels rests on a single block of {NIQE_BLOCK}x{NIQE_BLOCK}, without "
             "the spread between blocks: compare it only within this table"
         )
-    return Judge(names, tuple(scorers), tuple(notes))
+    return Metrics(tuple(scorers), tuple(notes))
 
 
 def brightened(image: Image) -> NDArray[np.uint8] | str:

@@ -31,7 +31,7 @@ import hqgen
 from hqgen.files import digest_file, write_atomically
 from hqgen.provenance import make_once
 from spikeclip.data.opening import open_spikes
-from spikeclip.evaluation.formats import Table, combined
+from spikeclip.evaluation.table import ResultTable, combined
 from spikeclip.recipes.recipe import Evaluation, LowLight, Recipe, Recordings
 from spikeclip.training.settings import TrainSettings
 
@@ -58,7 +58,7 @@ def run_recipe(
     scheduler: str = "local",
     workers: int | None = None,
     observer: Observer | None = None,
-) -> Table:
+) -> ResultTable:
     """Do what is missing of a recipe.
 
     Args:
@@ -338,7 +338,7 @@ def _train(
 
 def _evaluated(
     networks: Mapping[str, Path], low_light: LowLightSet, recipe: Recipe, place: Path, observer: Observer
-) -> Table:
+) -> ResultTable:
     """The table of some networks, made once."""
     *_, (_, _, settings) = recipe.trainings()
     own = recipe.evaluate
@@ -355,7 +355,7 @@ def _evaluated(
         write_table(_evaluate(networks, low_light, settings, own, observer), place)
 
     make_once(place / "record.json", made_from, make)
-    return Table.from_json((place / "table.json").read_text("utf-8"))
+    return ResultTable.from_json((place / "table.json").read_text("utf-8"))
 
 
 def _evaluate(
@@ -364,11 +364,11 @@ def _evaluate(
     settings: TrainSettings,
     own: Evaluation,
     observer: Observer,
-) -> Table:
+) -> ResultTable:
     from hqgen.devices import resolve_device
     from hqgen.methods.registry import parse_methods
     from spikeclip.clip.frozen import load_clip
-    from spikeclip.evaluation.table import evaluate
+    from spikeclip.evaluation.comparison import evaluate
 
     methods = None if own.methods is None else parse_methods(",".join(own.methods)) if own.methods else []
     return evaluate(

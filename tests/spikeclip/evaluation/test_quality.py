@@ -10,7 +10,7 @@ from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
-from spikeclip.evaluation.quality import METRICS, Image, brightened, judge
+from spikeclip.evaluation.quality import METRICS, Image, brightened, usable_metrics
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,13 @@ def image() -> Image:
 
 
 def test_raw_niqe_is_of_the_values_and_bright_niqe_of_the_picture(image: Image) -> None:
-    scores = judge(["niqe"], 224, 224).score(image)
+    scores = usable_metrics(["niqe"], 224, 224).score(image)
     assert scores["niqe_raw"].value == niqe(image)[0]
     assert scores["niqe_bright"].value == niqe(to_uint8(image))[0]
 
 
 def test_the_bright_score_is_the_same_for_any_gain(image: Image) -> None:
-    scorer = judge(["niqe"], 224, 224)
+    scorer = usable_metrics(["niqe"], 224, 224)
     dim, bright = scorer.score(image / np.float32(16)), scorer.score(image)
     assert dim["niqe_bright"] == bright["niqe_bright"]
     assert dim["niqe_raw"] != bright["niqe_raw"]
@@ -36,7 +36,7 @@ def test_the_bright_score_is_the_same_for_any_gain(image: Image) -> None:
 
 def test_piqe_needs_no_file_and_is_of_values_beyond_white_too(image: Image) -> None:
     pytest.importorskip("pyiqa")
-    scorer = judge(["piqe"], 224, 224)
+    scorer = usable_metrics(["piqe"], 224, 224)
     assert not scorer.notes
     assert np.isfinite(scorer.score(image * 2)["piqe_raw"].value)
 
@@ -46,8 +46,7 @@ def test_a_metric_that_cannot_run_is_a_note_and_no_crash(monkeypatch: pytest.Mon
         raise ScoreError(f"the metric needs `{Path.home() / 'svm.pth'}`, which is missing")
 
     monkeypatch.setattr(Pyiqa, "network", absent)
-    found = judge(METRICS, 224, 224)
-    assert found.metrics == METRICS
+    found = usable_metrics(METRICS, 224, 224)
     assert [scorer.name for scorer in found.scorers] == ["niqe"]
     assert found.notes[0] == "BRISQUE is n/a: the metric needs `~/svm.pth`, which is missing"
     assert found.notes[1].startswith("PIQE is n/a")
@@ -55,11 +54,11 @@ def test_a_metric_that_cannot_run_is_a_note_and_no_crash(monkeypatch: pytest.Mon
 
 def test_an_unknown_metric_is_an_error() -> None:
     with pytest.raises(UnknownNameError, match="nique"):
-        judge(["nique"], 224, 224)
+        usable_metrics(["nique"], 224, 224)
 
 
 def test_pictures_too_small_for_niqe_leave_it_out_with_the_reason() -> None:
-    found = judge(["niqe"], 64, 64)
+    found = usable_metrics(["niqe"], 64, 64)
     assert not found.scorers
     assert "64x64" in found.notes[0]
     assert "NIQE is n/a" in found.notes[0]
@@ -67,7 +66,7 @@ def test_pictures_too_small_for_niqe_leave_it_out_with_the_reason() -> None:
 
 @pytest.mark.parametrize(("height", "width", "single"), [(112, 112, True), (96, 192, False)])
 def test_niqe_of_a_single_block_is_scored_with_a_note(height: int, width: int, single: bool) -> None:
-    found = judge(["niqe"], height, width)
+    found = usable_metrics(["niqe"], height, width)
     assert bool(found.notes) == single
     noise = np.random.default_rng(2).random((height, width), np.float32)
     assert np.isfinite(found.score(noise)["niqe_raw"].value)
@@ -83,7 +82,7 @@ def test_niqe_of_a_single_block_is_scored_with_a_note(height: int, width: int, s
 )
 def test_a_picture_without_score_is_infinite_with_the_reason(bad: Image, raw_reason: str) -> None:
     names = [name for name in METRICS if name != "brisque"]
-    for key, score in judge(names, 224, 224).score(bad).items():
+    for key, score in usable_metrics(names, 224, 224).score(bad).items():
         assert score.value == np.inf, key
         assert score.reason
         assert score.reason == raw_reason or "bright" in key
@@ -92,7 +91,7 @@ def test_a_picture_without_score_is_infinite_with_the_reason(bad: Image, raw_rea
 def test_one_pixel_that_is_no_number_harms_no_neighbour(image: Image) -> None:
     damaged = image.copy()
     damaged[3, 4] = np.inf
-    scorer = judge(["niqe"], 224, 224)
+    scorer = usable_metrics(["niqe"], 224, 224)
     alone = scorer.score(image)
     both = scorer.score_all([damaged, image])
     assert both[0]["niqe_raw"].reason == "1 of 50176 pixels are not finite"
@@ -101,7 +100,7 @@ def test_one_pixel_that_is_no_number_harms_no_neighbour(image: Image) -> None:
 
 
 def test_negative_outputs_have_a_raw_score_and_no_picture(image: Image) -> None:
-    scores = judge(["niqe"], 224, 224).score(-image)
+    scores = usable_metrics(["niqe"], 224, 224).score(-image)
     assert np.isfinite(scores["niqe_raw"].value)
     assert "dark image" in (scores["niqe_bright"].reason or "")
     assert isinstance(brightened(-image), str)
@@ -112,7 +111,7 @@ def test_tfp_of_the_helicopter_has_the_scores_of_the_published_code(shared: Path
     pytest.importorskip("pyiqa")
     frames = hqgen.open_recording(shared / "data/u-caltech/helicopter_04144.npz").frames()
     image = hqgen.reconstruct("tfp", frames[:, 13:237, 13:237], window=200)
-    scores = judge(["niqe", "piqe"], 224, 224).score(image)
+    scores = usable_metrics(["niqe", "piqe"], 224, 224).score(image)
     assert scores["niqe_raw"].value == pytest.approx(13.66, abs=0.005)
     assert scores["piqe_raw"].value == pytest.approx(61.61, abs=0.005)
     assert scores["niqe_bright"].value == pytest.approx(15.43, abs=0.005)

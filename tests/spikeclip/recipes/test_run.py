@@ -16,7 +16,8 @@ from hqgen.errors import SourceError, UsageError
 from hqgen.store import open_store
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
-from spikeclip.evaluation.formats import Table
+from spikeclip.evaluation.formats import markdown
+from spikeclip.evaluation.table import ResultTable
 from spikeclip.networks import load_network
 from spikeclip.recipes.recipe import Recipe
 from spikeclip.recipes.run import run_recipe
@@ -96,8 +97,8 @@ def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_a
 ) -> None:
     table = run_recipe(recipe(document), tmp_path, "sync", observer=Recorder())
     assert [row.name for row in table.rows] == ["network", "tfi"]
-    assert table == Table.from_json((tmp_path / "table.json").read_text())
-    assert (tmp_path / "table.md").read_text() == table.to_markdown()
+    assert table == ResultTable.from_json((tmp_path / "table.json").read_text())
+    assert (tmp_path / "table.md").read_text() == markdown(table)
     assert len(open_store(tmp_path / "hq" / "hq.zarr")) == 4
     assert load_network(tmp_path / "network" / "network.pth").bins == 50
     before = files(tmp_path)
@@ -112,7 +113,9 @@ def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_sta
     table = run_recipe(own, tmp_path, "sync", observer=Recorder())
     assert [row.name for row in table.rows] == ["coarse", "+ class", "tfi"]
     assert table.about["trainings"] == 2
-    singles = [Table.from_json((tmp_path / f"seed-{seed}" / "table.json").read_text()) for seed in (0, 1)]
+    singles = [
+        ResultTable.from_json((tmp_path / f"seed-{seed}" / "table.json").read_text()) for seed in (0, 1)
+    ]
     values = [single.row("coarse").cells["acc_raw"].value for single in singles]
     assert table.row("coarse").cells["acc_raw"].value == pytest.approx(np.mean(values))
     for seed in (0, 1):

@@ -1,0 +1,429 @@
+"""Compare networks and methods on the same low-light test samples: Tables 1 to 3 of the paper.
+
+Every row of the table is about the same middle crop of the same samples. A network gets their voxel, straight
+into its own zero padding as in the published evaluation. A method of hqgen gets the spikes around the middle
+frame. Quality and accuracy are of the raw output, as in the paper, and of the picture after one brightness
+rule for all rows (`spikeclip.evaluation.quality`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import StoreError, UsageError
+from hqgen.methods.base import Method
+from hqgen.methods.registry import available_methods
+from hqgen.methods.tfp import TFP
+from hqgen.spikes.packed import PackedSpikes, Window
+from hqgen.text import count
+from spikeclip.data.voxels import centre_crop, voxelize_packed
+from spikeclip.evaluation.cost import Profile, profile
+from spikeclip.evaluation.quality import METRICS, Image, Metrics, Score, brightened, usable_metrics
+from spikeclip.evaluation.table import Cell, ResultRow, ResultTable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hqgen.progress import Observer
+    from spikeclip.clip.frozen import FrozenClip
+    from spikeclip.data.lowlight import LowLightSet, LowLightSplit
+
+    Subject = nn.Module | Path | Method
+    """What is compared."""
+
+__all__ = ["Workers", "default_methods", "evaluate", "method_row"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+BATCH = 8
+"""Samples that are read and reconstructed together."""
+
+COST_SIZE = (250, 400)
+"""Rows and columns for which the paper gives multiply-accumulates and latency."""
+
+Outputs = Sequence[Image | str]
+"""For each sample the output, float32 (h, w), or why there is none."""
+
+
+class Workers(Protocol):
+    """Other processes that functions can run in."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, tasks: int) -> Any:
+        """Let a worker run a function on its share of the machine while `tasks` tasks run; gives a future."""
+
+
+@dataclass
+class _Tally:
+    """What is known of one network or method.
+
+    Attributes:
+        scores: of all outputs, by column.
+        right: how many samples were classified correctly, by column.
+        samples: how many there were.
+        failures: why there was no output, with how often.
+        about: the CLIP that classified them and the device.
+    """
+
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+    right: Counter[str] = field(default_factory=Counter)
+    samples: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    about: dict[str, str] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, Cell]:
+        """Means over the samples that have a score; accuracy over all samples."""
+        cells = {}
+        for key, scores in self.scores.items():
+            finite = [score.value for score in scores if isfinite(score.value)]
+            cells[key] = Cell(float(np.mean(finite)) if finite else float("inf"))
+        return cells | {key: Cell(100 * right / self.samples) for key, right in self.right.items()}
+
+    def notes(self, row: str) -> Iterator[str]:
+        """How many samples are not in the means, and why."""
+        for reason, times in self.failures.items():
+            yield f"{row}: no output for {times} of {self.samples} samples: {reason}"
+        for key, scores in self.scores.items():
+            reasons = Counter(score.reason for score in scores if not isfinite(score.value))
+            for common, _count in reasons.most_common(1):
+                metric, _, group = key.partition("_")
+                yield (
+                    f"{row}: {sum(reasons.values())} of {self.samples} samples have no {metric.upper()} "
+                    f"({group}) and are left out of the mean: {common}"
+                    f"{' and other reasons' if len(reasons) > 1 else ''}"
+                )
+
+
+@dataclass(frozen=True)
+class _Examination:
+    """What every network and method of a table goes through, in this process or on a worker.
+
+    Attributes:
+        samples: the samples to reconstruct.
+        classes: names of the classes.
+        crop: side of the middle square, or None.
+        metrics: score the outputs.
+        clip: classifies them; a function loads it on a device.
+        device: where networks run.
+    """
+
+    samples: LowLightSplit
+    classes: tuple[str, ...]
+    crop: int | None
+    metrics: Metrics
+    clip: FrozenClip | Callable[[str], FrozenClip] | None
+    device: Device
+
+    def tally(self, subject: Subject, advance: Callable[[int], None] = lambda _samples: None) -> _Tally:
+        """Let a network or method reconstruct every sample, and judge what comes out."""
+        from hqgen.devices import exact_arithmetic, resolve_device
+        from spikeclip.clip.frozen import FrozenClip, class_texts
+
+        device = resolve_device(self.device)
+        runnable, clip, tally = _loaded(subject, device), self.clip, _Tally()
+        with exact_arithmetic():
+            if clip is not None:
+                clip = clip if isinstance(clip, FrozenClip) else clip(device)
+                texts = clip.text_features(class_texts(self.classes))
+                tally.right.update(acc_raw=0, acc_bright=0)
+            for start in range(0, len(self.samples), BATCH):
+                indices = range(start, min(start + BATCH, len(self.samples)))
+                packed, labels = self.samples.read(indices)
+                outputs = _outputs(runnable, self.samples, packed, self.crop, device)
+                tally.samples += len(outputs)
+                tally.failures.update(output for output in outputs if isinstance(output, str))
+                for scores in self.metrics.score_all([item for item in outputs if not isinstance(item, str)]):
+                    for key, score in scores.items():
+                        tally.scores.setdefault(key, []).append(score)
+                if clip is not None:
+                    tally.right["acc_raw"] += _right(clip, texts, outputs, labels)
+                    tally.right["acc_bright"] += _right(clip, texts, _bright(outputs), labels)
+                advance(len(labels))
+        tally.about = {"CLIP": "none" if clip is None else clip.name, "device": _device_name(device)}
+        return tally
+
+
+def _loaded(subject: Subject, device: Any) -> Any:
+    """A network in eval mode, or a method, on the device."""
+    from spikeclip.networks import load_network
+
+    if isinstance(subject, Method):
+        return subject.on(device)
+    network = load_network(subject) if isinstance(subject, str | Path) else subject
+    return network.to(device).eval()
+
+
+def _outputs(
+    runnable: Any, samples: LowLightSplit, packed: NDArray[np.uint8], crop: int | None, device: str
+) -> Outputs:
+    """What a network or method makes of some samples, packed uint8 (B, T, bytes): raw, in its own units."""
+    import torch
+
+    height, width = samples.height, samples.width
+    if not isinstance(runnable, Method):
+        voxel = voxelize_packed(torch.from_numpy(packed).to(device), height, width, runnable.bins, crop)
+        return list(runnable(voxel)[:, 0].float().cpu().numpy())
+    rows, columns = centre_crop(height, width, crop)
+    streams = (PackedSpikes(stream, height, width).frames() for stream in packed)
+    windows = [Window(PackedSpikes.pack(frames[:, rows, columns]), samples.frames // 2) for frames in streams]
+    made = runnable.reconstruct_batch(windows)
+    return [output if isinstance(output, np.ndarray) else output.message for output in made]
+
+
+def _bright(outputs: Outputs) -> Outputs:
+    """The pictures at the common brightness, white as 1."""
+    pictures = [output if isinstance(output, str) else brightened(output) for output in outputs]
+    return [
+        picture if isinstance(picture, str) else picture.astype(np.float32) / np.float32(255)
+        for picture in pictures
+    ]
+
+
+def _right(clip: FrozenClip, texts: Any, pictures: Outputs, labels: NDArray[np.int64]) -> int:
+    """How many pictures, (h, w) with white as 1, are classified correctly.
+
+    The class is that of the nearest text "image of a [cls]", of `texts` (C, D). A missing picture, or one
+    that is not finite, counts as wrong: CLIP would give it the first class.
+    """
+    import torch
+
+    finite = {
+        index: np.float32(picture)
+        for index, picture in enumerate(pictures)
+        if not isinstance(picture, str) and np.isfinite(picture).all()
+    }
+    if not finite:
+        return 0
+    features = clip.image_features(
+        torch.from_numpy(np.stack(list(finite.values())))[:, None].to(texts.device)
+    )
+    nearest = (features @ texts.T).argmax(1).cpu().numpy()
+    return int(np.count_nonzero(nearest == labels[list(finite)]))
+
+
+def default_methods(frames: int) -> list[Method]:
+    """TFP of all `frames`, the paper's baseline, and every method of hqgen that can run here."""
+    able = [item.method for item in available_methods() if item.method and item.reason is None]
+    return [TFP(window=frames), *able]
+
+
+def method_row(method: Method) -> str:
+    """The name of a method's row: the method's, and the parameters that differ from their defaults."""
+    usual = type(method)().parameters()
+    changed = [f"{key}={value}" for key, value in method.parameters().items() if usual[key] != value]
+    return ":".join([method.name, *changed])
+
+
+def evaluate(
+    checkpoints: Mapping[str, Path | nn.Module],
+    low_light: LowLightSet,
+    clip: FrozenClip | Callable[[str], FrozenClip] | None = None,
+    *,
+    methods: Sequence[Method] | None = None,
+    metrics: Sequence[str] = METRICS,
+    split: str = "test",
+    crop: int | None = 224,
+    samples: int | None = None,
+    device: Device = "auto",
+    runs: int = 100,
+    observer: Observer | None = None,
+    workers: Workers | None = None,
+) -> ResultTable:
+    """Compare networks and methods on a split of a low-light set.
+
+    A picture without a score (flat, not finite) does not count in the mean but in a note; where no picture
+    has one, the mean is +inf. A column that cannot be had (a metric without its parameters, no CLIP) is
+    `n/a`, with the reason in a note. The table is the same in every run, apart from the latency.
+
+    Args:
+        checkpoints: files that `spikeclip.load` takes, or networks, by the name of their row. A network is
+            put in eval mode on the device.
+        low_light: the data.
+        clip: classifies the pictures; None leaves accuracy out. A function loads it on a device.
+        methods: of hqgen; None for `default_methods`.
+        metrics: quality scores, of `hqgen.quality.scorer_names()`.
+        split: which part of the data.
+        crop: side of the middle square that is reconstructed; None for whole frames.
+        samples: how many, spread evenly over the split; None for all.
+        device: where networks run. A CLIP that is loaded stays where it is.
+        runs: timed for the latency; 0 leaves the columns of cost out.
+        observer: is told how it goes on.
+        workers: each network and method is one task on them, and then one task measures the costs while
+            nothing else runs. None does all in this process.
+
+    Raises:
+        UsageError: nothing to compare, two rows of one name, an unknown metric or split, no such crop.
+        WeightsError: a checkpoint that is missing or of the wrong form.
+        MethodError: there is no such device, or a method cannot run here.
+        StoreError: the data have no samples, are damaged, or have labels that are not classes.
+    """
+    chosen = _chosen(low_light, split, samples)
+    subjects = _subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
+    height, width = _cropped(low_light.geometry, crop)
+    usable = usable_metrics(metrics, height, width)
+    examination = _Examination(chosen, tuple(low_light.labels), crop, usable, clip, device)
+    tallies = _tallies(examination, subjects, observer, workers)
+    about = next(iter(tallies.values())).about
+    costs: dict[str, Profile] = {}
+    if runs:
+        if observer:
+            observer.note(f"measuring what a picture of {COST_SIZE[0]}x{COST_SIZE[1]} costs each row")
+        costs, measured_on = (
+            _costs(subjects, device, runs)
+            if workers is None
+            else workers.submit(_costs, subjects, device, runs, tasks=1).result()
+        )
+        about = about | {"device": measured_on}
+    notes = [
+        *usable.notes,
+        *(_missing_methods() if methods is None else ()),
+        *([] if clip else ["ACC is n/a: no CLIP was given"]),
+        *(note for name, tally in tallies.items() for note in tally.notes(name)),
+        *_cost_notes(costs, runs),
+    ]
+    return ResultTable(
+        rows=tuple(
+            ResultRow(name, tally.cells() | _cost_cells(costs.get(name))) for name, tally in tallies.items()
+        ),
+        metrics=tuple(metrics),
+        about={
+            "data": f"{low_light.path.name}, {low_light.digest[:12]}",
+            "split": split,
+            "samples": len(chosen),
+            "pixels": f"{height}x{width}",
+            **about,
+        },
+        notes=tuple(notes),
+    )
+
+
+def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLightSplit:
+    """The samples to evaluate, in the order of the split."""
+    part = low_light.split(split)
+    if samples is not None and samples < 1:
+        raise UsageError("`--samples` must be at least 1", hint="leave it out for all samples")
+    if not len(part):
+        raise StoreError(f"the split `{part.name}` of `{low_light.path}` has no samples")
+    classes = len(low_light.labels)
+    if unknown := np.flatnonzero((part.labels < 0) | (part.labels >= classes)).tolist():
+        raise StoreError(
+            f"{len(unknown)} of {len(part)} samples of `{low_light.path}` have a label that is not one of "
+            f"its {classes} classes; the first is `{part.keys[unknown[0]]}`, {part.labels[unknown[0]]}",
+            hint="prepare the low-light set again, with its labels",
+        )
+    taken = min(samples or len(part), len(part))
+    return part.select(np.linspace(0, len(part) - 1, taken).round().astype(np.int64))
+
+
+def _cropped(geometry: tuple[int, int], crop: int | None) -> tuple[int, int]:
+    """Rows and columns of what is reconstructed."""
+    try:
+        rows, columns = centre_crop(*geometry, crop)
+    except ValueError as error:
+        raise UsageError(str(error), hint="give a smaller crop, or none for whole frames") from error
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Method]) -> dict[str, Subject]:
+    """What is compared, by the name of its row."""
+    from spikeclip.networks import load_network
+
+    subjects: dict[str, Subject] = dict(checkpoints)
+    for checkpoint in checkpoints.values():
+        if isinstance(checkpoint, str | Path):
+            load_network(checkpoint)  # a missing file is an error now, not after the rows before it
+    for method in methods:
+        name = method_row(method)
+        if name in subjects:
+            raise UsageError(f"two rows are called `{name}`", hint="give the checkpoint another name")
+        subjects[name] = method
+    if not subjects:
+        raise UsageError("there is nothing to evaluate", hint="give a checkpoint or a method")
+    return subjects
+
+
+def _tallies(
+    examination: _Examination,
+    subjects: Mapping[str, Subject],
+    observer: Observer | None,
+    workers: Workers | None,
+) -> dict[str, _Tally]:
+    """Examine everything, here or on the workers."""
+    each = len(examination.samples)
+    shown = observer.progress("evaluate", each * len(subjects), "samples") if observer else None
+    with shown or nullcontext(lambda _samples: None) as advance:
+        if workers is None:
+            return {name: examination.tally(subject, advance) for name, subject in subjects.items()}
+        futures = [
+            workers.submit(examination.tally, subject, tasks=len(subjects)) for subject in subjects.values()
+        ]
+        tallies = {}
+        for name, future in zip(subjects, futures, strict=True):
+            tallies[name] = future.result()
+            advance(each)
+        return tallies
+
+
+def _costs(
+    subjects: Mapping[str, Path | nn.Module | Method], device: Device, runs: int
+) -> tuple[dict[str, Profile], str]:
+    """The cost of each row; networks of one architecture are measured once."""
+    from hqgen.devices import resolve_device
+
+    place = resolve_device(device)
+    measured: dict[object, Profile] = {}
+    costs = {}
+    for name, subject in subjects.items():
+        runnable = _loaded(subject, place)
+        same = runnable if isinstance(runnable, Method) else (type(runnable), runnable.bins)
+        if same not in measured:
+            measured[same] = profile(
+                runnable, height=COST_SIZE[0], width=COST_SIZE[1], device=place, runs=runs
+            )
+        costs[name] = measured[same]
+    return costs, _device_name(place)
+
+
+def _cost_cells(cost: Profile | None) -> dict[str, Cell]:
+    if cost is None:
+        return {}
+    return {
+        "params": Cell(cost.parameters / 1e6),
+        "macs": Cell(cost.macs / 1e9),
+        "latency": Cell(cost.latency_ms),
+    }
+
+
+def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
+    if not costs:
+        yield "Params, MACs and latency are n/a: they were not asked for"
+        return
+    fewer = [f"{name} {cost.runs}" for name, cost in costs.items() if cost.runs < runs]
+    but = f", of fewer where they take long: {', '.join(fewer)}" if fewer else ""
+    size = f"{COST_SIZE[0]}x{COST_SIZE[1]} pixels"
+    yield f"MACs and latency are of {size}; latency is the mean of {count(runs, 'run')}{but}"
+    on_cpu = [name for name, cost in costs.items() if cost.device == "cpu"]
+    if 0 < len(on_cpu) < len(costs):
+        yield f"timed on the CPU, where they always run: {', '.join(on_cpu)}"
+
+
+def _missing_methods() -> Iterator[str]:
+    missing = [item.name for item in available_methods() if item.reason is not None]
+    if missing:
+        yield f"not available here, so left out: {', '.join(missing)} (see `hqgen methods`)"
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
