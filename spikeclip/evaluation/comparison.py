@@ -255,7 +255,7 @@ def evaluate(
         samples: how many, spread evenly over the split; None for all.
         device: where networks run. A CLIP that is loaded stays where it is.
         runs: timed for the latency; 0 leaves the columns of cost out.
-        observer: is told how it goes on.
+        observer: gets the progress.
         workers: each network and method is one task on them, and then one task measures the costs while
             nothing else runs. None does all in this process.
 

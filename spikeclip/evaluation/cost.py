@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "profile"]
 
 RATE = 0.1
-"""Spikes a pixel and frame of the stream that methods are timed on: one that every method takes."""
+"""Spikes per pixel and frame in the stream that methods are timed on. Every method takes this rate."""
 
 FRAMES_PER_BIN = 4
 
@@ -35,7 +35,7 @@ class Profile:
     Attributes:
         name: of the network or method.
         parameters: learned numbers; 0 for a model-based method.
-        macs: multiply-accumulates of convolutions, linear layers and matrix products; 0 likewise.
+        macs: multiply-accumulates of convolutions, linear layers and matrix products; 0 for such a method.
         latency_ms: mean over `runs`, after warm-up.
         runs: how many were timed.
         device: where they ran.

@@ -1,8 +1,8 @@
 """Quality scores of reconstructions: raw, and after one brightness rule for all.
 
 The paper scores raw outputs, neither clamped nor normalised. Outputs of different methods differ in
-brightness by a factor of ten and more, and NIQE, BRISQUE and PIQE depend on it. So raw scores compare scales
-as much as pictures. Hence every picture is scored a second time, as the 8-bit picture that hqgen's rule
+brightness by a factor of ten and more, and NIQE, BRISQUE and PIQE depend on it. Raw scores therefore compare
+scales as much as pictures. So every picture is scored a second time, as the 8-bit picture that hqgen's rule
 `white` makes of it (`hqgen.quality.normalise`).
 """
 

@@ -66,7 +66,7 @@ def run_recipe(
         out: where everything goes; None for the recipe's own folder.
         scheduler: `local`, `sync`, the address of a Dask scheduler, or a scheduler file.
         workers: processes of the local scheduler; None for one a core.
-        observer: is told how it goes on.
+        observer: gets the progress.
 
     Returns:
         The table of the evaluation; it lies in `out` too.
