@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 from hqgen.errors import RecordingError, UnknownNameError, UsageError
-from hqgen.simulation.motion import Motion, moving_picture, read_picture
+from hqgen.pictures import SUFFIXES, picture_files, read_light
+from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 from hqgen.spikes.recording import write_dat
 
@@ -215,8 +216,6 @@ def _integrate_and_fire(
 PICTURE_MOTION = Motion(right=0.1, down=0.04, rotation=0.01)
 """How a picture moves unless told otherwise: 4 pixels to the right in the 41 frames of a window."""
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-
 
 def simulate_pictures(
     pictures: Path,
@@ -270,7 +269,7 @@ def simulate_pictures(
     else:
         targets = [out / f"{file.stem}.dat" for file in files]
     for file, target in zip(files, targets, strict=True):
-        scene = moving_picture(read_picture(file), frames, height, width, motion)
+        scene = moving_picture(read_light(file), frames, height, width, motion)
         _write(target, simulate(scene, sensor, seed=[seed, crc32(file.name.encode())]))
     return targets
 
@@ -278,9 +277,9 @@ def simulate_pictures(
 def _picture_files(pictures: Path) -> list[Path]:
     if not pictures.is_dir():
         return [pictures]
-    files = sorted(file for file in pictures.iterdir() if file.suffix.lower() in _PICTURES)
+    files = [pictures / picture.name for picture in picture_files(pictures) if not picture.label]
     if not files:
-        raise UsageError(f"`{pictures}` holds no picture", hint=f"pictures end in {', '.join(_PICTURES)}")
+        raise UsageError(f"`{pictures}` holds no picture", hint=f"pictures end in {', '.join(SUFFIXES)}")
     names = [file.stem for file in files]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"`{pictures}` holds two pictures called `{double}`", hint="rename one of them")
@@ -290,7 +289,7 @@ def _picture_files(pictures: Path) -> list[Path]:
 def _sequence(files: list[Path]) -> Iterator[NDArray[np.float32]]:
     shape = None
     for file in files:
-        frame = read_picture(file)
+        frame = read_light(file)
         shape = shape or frame.shape
         if frame.shape != shape:
             raise UsageError(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.errors import UsageError
 
-__all__ = ["Motion", "moving_picture", "read_picture"]
+__all__ = ["Motion", "moving_picture"]
 
 Floats = NDArray[np.float32]
 
@@ -124,26 +122,3 @@ def _sample(texture: Floats, pose: Floats, frame: Floats) -> None:
             upper = texture[top, left] * (1 - a) + texture[top, left + 1] * a
             lower = texture[top + 1, left] * (1 - a) + texture[top + 1, left + 1] * a
             frame[i, j] = upper * (1 - b) + lower * b
-
-
-def read_picture(path: Path) -> Floats:
-    """A picture file as linear light, float32 (h, w) in [0, 1].
-
-    Grey levels are taken for intensities as they are, without undoing a display gamma, as Spike-REDS and the
-    simulators of the field do. Colours become grey by the Rec. 601 weights; 16-bit pictures keep their depth.
-
-    Raises:
-        UsageError: no such file, or no picture.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            deep = image.mode.startswith("I")
-            grey = np.asarray(image if deep else image.convert("L"), np.float32)
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UsageError(
-            f"`{path}` cannot be read as a picture: {error}", hint="give a PNG or JPEG"
-        ) from error
-    light: Floats = np.clip(grey / np.float32(65535 if deep else 255), 0, 1)
-    return light

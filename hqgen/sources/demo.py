@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import SourceError, UnknownNameError
+from hqgen.pictures import read_light
 from hqgen.simulation.camera import preset, simulate
-from hqgen.simulation.motion import Motion, moving_picture, read_picture
+from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes
 
 __all__ = ["CENTRE", "FRAMES", "GEOMETRY", "demo_recording", "demo_scenes", "demo_truth"]
@@ -89,7 +90,7 @@ def _frames(name: str) -> Iterator[Floats]:
     if name not in _SCENES:
         raise UnknownNameError("demo scene", name, _SCENES)
     scene = _SCENES[name]
-    picture = _chart() if scene.file is None else read_picture(_installed(scene.file))
+    picture = _chart() if scene.file is None else read_light(_installed(scene.file))
     height, width = picture.shape
     top, bottom, left, right = scene.crop
     cropped = picture[

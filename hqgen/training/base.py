@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from hqgen.checkpoints import write_checkpoint
 from hqgen.errors import SourceError
 from hqgen.methods.learned.base import Base
+from hqgen.pictures import load_pictures
 from hqgen.simulation.scenes import Batch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
-from hqgen.training.pictures import load_pictures
 from hqgen.training.recipe import Recipe
 
 __all__ = ["Point", "Report", "Stop", "train_base"]

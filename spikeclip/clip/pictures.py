@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from hqgen.errors import SourceError
-from hqgen.pictures import _decoded, labelled_files
+from hqgen.pictures import labelled_pictures
 from spikeclip.data.shapes import SHAPES, draw
 
 __all__ = ["LabelledPictures", "read_labelled"]
@@ -43,14 +43,14 @@ def read_labelled(path: Path, side: int) -> LabelledPictures:
     Raises:
         SourceError: neither a folder nor an archive, no picture in it, or a damaged one.
     """
-    files = labelled_files(path)
+    files = labelled_pictures(path)
     if not files:
         raise SourceError(
             f"no labelled pictures in `{path}`", hint="they lie as CLASS/NAME.jpg, one folder a class"
         )
-    classes = tuple(sorted({label for label, _ in files}))
-    images = np.stack([_square(_decoded(file), side) for _, file in files])
-    labels = torch.tensor([classes.index(label) for label, _ in files])
+    classes = tuple(sorted({file.label for file in files}))
+    images = np.stack([_square(file.gray(), side) for file in files])
+    labels = torch.tensor([classes.index(file.label) for file in files])
     return LabelledPictures(classes, torch.from_numpy(images)[:, None], labels)
 
 

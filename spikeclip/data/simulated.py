@@ -7,13 +7,11 @@ real recording at hand, U-CALTECH's helicopter, looks the same: mean rate 0.031,
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -21,16 +19,16 @@ import numpy as np
 
 from hqgen.errors import SourceError, UsageError
 from hqgen.files import digest_bytes
+from hqgen.pictures import Picture, labelled_pictures
 from hqgen.simulation.camera import Sensor, preset
 from spikeclip.data.lowlight import THREADS, LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, in_order
 from spikeclip.data.prepare import write_or_open
+from spikeclip.data.screen import SCREEN, film
 from spikeclip.data.shapes import SHAPES, draw
 
 if TYPE_CHECKING:
     from hqgen.progress import Observer
-
-from spikeclip.data.screen import SCREEN, Floats, film
 
 __all__ = ["DEMO_CROP", "demo_low_light", "simulate_low_light"]
 
@@ -76,28 +74,31 @@ def simulate_low_light(
             hint='frames have 8 pixels a side at least; name splits as in {"train": 100, "test": 20}',
         )
     sensor = sensor or preset("low")
-    opened = {split: _Pictures(pictures, split) for split in per_class}
-    classes = tuple(labels or sorted(opened[next(iter(per_class))].names))
-    chosen = {split: found.choose(classes, per_class[split]) for split, found in opened.items()}
+    found = {split: _pictures(pictures, split) for split in per_class}
+    classes = tuple(labels or sorted({picture.label for picture in found[next(iter(per_class))]}))
+    chosen = {
+        split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
+    }
 
-    def simulated(item: tuple[str, str, int]) -> LabelledStream:
-        split, name, label = item
-        key = f"{split}/{name}"
-        picture = _decoded(key, opened[split].read(name))
-        spikes = film(picture, (height, width), frames, sensor, seed=[seed, crc32(key.encode())])
+    def simulated(item: tuple[str, Picture, int]) -> LabelledStream:
+        split, picture, label = item
+        key = f"{split}/{picture.name}"
+        light = np.asarray(picture.gray(), np.float32) / np.float32(255)
+        spikes = film(light, (height, width), frames, sensor, seed=[seed, crc32(key.encode())])
         return LabelledStream(key, label, spikes)
 
-    digests = [digest_bytes(opened[split].read(name)) for split, names in chosen.items() for name, _ in names]
+    digests = [digest_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
+    names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
     made_from = {
         "pictures": digest_bytes("\n".join(digests).encode()),
-        "names": digest_bytes(repr(chosen).encode()),
+        "names": digest_bytes(repr(names).encode()),
         "classes": list(classes),
         "seed": seed,
         "sensor": asdict(sensor),
         "screen": asdict(SCREEN),
         "shape": [frames, height, width],
     }
-    items = {split: [(split, *pair) for pair in names] for split, names in chosen.items()}
+    items = {split: [(split, *pair) for pair in rows] for split, rows in chosen.items()}
     return _write(out, made_from, classes, (height, width), frames, items, simulated, observer)
 
 
@@ -132,56 +133,31 @@ def _write(
         )
 
 
-class _Pictures:
-    """The pictures of one split, in a folder or a zip archive.
+def _pictures(root: Path, split: str) -> list[Picture]:
+    """The labelled pictures of a split, in a folder or an archive of its name."""
+    for place in (root / split, root / f"{split}.zip"):
+        if place.exists():
+            return labelled_pictures(place)
+    raise SourceError(
+        f"`{root}` holds neither a folder `{split}` nor an archive `{split}.zip`",
+        hint="pictures are laid out as SPLIT/CLASS/NAME.jpg, SPLIT a folder or a zip archive",
+    )
 
-    Attributes:
-        names: paths inside it, in order, by class.
-    """
 
-    def __init__(self, root: Path, split: str) -> None:
-        self._folder, archive = root / split, root / f"{split}.zip"
-        self._archive = None
-        if self._folder.is_dir():
-            paths = [path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*")]
-        elif zipfile.is_zipfile(archive):
-            self._archive = zipfile.ZipFile(archive)
-            paths = self._archive.namelist()
-        else:
+def _first(
+    pictures: Sequence[Picture], classes: Sequence[str], count: int, place: Path
+) -> list[tuple[Picture, int]]:
+    """The first `count` pictures of each class, with the class's number."""
+    chosen = []
+    for number, name in enumerate(classes):
+        found = [picture for picture in pictures if picture.label == name]
+        if len(found) < count:
             raise SourceError(
-                f"`{root}` holds neither a folder `{split}` nor an archive `{split}.zip`",
-                hint="pictures are laid out as SPLIT/CLASS/NAME.jpg, SPLIT a folder or a zip archive",
+                f"`{place}` has {len(found)} pictures of the class `{name}`, {count} were asked for",
+                hint="ask for fewer; classes are named as their folders are",
             )
-        self.names: dict[str, list[str]] = {}
-        for path in sorted(paths):
-            if path.lower().endswith(_SUFFIXES):
-                self.names.setdefault(PurePosixPath(path).parent.name, []).append(path)
-
-    def choose(self, classes: Sequence[str], count: int) -> list[tuple[str, int]]:
-        """The first `count` pictures of each class, with the class's number."""
-        for name in classes:
-            if (found := len(self.names.get(name, []))) < count:
-                raise SourceError(
-                    f"`{self._folder}` has {found} pictures of the class `{name}`, {count} were asked for",
-                    hint="ask for fewer; classes are named as their folders are",
-                )
-        return [(name, label) for label, item in enumerate(classes) for name in self.names[item][:count]]
-
-    def read(self, name: str) -> bytes:
-        return self._archive.read(name) if self._archive else (self._folder / name).read_bytes()
-
-
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-
-def _decoded(key: str, data: bytes) -> Floats:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("L"), np.float32) / np.float32(255)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SourceError(f"`{key}` is no readable picture: {error}", hint="remove or replace it") from error
+        chosen += [(picture, number) for picture in found[:count]]
+    return chosen
 
 
 _DEMO_COUNTS = {"train": 8, "test": 2}

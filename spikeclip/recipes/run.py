@@ -189,15 +189,15 @@ def _simulate_recordings(recordings: Recordings, out: Path, observer: Observer) 
 
 def _pictures(recordings: Recordings, target: Path) -> list[Path]:
     """Copy the pictures that are taken into one folder, as CLASS-NAME.jpg."""
-    from hqgen.pictures import labelled_files
+    from hqgen.pictures import labelled_pictures
 
     taken: dict[str, int] = {}
     copies = []
-    for label, file in labelled_files(recordings.pictures):
-        taken[label] = taken.get(label, 0) + 1
-        if taken[label] <= recordings.per_class:
-            copies.append(target / f"{label}-{file.name}")
-            copies[-1].write_bytes(file.read_bytes())
+    for picture in labelled_pictures(recordings.pictures):
+        taken[picture.label] = taken.get(picture.label, 0) + 1
+        if taken[picture.label] <= recordings.per_class:
+            copies.append(target / f"{picture.label}-{picture.file.name}")
+            copies[-1].write_bytes(picture.file.read_bytes())
     return copies
 
 

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
 
-from hqgen.errors import UsageError
-from hqgen.simulation.motion import Motion, moving_picture, read_picture
+from hqgen.simulation.motion import Motion, moving_picture
 
 STILL = Motion()
 
@@ -102,26 +98,3 @@ def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
 def test_frames_that_cannot_be_filmed_are_refused_at_once(frames: int, height: int, width: int) -> None:
     with pytest.raises(ValueError, match="cannot be filmed"):
         moving_picture(ramp(9, 9), frames, height, width, STILL)
-
-
-def test_grey_levels_are_read_as_linear_light(tmp_path: Path) -> None:
-    levels = np.array([[0, 51, 255]], np.uint8)
-    Image.fromarray(levels).save(tmp_path / "a.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), [[0, 0.2, 1]], atol=1e-6)
-
-
-def test_16_bits_keep_their_depth(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 257, 65535]], np.uint16)).save(tmp_path / "a.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), [[0, 1 / 255, 1]], atol=1e-6)
-
-
-def test_colours_become_grey(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)).save(tmp_path / "a.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), [[0.299, 0.587, 0.114]], atol=0.003)
-
-
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    for name in ("a.png", "absent.png"):
-        with pytest.raises(UsageError, match=name):
-            read_picture(tmp_path / name)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hqgen.pictures import load_pictures
 from hqgen.simulation.scenes import (
     CENTRE,
     FRAMES,
@@ -20,7 +21,6 @@ from hqgen.simulation.scenes import (
     render,
     soften,
 )
-from hqgen.training.pictures import load_pictures
 
 IDEAL = Sensor(noisy=0)
 SHARP = (0.0, 0.0)

@@ -191,7 +191,7 @@ def test_no_pictures_are_an_error(tmp_path: Path) -> None:
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "bad.jpg").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match=r"bad\.jpg` is no readable picture"):
+    with pytest.raises(SourceError, match=r"bad\.jpg` is not a readable picture"):
         read_labelled(tmp_path, 8)
 
 

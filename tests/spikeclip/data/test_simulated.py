@@ -125,7 +125,7 @@ def test_numbers_that_make_no_set_are_refused(
 
 def test_a_damaged_picture_is_named(pictures: Path, tmp_path: Path) -> None:
     (pictures / "train/dark/1.png").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match=r"`train/dark/1\.png` is no readable picture"):
+    with pytest.raises(SourceError, match=r"train/dark/1\.png` is not a readable picture"):
         simulated(pictures, tmp_path / "low.zarr")
 
 

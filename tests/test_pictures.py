@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.errors import SourceError
-from hqgen.training.pictures import load_pictures
+from hqgen.errors import SourceError, UsageError
+from hqgen.pictures import labelled_pictures, load_pictures, read_light
 
 
 def load(path: Path, longest: int = 480, smallest: int = 32) -> list[Image.Image]:
@@ -59,7 +59,7 @@ def test_what_is_neither_folder_nor_zip_is_refused(tmp_path: Path) -> None:
 def test_damaged_picture_is_named(data: bytes, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes((pictures / "a.png").read_bytes())
     (tmp_path / "broken.png").write_bytes(data)
-    with pytest.raises(SourceError, match=r"`.*broken.png` is no readable picture"):
+    with pytest.raises(SourceError, match=r"`.*broken.png` is not a readable picture"):
         load(tmp_path)
 
 
@@ -67,7 +67,7 @@ def test_damaged_picture_is_named(data: bytes, pictures: Path, tmp_path: Path) -
 def test_truncated_picture_is_named(name: str, pictures: Path, tmp_path: Path) -> None:
     data = (pictures / name).read_bytes()
     (tmp_path / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(SourceError, match=f"{name}` is no readable picture"):
+    with pytest.raises(SourceError, match=f"{name}` is not a readable picture"):
         load(tmp_path)
 
 
@@ -75,3 +75,38 @@ def test_picture_that_is_too_small_is_named_with_its_size(tmp_path: Path) -> Non
     Image.new("L", (100, 20)).save(tmp_path / "flat.png")
     with pytest.raises(SourceError, match=r"flat.png` is 20x100 pixels; .* at least 32"):
         load(tmp_path)
+
+
+def test_the_class_of_a_picture_is_the_folder_that_it_lies_in(tmp_path: Path) -> None:
+    for name in ("top.png", "b/2.png", "b/1.png", "deeper/a/3.png", "a/note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name, "PNG")
+    found = labelled_pictures(tmp_path)
+    assert [(picture.label, picture.name) for picture in found] == [
+        ("a", "deeper/a/3.png"),
+        ("b", "b/1.png"),
+        ("b", "b/2.png"),
+    ]
+
+
+def test_grey_levels_are_read_as_linear_light(tmp_path: Path) -> None:
+    levels = np.array([[0, 51, 255]], np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_light(tmp_path / "a.png"), [[0, 0.2, 1]], atol=1e-6)
+
+
+def test_16_bits_keep_their_depth(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 257, 65535]], np.uint16)).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_light(tmp_path / "a.png"), [[0, 1 / 255, 1]], atol=1e-6)
+
+
+def test_colours_become_grey(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_light(tmp_path / "a.png"), [[0.299, 0.587, 0.114]], atol=0.003)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    for name in ("a.png", "absent.png"):
+        with pytest.raises(UsageError, match=name):
+            read_light(tmp_path / name)
