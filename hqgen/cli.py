@@ -256,16 +256,16 @@ def _verify(manifest: Path, samples: int) -> list[Damage]:
     from hqgen.progress import stderr_observer
     from hqgen.verify import verify
 
-    with stderr_observer().progress("verifying", samples, "samples") as advance:
-        return verify(manifest, advance=advance)
+    with stderr_observer().progress("verifying", samples, "samples") as job:
+        return verify(manifest, advance=job.advance)
 
 
 def _compare(manifest: Path, data_root: Path, pictures: int) -> list[SourceTruth]:
     from hqgen.inspection.truth import compare_with_truth
     from hqgen.progress import stderr_observer
 
-    with stderr_observer().progress("comparing", pictures, "samples") as advance:
-        return compare_with_truth(manifest, data_root, advance=advance)
+    with stderr_observer().progress("comparing", pictures, "samples") as job:
+        return compare_with_truth(manifest, data_root, advance=job.advance)
 
 
 @app.command()
@@ -505,18 +505,16 @@ def train_method(
     Interrupted, the same command goes on from the last checkpoint.
     """
     del method  # `base` is the only one so far
-    from rich.console import Console
-
     from hqgen.interrupt import Stop, stoppable
+    from hqgen.progress import stderr_observer
     from hqgen.training.base import train_base
-    from hqgen.training.progress import narrate
     from hqgen.training.recipe import Recipe, load_recipe
 
     settings = load_recipe(recipe) if recipe else Recipe()
     stop = Stop()
     message = "stopping: this step is finished and kept; interrupt again to stop at once"
-    with narrate(Console(stderr=True)) as report, stoppable(stop, message):
-        train_base(pictures, out, settings, report=report, stop=lambda: stop.asked)
+    with stoppable(stop, message):
+        train_base(pictures, out, settings, observer=stderr_observer(), stop=lambda: stop.asked)
     return 130 if stop.asked else 0
 
 

@@ -1,59 +1,189 @@
-"""How a build goes on, on stderr: a bar on a terminal, plain lines anywhere else."""
+"""How work goes on: a bar on a terminal, plain lines anywhere else, nothing where nobody asked."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from hqgen.text import byte_size, duration
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, ProgressColumn, Task
     from rich.text import Text
 
-
-from typing import Literal, Protocol
-
-__all__ = ["BarObserver", "LineObserver", "Observer", "Unit", "stderr_observer"]
+__all__ = ["SILENT", "BarObserver", "Both", "Job", "LineObserver", "Observer", "Unit", "stderr_observer"]
 
 MOST_OFTEN = 10.0
-"""Seconds that lie between two lines at least: a short build prints nothing but its end."""
+"""Seconds that lie between two lines at least, landmarks apart."""
 
 LEAST_OFTEN = 300.0
 """Seconds after which there is a line even if less than a tenth was done: nobody thinks that it hangs."""
 
+Unit = Literal["bytes", "samples", "stages", "steps", "epochs"]
+"""What a job is counted in."""
 
-def stderr_observer(console: Console | None = None) -> BarObserver | LineObserver:
+
+class Job:
+    """A piece of work that goes on; this one tells nobody."""
+
+    def advance(self, amount: int = 1) -> None:
+        """So much more is done."""
+
+    def tell(self, text: str, *, landmark: bool = False) -> None:
+        """What is known by now, such as losses; a landmark, such as the end of an epoch, is always shown."""
+
+
+class Observer:
+    """Is told how work goes on; this one listens, and shows nothing."""
+
+    def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> AbstractContextManager[Job]:  # noqa: ARG002
+        """A job begins, of whose `total` units `done` are done; it ends with the block."""
+        return nullcontext(Job())
+
+    def note(self, text: str) -> None:
+        """One line that the user should see."""
+
+
+SILENT = Observer()
+
+
+def stderr_observer(console: Console | None = None) -> Observer:
     """The observer that suits `console`, by default stderr."""
+    from rich.console import Console
+
     console = console or Console(stderr=True)
     return BarObserver(console) if console.is_terminal else LineObserver(console)
 
 
-def _note(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+@dataclass(frozen=True)
+class Both(Observer):
+    """Tells two observers."""
+
+    one: Observer
+    other: Observer
+
+    @contextmanager
+    def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> Iterator[Job]:
+        """See `Observer`."""
+        jobs = (observer.progress(what, total, unit, done) for observer in (self.one, self.other))
+        with next(jobs) as one, next(jobs) as other:
+            yield _BothJobs(one, other)
+
+    def note(self, text: str) -> None:
+        """See `Observer`."""
+        self.one.note(text)
+        self.other.note(text)
 
 
 @dataclass(frozen=True)
-class BarObserver:
-    """Draws a bar with rate and remaining time, which goes when its work is done."""
+class _BothJobs(Job):
+    one: Job
+    other: Job
+
+    def advance(self, amount: int = 1) -> None:
+        self.one.advance(amount)
+        self.other.advance(amount)
+
+    def tell(self, text: str, *, landmark: bool = False) -> None:
+        self.one.tell(text, landmark=landmark)
+        self.other.tell(text, landmark=landmark)
+
+
+@dataclass(frozen=True)
+class LineObserver(Observer):
+    """Prints a line after every tenth of a job, though not oftener or rarer than is good to read.
+
+    Args:
+        console: where to.
+        clock: seconds that only grow.
+    """
 
     console: Console
+    clock: Callable[[], float] = time.monotonic
 
     @contextmanager
-    def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """See `hqgen.builder.prepare.Observer`."""
-        with _bar(self.console, unit) as bar:
-            task = bar.add_task(what, total=total, completed=done)
-            yield lambda amount: bar.advance(task, amount)
+    def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> Iterator[Job]:
+        """See `Observer`."""
+        job = _Lines(self, what, total, unit, done)
+        try:
+            yield job
+        finally:
+            if job.done > job.first:
+                self.note(job.last_line())
 
     def note(self, text: str) -> None:
-        """Print one line, above the bar if there is one."""
-        _note(self.console, text)
+        """Print one line."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Lines(Job):
+    """What was done of a job, and what was said of it."""
+
+    def __init__(self, observer: LineObserver, what: str, total: int, unit: Unit, done: int) -> None:
+        self.observer, self.what, self.total, self.unit = observer, what, total, unit
+        self.first = self.said = self.done = done
+        self.started = self.said_at = observer.clock()
+        self.told = ""
+
+    def advance(self, amount: int = 1) -> None:
+        self.done += amount
+        waited = self.observer.clock() - self.said_at
+        tenth = not self.told and (self.done - self.said) * 10 >= self.total
+        if self.done < self.total and (waited >= LEAST_OFTEN or (tenth and waited >= MOST_OFTEN)):
+            self._say()
+
+    def tell(self, text: str, *, landmark: bool = False) -> None:
+        self.told = f", {text}"
+        if landmark or self.observer.clock() - self.said_at >= MOST_OFTEN:
+            self._say()
+
+    def _say(self) -> None:
+        self.said_at, self.said = self.observer.clock(), self.done
+        rate = self._rate()
+        left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
+        self.observer.note(f"{self._head()}{self.told}, {_rate(rate, self.unit)}{left}")
+
+    def last_line(self) -> str:
+        seconds = self.observer.clock() - self.started
+        return f"{self._head()} in {duration(seconds)}, {_rate(self._rate(), self.unit)}"
+
+    def _head(self) -> str:
+        return f"{self.what}: {_amount(self.done, self.total, self.unit)}"
+
+    def _rate(self) -> float:
+        return (self.done - self.first) / max(self.observer.clock() - self.started, 1e-3)
+
+
+@dataclass(frozen=True)
+class BarObserver(LineObserver):
+    """Draws a bar with rate and remaining time; of one that told something, a line stays when it goes."""
+
+    @contextmanager
+    def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> Iterator[Job]:
+        """See `Observer`."""
+        lines = _Lines(self, what, total, unit, done)
+        with _bar(self.console, unit) as bar:
+            yield _Bar(bar, lines)
+        if lines.told:
+            self.note(f"{lines.last_line()}{lines.told}")
+
+
+class _Bar(Job):
+    def __init__(self, bar: Progress, lines: _Lines) -> None:
+        self.bar, self.lines = bar, lines
+        self.task = bar.add_task(lines.what, total=lines.total, completed=lines.done, told="")
+
+    def advance(self, amount: int = 1) -> None:
+        self.lines.done += amount
+        self.bar.advance(self.task, amount)
+
+    def tell(self, text: str, *, landmark: bool = False) -> None:  # noqa: ARG002 - a bar shows all
+        self.lines.told = f", {text}"
+        self.bar.update(self.task, told=text)
 
 
 def _bar(console: Console, unit: Unit) -> Progress:
@@ -76,86 +206,9 @@ def _bar(console: Console, unit: Unit) -> Progress:
             left = task.time_remaining
             return Text("" if left is None else f"{duration(left)} left", style="dim")
 
-    columns: tuple[ProgressColumn, ...] = (TextColumn("{task.description}"), BarColumn(24), Amount(), Rate())
-    return Progress(*columns, Remaining(), console=console, transient=True)
-
-
-@dataclass(frozen=True)
-class LineObserver:
-    """Prints a line after every tenth of the work, though not oftener or rarer than is good to read.
-
-    Args:
-        console: where to.
-        clock: seconds that only grow.
-    """
-
-    console: Console
-    clock: Callable[[], float] = time.monotonic
-
-    def progress(
-        self, what: str, total: int, unit: Unit, done: int = 0
-    ) -> AbstractContextManager[Callable[[int], None]]:
-        """See `hqgen.builder.prepare.Observer`."""
-        return self._stretch(_Stretch(what, total, unit, done, self.clock))
-
-    @contextmanager
-    def _stretch(self, stretch: _Stretch) -> Iterator[Callable[[int], None]]:
-        def advance(amount: int) -> None:
-            stretch.done += amount
-            if stretch.due():
-                _note(self.console, stretch.line())
-
-        try:
-            yield advance
-        finally:
-            if stretch.done > stretch.first:
-                _note(self.console, stretch.last_line())
-
-    def note(self, text: str) -> None:
-        """Print one line."""
-        _note(self.console, text)
-
-
-@dataclass
-class _Stretch:
-    """A stretch of work and what was said of it."""
-
-    what: str
-    total: int
-    unit: Unit
-    done: int
-    clock: Callable[[], float]
-    first: int = field(init=False)
-    started: float = field(init=False)
-    said_at: float = field(init=False)
-    said: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.first = self.said = self.done
-        self.started = self.said_at = self.clock()
-
-    def due(self) -> bool:
-        """Whether to print a line now."""
-        waited = self.clock() - self.said_at
-        tenth = (self.done - self.said) * 10 >= self.total
-        due = self.done < self.total and (waited >= LEAST_OFTEN or (tenth and waited >= MOST_OFTEN))
-        if due:
-            self.said_at, self.said = self.clock(), self.done
-        return due
-
-    def line(self) -> str:
-        rate = self._rate()
-        left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
-        return f"{self._head()}, {_rate(rate, self.unit)}{left}"
-
-    def last_line(self) -> str:
-        return f"{self._head()} in {duration(self.clock() - self.started)}, {_rate(self._rate(), self.unit)}"
-
-    def _head(self) -> str:
-        return f"{self.what}: {_amount(self.done, self.total, self.unit)}"
-
-    def _rate(self) -> float:
-        return (self.done - self.first) / max(self.clock() - self.started, 1e-3)
+    name, told = TextColumn("{task.description}"), TextColumn("{task.fields[told]}")
+    columns: tuple[ProgressColumn, ...] = (name, BarColumn(24), Amount(), Rate(), Remaining(), told)
+    return Progress(*columns, console=console, transient=True)
 
 
 def _amount(done: float, total: float, unit: Unit) -> str:
@@ -168,19 +221,3 @@ def _rate(rate: float, unit: Unit) -> str:
     if unit == "bytes":
         return f"{byte_size(rate)}/s"
     return f"{rate:.1f}/s" if rate >= 1 else f"{rate:.2g}/s"
-
-
-Unit = Literal["bytes", "samples", "stages"]
-"""What a stretch of work is counted in."""
-
-
-class Observer(Protocol):
-    """Is told how a build goes on."""
-
-    def progress(
-        self, what: str, total: int, unit: Unit, done: int = 0
-    ) -> AbstractContextManager[Callable[[int], None]]:
-        """A stretch of work; the function it gives is called with every piece that is done."""
-
-    def note(self, text: str) -> None:
-        """One line that the user should see."""

@@ -183,15 +183,14 @@ def _train(
     json: bool,
 ) -> int:
     from hqgen.interrupt import Stop, stoppable
-    from hqgen.progress import stderr_observer as samples_observer
+    from hqgen.progress import stderr_observer
     from spikeclip.data.opening import DEMO, open_spikes
-    from spikeclip.training.observer import stderr_observer
     from spikeclip.training.run import train
 
     observer = stderr_observer()
     if spikes == DEMO:
         observer.note(f"demo: crop {settings.crop}, judged by the CLIP model `{settings.clip.model}`")
-    low_light = open_spikes(spikes, out / "low-light.zarr", entry, samples_observer())
+    low_light = open_spikes(spikes, out / "low-light.zarr", entry, observer)
     stop = Stop()
     with stoppable(stop, "stopping: this step is finished and kept; interrupt again to stop at once"):
         folder = train(
@@ -495,10 +494,9 @@ def train_clip(
 
     Interrupted, the same command goes on from the last checkpoint.
     """
-    from rich.console import Console
-
     from hqgen.interrupt import Stop, stoppable
-    from spikeclip.clip.small import SmallClipSettings, narrate, train_clip
+    from hqgen.progress import stderr_observer
+    from spikeclip.clip.small import SmallClipSettings, train_clip
 
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
     given |= {"image_size": image_size, "shapes": shapes}
@@ -506,8 +504,8 @@ def train_clip(
     settings = SmallClipSettings.model_validate({"seed": seed, **named})
     stop = Stop()
     message = "stopping: this step is finished and kept; interrupt again to stop at once"
-    with narrate(Console(stderr=True)) as report, stoppable(stop, message):
-        train_clip(pictures, out, settings, test=test, report=report, stop=lambda: stop.asked)
+    with stoppable(stop, message):
+        train_clip(pictures, out, settings, test=test, observer=stderr_observer(), stop=lambda: stop.asked)
     return 130 if stop.asked else 0
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -25,12 +24,12 @@ from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError, ScoreError, UsageError
 from hqgen.files import write_atomically
+from hqgen.progress import SILENT, Observer
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.recording import Recording, open_recording
 from spikeclip.data.voxels import voxelize
 
 if TYPE_CHECKING:
-    from hqgen.progress import Observer
     from spikeclip.networks import LRN, UNet
 
 __all__ = ["Reconstruction", "reconstruct", "reconstruct_windows"]
@@ -90,7 +89,7 @@ def reconstruct(
     video: bool = True,
     raw: bool = False,
     device: str = "auto",
-    observer: Observer | None = None,
+    observer: Observer = SILENT,
 ) -> list[Reconstruction]:
     """Make pictures of recordings; one that cannot be used gets a reason and harms no other.
 
@@ -130,10 +129,9 @@ def reconstruct(
     length = FRAMES_PER_BIN * network.bins
     jobs = [_job(path, height, width, length, (stride or length) if video else None) for path in recordings]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
-    shown = observer.progress("reconstruct", total, "samples") if observer else nullcontext(_nobody)
-    with shown as advance:
+    with observer.progress("reconstruct", total, "samples") as progress:
         return [
-            _attempt(network, path, job, out, raw, advance)
+            _attempt(network, path, job, out, raw, progress.advance)
             for path, job in zip(recordings, jobs, strict=True)
         ]
 
@@ -224,9 +222,6 @@ def _attempt(
         return _written(path, images[0], images[1:], out / path.stem, raw)
     except OSError as error:
         raise UsageError(f"`{out}` cannot be written: {error.strerror or error}") from error
-
-
-def _nobody(_samples: int) -> None: ...
 
 
 def _written(path: Path, image: Image, frames: Image, target: Path, raw: bool) -> Reconstruction:

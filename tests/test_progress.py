@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
-from hqgen.progress import BarObserver, LineObserver, stderr_observer
+from hqgen.progress import SILENT, BarObserver, Both, LineObserver, stderr_observer
 
 
 @dataclass
@@ -35,10 +34,10 @@ def work(
 ) -> list[str]:
     """Lines printed while so many steps of so many seconds are done."""
     where, file = console()
-    with LineObserver(where, clock).progress("building", total, "samples", done) as advance:
+    with LineObserver(where, clock).progress("building", total, "samples", done) as job:
         for _ in range(steps):
             clock.now += seconds
-            advance(amount)
+            job.advance(amount)
     return file.getvalue().splitlines()
 
 
@@ -76,9 +75,9 @@ def test_an_interrupted_stretch_says_how_far_it_came(clock: Clock) -> None:
     where, file = console()
 
     def interrupted() -> None:
-        with LineObserver(where, clock).progress("building", 100, "samples") as advance:
+        with LineObserver(where, clock).progress("building", 100, "samples") as job:
             clock.now += 2
-            advance(30)
+            job.advance(30)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -88,9 +87,9 @@ def test_an_interrupted_stretch_says_how_far_it_came(clock: Clock) -> None:
 
 def test_bytes_are_shown_as_bytes(clock: Clock) -> None:
     where, file = console()
-    with LineObserver(where, clock).progress("reading", 3_000_000_000, "bytes") as advance:
+    with LineObserver(where, clock).progress("reading", 3_000_000_000, "bytes") as job:
         clock.now += 20
-        advance(1_500_000_000)
+        job.advance(1_500_000_000)
     assert file.getvalue().startswith("reading: 1.5 GB of 3.0 GB, 75.0 MB/s, 20 s left\n")
 
 
@@ -104,8 +103,8 @@ def test_a_terminal_gets_a_bar_that_goes_when_it_is_done_and_notes_that_stay() -
     where, file = console(terminal=True)
     observer = stderr_observer(where)
     assert isinstance(observer, BarObserver)
-    with observer.progress("building", 400, "samples", 100) as advance:
-        advance(220)
+    with observer.progress("building", 400, "samples", 100) as job:
+        job.advance(220)
         observer.note("one line")
     text = file.getvalue()
     assert "building" in text
@@ -123,9 +122,55 @@ def test_by_default_it_writes_to_stderr(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr() == ("", "hello\n")
 
 
-def test_both_are_observers_of_a_build() -> None:
-    from hqgen.progress import Observer
+def test_what_is_told_comes_at_landmarks_and_not_too_often_between(clock: Clock) -> None:
+    where, file = console()
+    with LineObserver(where, clock).progress("fine", 50, "steps", 10) as job:
+        for steps, seconds, landmark in (
+            (10, 2.0, False),
+            (5, 1.0, True),
+            (10, 11.0, False),
+            (5, 1.0, False),
+        ):
+            clock.now += seconds
+            job.advance(steps)
+            job.tell(f"total {clock.now - 100:g}", landmark=landmark)
+    assert file.getvalue().splitlines() == [
+        "fine: 25/50 steps, total 3, 5.0/s, 5.0 s left",
+        "fine: 35/50 steps, total 14, 1.8/s, 8.4 s left",
+        "fine: 40/50 steps in 15 s, 2.0/s",
+    ]
 
-    take: Callable[[Observer], Observer] = lambda observer: observer  # noqa: E731 - mypy checks the two
-    where, _ = console()
-    assert take(LineObserver(where)) != take(BarObserver(where))
+
+def test_a_bar_shows_what_is_told_and_leaves_it_behind() -> None:
+    where, file = console(terminal=True)
+    with BarObserver(where).progress("fine", 50, "steps", 10) as job:
+        job.advance()
+        job.tell("total 1.25, prompt -0.5")
+    text = file.getvalue()
+    assert "11/50 steps" in text
+    assert text.count("total 1.25, prompt -0.5") >= 2
+    assert text.splitlines()[-1].startswith("\x1b") or text.endswith("total 1.25, prompt -0.5\n")
+
+
+def test_two_observers_are_told_the_same(clock: Clock) -> None:
+    consoles = [console() for _ in range(2)]
+    both = Both(*(LineObserver(where, clock) for where, _ in consoles))
+    with both.progress("fine", 50, "steps") as job:
+        job.advance(25)
+        job.tell("total 1", landmark=True)
+    both.note("done")
+    first, second = (file.getvalue() for _, file in consoles)
+    assert first == second
+    assert [line.partition(",")[0] for line in first.splitlines()] == [
+        "fine: 25/50 steps",
+        "fine: 25/50 steps in 0.0 s",
+        "done",
+    ]
+
+
+def test_the_silent_one_takes_all_and_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with SILENT.progress("fine", 50, "steps") as job:
+        job.advance(3)
+        job.tell("total 1", landmark=True)
+    SILENT.note("done")
+    assert capsys.readouterr() == ("", "")

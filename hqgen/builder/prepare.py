@@ -140,8 +140,8 @@ def plan_for(found: Found, cache: Path, observer: Observer) -> tuple[Plan, Found
     """
     recordings = [recording for source in found.sources for recording in source.recordings]
     total = sum(recording.size for recording in recordings)
-    with observer.progress("reading recordings", total, "bytes") as advance:
-        digests, failed = digest_recordings(recordings, cache, advance=advance)
+    with observer.progress("reading recordings", total, "bytes") as job:
+        digests, failed = digest_recordings(recordings, cache, advance=job.advance)
     usable = replace(found, sources=tuple(_without(source, failed) for source in found.sources))
     return draft_plan(usable, digests.__getitem__), usable
 

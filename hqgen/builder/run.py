@@ -235,7 +235,7 @@ def _run(
     with (
         _executor(settings, jobs, found, output) as executor,
         stoppable(stop, message),
-        observer.progress("building", total, "samples", total - left) as advance,
+        observer.progress("building", total, "samples", total - left) as progress,
     ):
         for result in executor.run(jobs, stop):
             if isinstance(result, Failure):
@@ -243,7 +243,7 @@ def _run(
                 stop.asked = stop.asked or _ends_the_run(result.error)
             else:
                 left -= len(result.samples)
-                advance(len(result.samples))
+                progress.advance(len(result.samples))
     if failures:
         raise _failure(failures, output)
     if left:

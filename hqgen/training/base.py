@@ -25,11 +25,12 @@ from hqgen.checkpoints import write_checkpoint
 from hqgen.errors import SourceError
 from hqgen.methods.learned.base import Base
 from hqgen.pictures import load_pictures
+from hqgen.progress import SILENT, Observer
 from hqgen.simulation.scenes import Batch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.recipe import Recipe
 
-__all__ = ["Point", "Report", "Stop", "train_base"]
+__all__ = ["Point", "Stop", "train_base"]
 
 LONGEST = 480
 SMALLEST = 32
@@ -52,9 +53,6 @@ class Point:
     """Time spent in training, of all runs together."""
 
 
-Report = Callable[[Point, int], None]
-"""Takes each point of the learning curve, and the steps of the recipe."""
-
 Stop = Callable[[], bool]
 """Whether to stop, asked after each step."""
 
@@ -76,7 +74,7 @@ def train_base(
     out: Path,
     recipe: Recipe,
     *,
-    report: Report = lambda _point, _steps: None,
+    observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> list[Point]:
     """Train `base` on streams simulated from pictures; run again after an interruption, it goes on.
@@ -88,7 +86,7 @@ def train_base(
         pictures: a folder or a zip archive of pictures.
         out: where the weights go: a state_dict in half precision.
         recipe: everything else that decides them.
-        report: told of each point of the learning curve.
+        observer: is told how it goes on.
         stop: once it says so, the state is saved and the call returns.
 
     Returns:
@@ -115,15 +113,18 @@ def train_base(
     def save() -> None:
         checkpoint.save(_saved(state), [_row(point) for point in state.curve])
 
-    for batch in _batches(maker, recipe, state.step):
-        state.losses.append(_step(state, recipe, batch))
-        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-            state.curve.append(_point(state, validation, time.perf_counter() - start))
-            save()
-            report(state.curve[-1], recipe.steps)
-        if stop():
-            save()
-            break
+    with observer.progress("base", recipe.steps, "steps", state.step) as job:
+        for batch in _batches(maker, recipe, state.step):
+            state.losses.append(_step(state, recipe, batch))
+            job.advance()
+            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                state.curve.append(_point(state, validation, time.perf_counter() - start))
+                save()
+                point = state.curve[-1]
+                job.tell(f"loss {point.loss:.4f}, validation {point.psnr:.2f} dB", landmark=True)
+            if stop():
+                save()
+                break
     if state.step == recipe.steps:
         write_checkpoint(out, {name: value.half() for name, value in state.mean.state_dict().items()})
         checkpoint.remove()

@@ -15,7 +15,6 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,19 +22,18 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.errors import SourceError, TrainingError
-from hqgen.text import duration
+from hqgen.progress import SILENT, Observer
 from hqgen.training.checkpoint import Checkpoint, require_free
 from spikeclip.clip.files import build_clip, save_clip
 from spikeclip.clip.frozen import class_texts, gray_constants
 from spikeclip.clip.pictures import LabelledPictures, _drawn_shapes, _joined, _renumbered, read_labelled
 from spikeclip.clip.views import QUALITY_CAPTIONS, make_views, plain_views
 
-__all__ = ["Point", "SmallClipSettings", "narrate", "train_clip"]
+__all__ = ["Point", "SmallClipSettings", "train_clip"]
 
 HELD_OUT = 20  # without test pictures, every 20th one draws the learning curve and trains nothing
 WARM_UP = 0.05
@@ -96,9 +94,6 @@ class Point:
     """Time spent in training, of all runs together."""
 
 
-Report = Callable[[Point, int], None]
-"""Takes each point of the learning curve, and the epochs of the training."""
-
 Stop = Callable[[], bool]
 """Whether to stop, asked after each step."""
 
@@ -122,7 +117,7 @@ def train_clip(
     settings: SmallClipSettings,
     *,
     test: Path | None = None,
-    report: Report = lambda _point, _epochs: None,
+    observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> list[Point]:
     """Train a small CLIP; run again after an interruption, it goes on.
@@ -137,7 +132,7 @@ def train_clip(
         settings: everything else that decides the weights.
         test: pictures that the accuracy is measured on. Default: every 20th of `pictures`, which then trains
             nothing.
-        report: told of each epoch.
+        observer: is told how it goes on.
         stop: once it says so, the state is saved and the call returns.
 
     Returns:
@@ -159,45 +154,27 @@ def train_clip(
     def save() -> None:
         checkpoint.save(_saved(state), [_row(point) for point in state.curve])
 
-    for rows in _batches(len(trained_on.labels), per_epoch, settings, state.step):
-        batch = trained_on.part(rows)
-        state.losses.append(_step(state, settings, batch, tokens, per_epoch * settings.epochs))
-        state.seconds = time.perf_counter() - start
-        if state.step % per_epoch == 0:
-            state.curve.append(_point(state, settings, tested_on, tokens))
-            save()
-            report(state.curve[-1], settings.epochs)
-        if stop():
-            save()
-            return state.curve
+    steps = per_epoch * settings.epochs
+    with observer.progress("clip", steps, "steps", state.step) as job:
+        for rows in _batches(len(trained_on.labels), per_epoch, settings, state.step):
+            state.losses.append(_step(state, settings, trained_on.part(rows), tokens, steps))
+            state.seconds = time.perf_counter() - start
+            job.advance()
+            if state.step % per_epoch == 0:
+                state.curve.append(_point(state, settings, tested_on, tokens))
+                save()
+                job.tell(_summary(state.curve[-1]), landmark=True)
+            if stop():
+                save()
+                return state.curve
     _write_model(out, state, settings, trained_on)
     checkpoint.remove()
     return state.curve
 
 
-@contextmanager
-def narrate(console: Console) -> Iterator[Report]:
-    """A `report` for `train_clip`: a bar on a terminal, a line an epoch elsewhere."""
-    if not console.is_terminal:
-        yield lambda point, epochs: console.print(_line(point, epochs), soft_wrap=True, highlight=False)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda point, epochs: progress.update(
-            task, completed=point.epoch, total=epochs, description=_summary(point)
-        )
-
-
-def _line(point: Point, epochs: int) -> str:
-    left = duration(point.seconds / point.epoch * (epochs - point.epoch))
-    return f"epoch {point.epoch}/{epochs}, {_summary(point)}, {left} left"
-
-
 def _summary(point: Point) -> str:
-    return f"loss {point.loss:.3f}, right {point.plain:.1%} plain, {point.placed:.1%} placed"
+    right = f"right {point.plain:.1%} plain, {point.placed:.1%} placed"
+    return f"epoch {point.epoch}, loss {point.loss:.3f}, {right}"
 
 
 def _split(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import UsageError
+from hqgen.progress import SILENT, Observer
 
 if TYPE_CHECKING:
-    from hqgen.progress import Observer
     from spikeclip.data.lowlight import LowLightSet
 
 __all__ = ["DEMO", "dataset_under", "demo_settings", "merged", "open_spikes"]
@@ -66,7 +66,7 @@ def dataset_under(data_root: Path) -> str:
 
 
 def open_spikes(
-    spikes: str, prepared: Path, entry: str | None = None, observer: Observer | None = None
+    spikes: str, prepared: Path, entry: str | None = None, observer: Observer = SILENT
 ) -> LowLightSet:
     """Open the low-light set that a user names.
 

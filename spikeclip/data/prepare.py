@@ -6,24 +6,20 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hqgen.errors import RecordingError, SourceError, StoreError, UnknownNameError, UsageError
 from hqgen.files import digest_bytes
+from hqgen.progress import SILENT, Observer
 from hqgen.provenance import require_same
 from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.resolve import complaint
 from hqgen.sources.source import read_folder
-from spikeclip.data.lowlight_writer import LabelledStream, in_order, write
-
-if TYPE_CHECKING:
-    from hqgen.progress import Observer
-
 from spikeclip.data.lowlight import THREADS, LowLightSet, open_low_light
+from spikeclip.data.lowlight_writer import LabelledStream, in_order, write
 
 __all__ = ["prepare", "write_or_open"]
 
@@ -48,9 +44,7 @@ def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> Lo
     return found
 
 
-def prepare(
-    spikes: Path, out: Path, *, entry: str | None = None, observer: Observer | None = None
-) -> LowLightSet:
+def prepare(spikes: Path, out: Path, *, entry: str | None = None, observer: Observer = SILENT) -> LowLightSet:
     """Turn a folder of labelled recordings into a low-light set; found there already, it is opened.
 
     A recording that cannot be used (damaged, of another length or geometry) is left out and listed in
@@ -80,15 +74,15 @@ def prepare(
     by_split: dict[str, list[SourceRecording]] = {row.split or "train": [] for row in settings.layout}
     for recording in source.recordings:
         by_split[recording.split or "train"].append(recording)
-    shown = observer.progress("prepare", len(source.recordings), "samples") if observer else None
-    with shown or nullcontext(lambda _samples: None) as advance, ThreadPoolExecutor(THREADS) as pool:
+    progress = observer.progress("prepare", len(source.recordings), "samples")
+    with progress as job, ThreadPoolExecutor(THREADS) as pool:
         return write_or_open(
             out,
             labels=settings.labels,
             geometry=source.geometry,
             frames=frames,
             splits={name: len(recordings) for name, recordings in by_split.items() if recordings},
-            streams=lambda name: _decoded(pool, by_split[name], frames, advance),
+            streams=lambda name: _decoded(pool, by_split[name], frames, job.advance),
             made_from={"recordings": _identity(source), "classes": list(settings.labels)},
             rejected=source.rejected,
         )

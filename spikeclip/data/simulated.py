@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -20,15 +19,13 @@ import numpy as np
 from hqgen.errors import SourceError, UsageError
 from hqgen.files import digest_bytes
 from hqgen.pictures import Picture, labelled_pictures
+from hqgen.progress import SILENT, Observer
 from hqgen.simulation.camera import Sensor, preset
 from spikeclip.data.lowlight import THREADS, LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, in_order
 from spikeclip.data.prepare import write_or_open
 from spikeclip.data.screen import SCREEN, film
 from spikeclip.data.shapes import SHAPES, draw
-
-if TYPE_CHECKING:
-    from hqgen.progress import Observer
 
 __all__ = ["DEMO_CROP", "demo_low_light", "simulate_low_light"]
 
@@ -44,7 +41,7 @@ def simulate_low_light(
     frames: int = 200,
     sensor: Sensor | None = None,
     labels: Sequence[str] | None = None,
-    observer: Observer | None = None,
+    observer: Observer = SILENT,
 ) -> LowLightSet:
     """Simulate a low-light set from labelled pictures; found there already, it is opened.
 
@@ -110,16 +107,15 @@ def _write(
     frames: int,
     items: Mapping[str, list[Any]],
     simulated: Callable[[Any], LabelledStream],
-    observer: Observer | None,
+    observer: Observer,
 ) -> LowLightSet:
     """Simulate all items on threads (the simulation lets the interpreter lock go) and write them in order."""
     total = sum(map(len, items.values()))
-    shown = observer.progress("simulate", total, "samples") if observer else None
-    with shown or nullcontext(lambda _samples: None) as advance, ThreadPoolExecutor(THREADS) as pool:
+    with observer.progress("simulate", total, "samples") as job, ThreadPoolExecutor(THREADS) as pool:
 
         def streams(split: str) -> Iterator[LabelledStream]:
             for stream in in_order(pool, simulated, items[split], 2 * THREADS):
-                advance(1)
+                job.advance()
                 yield stream
 
         return write_or_open(
@@ -166,7 +162,7 @@ DEMO_CROP = 64
 """Side of the crop that suits the frames of `demo_low_light`, 72x72 pixels."""
 
 
-def demo_low_light(out: Path, *, observer: Observer | None = None) -> LowLightSet:
+def demo_low_light(out: Path, *, observer: Observer = SILENT) -> LowLightSet:
     """A small set of drawn shapes, always the same: 64 and 16 samples of 200 frames of 72x72, 8 classes.
 
     Raises:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -23,6 +22,7 @@ from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods
 from hqgen.methods.tfp import TFP
+from hqgen.progress import SILENT, Observer
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.text import count
 from spikeclip.data.voxels import centre_crop, voxelize_packed
@@ -33,7 +33,6 @@ from spikeclip.evaluation.table import Cell, ResultRow, ResultTable
 if TYPE_CHECKING:
     from torch import nn
 
-    from hqgen.progress import Observer
     from spikeclip.clip.frozen import FrozenClip
     from spikeclip.data.lowlight import LowLightSet, LowLightSplit
 
@@ -234,7 +233,7 @@ def evaluate(
     samples: int | None = None,
     device: Device = "auto",
     runs: int = 100,
-    observer: Observer | None = None,
+    observer: Observer = SILENT,
     workers: Workers | None = None,
 ) -> ResultTable:
     """Compare networks and methods on a split of a low-light set.
@@ -274,8 +273,7 @@ def evaluate(
     about = next(iter(tallies.values())).about
     costs: dict[str, Profile] = {}
     if runs:
-        if observer:
-            observer.note(f"measuring what a picture of {COST_SIZE[0]}x{COST_SIZE[1]} costs each row")
+        observer.note(f"measuring what a picture of {COST_SIZE[0]}x{COST_SIZE[1]} costs each row")
         costs, measured_on = (
             _costs(subjects, device, runs)
             if workers is None
@@ -353,22 +351,21 @@ def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Met
 def _tallies(
     examination: _Examination,
     subjects: Mapping[str, Subject],
-    observer: Observer | None,
+    observer: Observer,
     workers: Workers | None,
 ) -> dict[str, _Tally]:
     """Examine everything, here or on the workers."""
     each = len(examination.samples)
-    shown = observer.progress("evaluate", each * len(subjects), "samples") if observer else None
-    with shown or nullcontext(lambda _samples: None) as advance:
+    with observer.progress("evaluate", each * len(subjects), "samples") as job:
         if workers is None:
-            return {name: examination.tally(subject, advance) for name, subject in subjects.items()}
+            return {name: examination.tally(subject, job.advance) for name, subject in subjects.items()}
         futures = [
             workers.submit(examination.tally, subject, tasks=len(subjects)) for subject in subjects.values()
         ]
         tallies = {}
         for name, future in zip(subjects, futures, strict=True):
             tallies[name] = future.result()
-            advance(each)
+            job.advance(each)
         return tallies
 
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import hqgen
 from hqgen.files import digest_file, write_atomically
+from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
 from spikeclip.data.opening import open_spikes
 from spikeclip.evaluation.table import ResultTable, combined
@@ -38,7 +39,6 @@ from spikeclip.training.settings import TrainSettings
 if TYPE_CHECKING:
     from distributed import Client
 
-    from hqgen.progress import Observer
     from spikeclip.data.lowlight import LowLightSet
 
 from spikeclip.evaluation.formats import write_table
@@ -57,7 +57,7 @@ def run_recipe(
     out: Path | None = None,
     scheduler: str = "local",
     workers: int | None = None,
-    observer: Observer | None = None,
+    observer: Observer = SILENT,
 ) -> ResultTable:
     """Do what is missing of a recipe.
 
@@ -74,14 +74,12 @@ def run_recipe(
     Raises:
         HqgenError: of whichever step cannot be done; what was done before is kept.
     """
-    from hqgen.progress import stderr_observer
-
-    folder, told = (out or recipe.out).absolute(), observer or stderr_observer()
+    folder = (out or recipe.out).absolute()
     with _workshop(scheduler, workers) as workshop:
-        stores = _hq_stores(recipe, folder, workshop, told)
-        low_light = _low_light(recipe.low_light, folder / "low-light.zarr", told)
-        networks = _networks(recipe, stores, low_light, folder, workshop, told)
-        tables = [_evaluated(own, low_light, recipe, place, told) for place, own in networks.items()]
+        stores = _hq_stores(recipe, folder, workshop, observer)
+        low_light = _low_light(recipe.low_light, folder / "low-light.zarr", observer)
+        networks = _networks(recipe, stores, low_light, folder, workshop, observer)
+        tables = [_evaluated(own, low_light, recipe, place, observer) for place, own in networks.items()]
     table = tables[0] if len(tables) == 1 else combined(tables)
     write_table(table, folder)
     return table
@@ -270,10 +268,10 @@ def _follow(trainings: Sequence[_Training], futures: Sequence[Any], folder: Path
     records = [item.folder / stage / "record.json" for item in trainings for stage in item.settings.stages]
     told, next_look = {log: _last_line(log) for log in logs}, time.monotonic() + SAY_EVERY
     done = sum(record.is_file() for record in records)
-    with observer.progress("train", len(records), "stages", done) as advance:
+    with observer.progress("train", len(records), "stages", done) as job:
         while True:
             complete = sum(record.is_file() for record in records)
-            advance(complete - done)
+            job.advance(complete - done)
             done = complete
             waiting = [future for future in futures if not future.done()]
             if not waiting or any(future.status in {"error", "lost", "cancelled"} for future in futures):
@@ -321,11 +319,11 @@ def _train(
     """One training, in this process or on a worker, where it has some threads for itself."""
     import torch
 
+    from hqgen.progress import stderr_observer
     from spikeclip.data.lowlight import open_low_light
-    from spikeclip.training.observer import stderr_observer
     from spikeclip.training.run import train
 
-    settings, observer = training.settings, None
+    settings, observer = training.settings, SILENT
     if threads is None:
         observer = stderr_observer()
         observer.note(f"training {training.name}, seed {settings.seed}")

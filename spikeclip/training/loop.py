@@ -25,12 +25,12 @@ from hqgen.checkpoints import file_digest
 from hqgen.errors import TrainingError
 from hqgen.files import write_atomically
 from hqgen.pictures import png
+from hqgen.progress import Observer
 from hqgen.provenance import document_id
 from spikeclip.data.batches import Batch
 from spikeclip.training.curve import Point, write_curve
 from spikeclip.training.folder import Record, RunFolder
 from spikeclip.training.hardware import Hardware, without_average
-from spikeclip.training.observer import Observer
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName, TrainSettings
 
@@ -148,13 +148,14 @@ class _Loop:
 
     def run(self, stop: Stop) -> bool:
         writer = self.board.stage(self.stage.name, self.state.step) if self.board else None
-        with self.observer.stage(self.stage.name, self.state.step, self.steps) as progress:
+        with self.observer.progress(self.stage.name, self.steps, "steps", self.state.step) as job:
             for share in drawn_ahead(self.stage.draw, self.state.step, self.steps):
                 self._step(share)
-                progress.advance()
+                job.advance()
                 looks = self._epoch_ends() or self.state.step % self.settings.log_every == 0
                 if looks:
-                    progress.point(self._look(writer))
+                    point = self._look(writer)
+                    job.tell(_summary(point), landmark=point.validation is not None)
                 # Processes may hear of it at different times, so they agree on it, where they wait anyway.
                 stopped = self.hardware.any(stop()) if looks or self.hardware.world == 1 else False
                 if self._epoch_ends() or stopped or (looks and self._overdue()):
@@ -320,6 +321,13 @@ def drawn_ahead(draw: Callable[[int], Batch], first: int, steps: int) -> Iterato
             if step + 1 < steps:
                 ahead = pool.submit(draw, step + 1)
             yield share
+
+
+def _summary(point: Point) -> str:
+    """Losses, by name, and the validation loss where there is one."""
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in point.losses.items())
+    held_out = "" if point.validation is None else f", held-out {point.validation:.4g}"
+    return f"epoch {point.epoch}, {losses}{held_out}"
 
 
 def _array(image: Image.Image) -> Any:

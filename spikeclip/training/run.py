@@ -20,6 +20,7 @@ from hqgen.checkpoints import file_digest, write_checkpoint
 from hqgen.errors import HqgenError, SourceError, UsageError
 from hqgen.files import write_atomically
 from hqgen.pictures import png
+from hqgen.progress import SILENT, Both, LineObserver, Observer
 from hqgen.provenance import document_id
 from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
@@ -33,7 +34,6 @@ from spikeclip.training.folder import RunFolder
 from spikeclip.training.grid import grid
 from spikeclip.training.hardware import Hardware, hardware
 from spikeclip.training.loop import Board, Losses, Stage, Stop, run_stage
-from spikeclip.training.observer import Both, LineObserver, Observer, Silent
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.prompt import prompt_losses
 from spikeclip.training.samples import Samples
@@ -49,7 +49,7 @@ def train(
     out: Path,
     *,
     only: StageName | None = None,
-    observer: Observer | None = None,
+    observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> RunFolder:
     """Train the stages that are not complete, each from its last checkpoint; run again, it goes on.
@@ -84,12 +84,12 @@ def train(
     folder = RunFolder(out)
     with ExitStack() as stack:
         here = stack.enter_context(hardware(settings))
-        told: Observer = Silent()
+        shown = SILENT
         if here.leads:
             stack.enter_context(folder.locked())
-            told = stack.enter_context(_logged(folder, observer or Silent()))
+            shown = stack.enter_context(_logged(folder, observer))
         here.wait()
-        _Training(hq_stores, low_light, settings, folder, here, told).run(only, stop)
+        _Training(hq_stores, low_light, settings, folder, here, shown).run(only, stop)
     return folder
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import build
+from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
 from hqgen.store import open_store
@@ -26,9 +27,7 @@ from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.prepare import prepare
 from spikeclip.networks import build as build_network
-from spikeclip.training.curve import Point
 from spikeclip.training.hardware import hardware
-from spikeclip.training.observer import Silent, Steps
 from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, train_settings
 from tests.builder.small import Recorder
@@ -173,19 +172,26 @@ def plain_rates(folder: Path, clip: FrozenClip, images: Tensor, device: str) -> 
 # Ours.
 
 
-class Stopwatch(Silent):
+class Stopwatch(Observer):
     """Takes the time of each point of a learning curve."""
 
     def __init__(self) -> None:
         self.times: dict[str, dict[int, float]] = {}
 
     @contextmanager
-    def stage(self, name: str, done: int, steps: int) -> Iterator[Steps]:
-        self.current = self.times.setdefault(name, {})
-        yield self
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Job]:
+        times = self.times.setdefault(what, {})
 
-    def point(self, point: Point) -> None:
-        self.current[point.step] = time.perf_counter()
+        class Timed(Job):
+            step = done
+
+            def advance(self, amount: int = 1) -> None:
+                self.step += amount
+
+            def tell(self, text: str, *, landmark: bool = False) -> None:
+                times[self.step] = time.perf_counter()
+
+        yield Timed()
 
 
 def our_rates(folder: Path, clip: Path, store: Path, device: str) -> dict[str, float]:

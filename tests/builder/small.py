@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import Outcome, build
+from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
 
 HEIGHT, WIDTH = 96, 104
@@ -27,20 +28,27 @@ def stream(seed: int, frames: int = 50) -> PackedSpikes:
 
 
 @dataclass
-class Recorder:
+class Recorder(Observer):
     """An observer that remembers what it was told."""
 
     notes: list[str] = field(default_factory=list)
     done: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    told: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """What each job told, and how much was done then."""
 
     @contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        self.done[what] = done
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Job]:
+        recorder, self.done[what], self.totals[what], self.told[what] = self, done, total, []
 
-        def advance(amount: int) -> None:
-            self.done[what] += amount
+        class Recorded(Job):
+            def advance(self, amount: int = 1) -> None:
+                recorder.done[what] += amount
 
-        yield advance
+            def tell(self, text: str, *, landmark: bool = False) -> None:
+                recorder.told[what].append((recorder.done[what], text))
+
+        yield Recorded()
         assert self.done[what] <= total
 
     def note(self, text: str) -> None:

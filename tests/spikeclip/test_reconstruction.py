@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -22,6 +19,7 @@ from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import ArrayRecording, write_dat
 from spikeclip.networks import LRN, UNet, build, save_network
 from spikeclip.reconstruction import reconstruct, reconstruct_windows
+from tests.builder.small import Recorder
 from tests.methods.golden import formula_state, load_golden
 
 HEIGHT, WIDTH = 32, 44
@@ -209,25 +207,12 @@ def test_saturated_spikes_become_a_flat_image_with_a_reason(network: LRN, tmp_pa
     assert "flat image" in (done.reason or "")
 
 
-@dataclass
-class Seen:
-    amounts: list[int] = field(default_factory=list)
-    total: int = 0
-
-    @contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        self.total = total
-        yield self.amounts.append
-
-    def note(self, text: str) -> None:
-        raise AssertionError(text)
-
-
 def test_progress_counts_pictures_of_usable_recordings(network: LRN, tmp_path: Path) -> None:
-    seen = Seen()
+    seen = Recorder()
     paths = [save(tmp_path / "long.npz", frames(800)), save(tmp_path / "short.npz", frames(50))]
     reconstruct(network, paths, tmp_path, device="cpu", observer=seen)
-    assert seen.total == sum(seen.amounts) == 5
+    assert seen.totals == seen.done == {"reconstruct": 5}
+    assert seen.notes == []
 
 
 def test_what_makes_no_sense_is_refused(network: LRN, tmp_path: Path) -> None:

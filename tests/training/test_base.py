@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +15,11 @@ from torch import Tensor
 from hqgen.checkpoints import load_weights
 from hqgen.errors import SourceError, UsageError
 from hqgen.methods.learned.base import Base
+from hqgen.progress import Job
 from hqgen.training import base as trainer
 from hqgen.training.base import Point, train_base
 from hqgen.training.recipe import Phase, Recipe
+from tests.builder.small import Recorder
 
 RECIPE = Recipe(
     warm_up=2,
@@ -57,6 +62,18 @@ def stop_after(calls: int) -> trainer.Stop:
     return stop
 
 
+class Killed(Recorder):
+    """Ends the process, or as good as, at the first point of the learning curve."""
+
+    @contextmanager
+    def progress(self, *_: Any, **__: Any) -> Iterator[Job]:
+        class Last(Job):
+            def tell(self, text: str, *, landmark: bool = False) -> None:
+                raise KeyboardInterrupt(text, landmark)
+
+        yield Last()
+
+
 def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(
     pictures: Path, tmp_path: Path
 ) -> None:
@@ -83,11 +100,8 @@ def test_stopped_and_resumed_training_ends_like_one_that_ran_through(
 
 
 def test_killed_training_goes_on_from_its_last_point(pictures: Path, tmp_path: Path) -> None:
-    def killed(point: Point, _steps: int) -> None:
-        raise KeyboardInterrupt(point.step)
-
     with pytest.raises(KeyboardInterrupt):
-        train_base(pictures, tmp_path / "killed.pth", RECIPE, report=killed)
+        train_base(pictures, tmp_path / "killed.pth", RECIPE, observer=Killed())
     assert steps_done(tmp_path / "killed.pth") == 4
     train_base(pictures, tmp_path / "killed.pth", RECIPE)
     train_base(pictures, tmp_path / "through.pth", RECIPE)
@@ -95,10 +109,12 @@ def test_killed_training_goes_on_from_its_last_point(pictures: Path, tmp_path: P
 
 
 def test_result_is_weights_of_base_and_its_learning_curve(pictures: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen = Recorder()
     out = tmp_path / "new" / "base.pth"
-    curve = train_base(pictures, out, RECIPE, report=lambda point, steps: seen.append((point.step, steps)))
-    assert seen == [(4, 9), (8, 9), (9, 9)]
+    curve = train_base(pictures, out, RECIPE, observer=seen)
+    assert seen.totals == seen.done == {"base": 9}
+    assert [step for step, _ in seen.told["base"]] == [4, 8, 9]
+    assert seen.told["base"][0][1] == f"loss {curve[0].loss:.4f}, validation {curve[0].psnr:.2f} dB"
     load_weights(Base().network(), out)
     assert all(tensor.dtype == torch.float16 for tensor in weights(out).values())
     with out.with_suffix(".csv").open(newline="") as file:

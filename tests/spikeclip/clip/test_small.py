@@ -17,6 +17,7 @@ from spikeclip.clip.frozen import load_clip
 from spikeclip.clip.pictures import read_labelled
 from spikeclip.clip.small import Point, SmallClipSettings, train_clip
 from spikeclip.data.shapes import SHAPES, draw
+from tests.builder.small import Recorder
 
 TINY = SmallClipSettings(
     image_size=32,
@@ -121,11 +122,11 @@ def test_stopped_and_resumed_training_ends_like_one_that_ran_through(
 
 
 def test_the_learning_curve_is_told_and_written(pictures: Path, tmp_path: Path) -> None:
-    told: list[tuple[Point, int]] = []
-    curve = train_clip(
-        pictures, tmp_path / "small.pth", TINY, report=lambda point, of: told.append((point, of))
-    )
-    assert told == [(point, 2) for point in curve]
+    seen = Recorder()
+    curve = train_clip(pictures, tmp_path / "small.pth", TINY, observer=seen)
+    assert seen.done == seen.totals
+    assert len(seen.told["clip"]) == len(curve) == 2
+    assert seen.told["clip"][0][1].startswith(f"epoch 1, loss {curve[0].loss:.3f}, right ")
     rows = list(csv.DictReader((tmp_path / "small.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == [1, 2]
     assert all(0 <= float(row["placed"]) <= 1 for row in rows)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +28,7 @@ from spikeclip.evaluation.comparison import default_methods, evaluate, method_ro
 from spikeclip.evaluation.formats import markdown
 from spikeclip.evaluation.table import ResultTable
 from spikeclip.networks import build, save_network
+from tests.builder.small import Recorder
 from tests.spikeclip.tiny_clip import tiny_clip
 
 HEIGHT, WIDTH, CROP, SAMPLES = 120, 130, 104, 10
@@ -98,22 +98,6 @@ class Choosy(Method):
             raise MethodError("too dark")
         frame: NDArray[np.uint8] = window.spikes.frames()[window.centre]
         return frame.astype(np.float32)
-
-
-@dataclass
-class Seen:
-    """An observer that remembers."""
-
-    amounts: list[int]
-    notes: list[str]
-
-    @contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        assert (what, total, unit) == ("evaluate", 3 * SAMPLES, "samples")
-        yield self.amounts.append
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def compare(
@@ -205,7 +189,7 @@ def test_the_same_comparison_gives_the_same_table(scenes: LowLightSet, clip: Fro
 
 def test_costs_stand_beside_the_scores_and_one_architecture_is_measured_once(scenes: LowLightSet) -> None:
     networks = {"coarse": build("lrn"), "fine": build("lrn")}
-    seen = Seen([], [])
+    seen = Recorder()
     table = evaluate(
         networks, scenes, methods=[TFP()], metrics=["niqe"], crop=CROP, runs=1, device="cpu", observer=seen
     )
@@ -214,7 +198,7 @@ def test_costs_stand_beside_the_scores_and_one_architecture_is_measured_once(sce
     assert coarse["macs"].value == pytest.approx(18.5616)
     assert coarse["latency"] == fine["latency"]
     assert table.row("tfp").cells["params"].value == table.row("tfp").cells["macs"].value == 0
-    assert sum(seen.amounts) == 3 * SAMPLES
+    assert seen.done == seen.totals == {"evaluate": 3 * SAMPLES}
     assert len(seen.notes) == 1
     assert "MACs and latency are of 250x400 pixels; latency is the mean of 1 run" in table.notes
 

@@ -31,12 +31,11 @@ from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
 from spikeclip.networks import build, load_network, save_network
-from spikeclip.training.curve import Point
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.loop import Stop
-from spikeclip.training.observer import Silent
 from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, StageName, train_settings
+from tests.builder.small import Recorder
 from tests.spikeclip.small import write_recordings
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
 
@@ -132,7 +131,7 @@ def test_run_folder_holds_what_its_description_says(done: RunFolder) -> None:
     assert done.prompts.read_bytes() == done.stage("prompt").final.read_bytes()
     network = load_network(done.network)
     assert (network.name, network.bins) == ("lrn", 50)
-    assert "fine: step 6/6, epoch 3, total" in done.log.read_text()
+    assert "fine: 6/6 steps, epoch 3, total" in done.log.read_text()
 
 
 def test_curve_has_a_point_every_few_steps_and_a_held_out_loss_at_each_epochs_end(
@@ -424,21 +423,11 @@ def test_global_random_state_is_left_alone(run: Train) -> None:
 def test_observer_sees_each_step_and_each_point(
     values: dict[str, Any], low_light: LowLightSet, tmp_path: Path
 ) -> None:
-    class Counting(Silent):
-        steps = 0
-        points: list[Point] = []  # noqa: RUF012
-
-        def advance(self) -> None:
-            self.steps += 1
-
-        def point(self, point: Point) -> None:
-            self.points.append(point)
-
-    seen = Counting()
+    seen = Recorder()
     settings = train_settings({**values, "stages": ["coarse"]})
     train([], low_light, settings, tmp_path / "out", observer=seen)
-    assert seen.steps == 6
-    assert [point.step for point in seen.points] == [2, 3, 4, 6]
+    assert seen.done == seen.totals == {"coarse": 6}
+    assert [step for step, _ in seen.told["coarse"]] == [2, 3, 4, 6]
 
 
 # Processes of their own.
