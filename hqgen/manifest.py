@@ -27,10 +27,10 @@ __all__ = [
     "MethodSpec",
     "Plan",
     "QuarantinedRecording",
-    "Record",
     "RecordingSpec",
     "SampleRecord",
     "SampleSpec",
+    "ShardRecord",
     "SourceFiles",
     "SourceManifest",
     "SourceSpec",
@@ -158,7 +158,7 @@ class SampleRecord(Document):
         return None if self.method is None else self.scores[self.method]
 
 
-class Record(Document):
+class ShardRecord(Document):
     """A shard is complete: its images lie in the store and have this digest.
 
     Attributes:
@@ -316,7 +316,7 @@ def read_manifest(path: str | Path) -> Manifest:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The JSON schemas of the documents by file name, as they are published in `manifests`."""
-    models: dict[str, type[Document]] = {"manifest": Manifest, "record": Record, "plan": Plan}
+    models: dict[str, type[Document]] = {"manifest": Manifest, "record": ShardRecord, "plan": Plan}
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {f"{name}.schema.json": dialect | model.model_json_schema() for name, model in models.items()}
 

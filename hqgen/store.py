@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
 from hqgen.files import digest_bytes
-from hqgen.manifest import Plan, Record, SourceSpec
+from hqgen.manifest import Plan, ShardRecord, SourceSpec
 
 if TYPE_CHECKING:
     import zarr
@@ -242,7 +242,7 @@ class StoreWriter:
         """Whether the shard's file is there; its content is not read."""
         return (self.path / source / "images" / "c" / str(shard) / "0" / "0").is_file()
 
-    def finish(self, plan: Plan, records: Iterator[Record]) -> None:
+    def finish(self, plan: Plan, records: Iterator[ShardRecord]) -> None:
         """Write the small arrays from all records, in the plan's order, and mark the store complete."""
         import zarr
 
@@ -284,7 +284,7 @@ class StoreWriter:
             partial.unlink(missing_ok=True)
 
 
-def _columns(source: SourceSpec, shard_size: int, records: Iterator[Record]) -> dict[str, NDArray[Any]]:
+def _columns(source: SourceSpec, shard_size: int, records: Iterator[ShardRecord]) -> dict[str, NDArray[Any]]:
     """The small arrays of one source from the next records."""
     count, names = len(source.samples), [method.name for method in source.methods]
     scores = np.full((count, len(names)), np.nan, np.float32)

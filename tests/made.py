@@ -12,11 +12,11 @@ from hqgen.manifest import (
     MethodSpec,
     Plan,
     QuarantinedRecording,
-    Record,
     RecordingSpec,
     SampleRecord,
     SampleSpec,
     ShardDigest,
+    ShardRecord,
     SourceManifest,
     SourceSpec,
     Times,
@@ -109,7 +109,7 @@ def write(made: Manifest, folder: Path) -> Path:
             digest, shard = digest_images(images), start // SHARD
             shards.append(ShardDigest(shard=shard, images_blake3=digest))
             records.append(
-                Record(plan="", source=source.name, shard=shard, images_blake3=digest, samples=rows)
+                ShardRecord(plan="", source=source.name, shard=shard, images_blake3=digest, samples=rows)
             )
         sources.append(source.model_copy(update={"shards": tuple(shards)}))
     store.finish(made.plan, iter(records))

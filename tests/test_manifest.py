@@ -12,9 +12,9 @@ from hqgen.errors import StoreError
 from hqgen.manifest import (
     Manifest,
     Plan,
-    Record,
     SampleRecord,
     ShardDigest,
+    ShardRecord,
     SourceManifest,
     Times,
     dump,
@@ -140,7 +140,7 @@ def test_the_published_schemas_are_those_of_the_models() -> None:
 
 def test_documents_fit_the_published_schemas() -> None:
     plan = plan_of({"one": 2})
-    record = Record(plan=plan.id, source="one", shard=0, images_blake3="0", samples=())
+    record = ShardRecord(plan=plan.id, source="one", shard=0, images_blake3="0", samples=())
     for name, document in {"manifest": manifest_of(plan), "record": record, "plan": plan}.items():
         schema = json.loads((MANIFESTS / f"{name}.schema.json").read_text())
         jsonschema.Draft202012Validator.check_schema(schema)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hqgen.errors import StoreError, UnknownNameError
-from hqgen.manifest import MethodSpec, Plan, Record, RecordingSpec, SampleRecord, SampleSpec, SourceSpec
+from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleRecord, SampleSpec, ShardRecord, SourceSpec
 from hqgen.store import StoreWriter, digest_images, open_store
 
 H, W = 5, 7
@@ -62,7 +62,7 @@ def written(path: Path, plan: Plan) -> tuple[StoreWriter, dict[str, np.ndarray]]
                 for row, spec in enumerate(source.samples[start : start + plan.shard_size], start)
             )
             records.append(
-                Record(
+                ShardRecord(
                     plan=plan.part(source.name).id,
                     source=source.name,
                     shard=shard,

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hqgen.builder.digests import remembered_digests
-from hqgen.builder.legs import BATCH, Shard, run_leg
+from hqgen.builder.jobs import missing_jobs
+from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
-from hqgen.builder.prepare import BuildSettings, Found, draft_plan, find
-from hqgen.builder.run import missing_jobs
+from hqgen.builder.plan import Scoring, Shard, planned_methods
+from hqgen.builder.prepare import BuildSettings, Request, resolve
 from hqgen.methods.base import Method
 from hqgen.progress import Observer
 from hqgen.sources.source import Source
@@ -72,73 +73,66 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
     Raises:
         HqgenError: as `build`, for names, sources, methods and metrics that cannot be used.
     """
-    found = find(settings, observer)
-    output = Output(settings.out.absolute())
-    missing = _missing(found, output)
-    rows = tuple(_row(source, found, missing) for source in found.sources)
+    request = resolve(settings, observer)
+    missing = _missing_shards(request, Output(settings.out.absolute()))
+    sources = tuple(
+        _source_estimate(source, methods, request, shards)
+        for (source, methods), shards in zip(request.sources, missing, strict=True)
+    )
     workers = 1 if settings.scheduler == "sync" else settings.workers or os.cpu_count() or 1
     return BuildEstimate(
-        rows,
+        sources,
         workers,
-        max(_worker_bytes(source, found) for source in found.sources),
-        sum(_seconds(row, found.shard_size) for row in rows) / workers,
+        max(_worker_bytes(source, methods, request.shard_size) for source, methods in request.sources),
+        sum(_seconds(source, request.shard_size) for source in sources) / workers,
     )
 
 
-def _missing(found: Found, output: Output) -> dict[str, int] | None:
-    """Shards that are not there yet by source; None where digests of recordings are not known."""
-    digests = remembered_digests(
-        (item for source in found.sources for item in source.recordings), output.work / "blake3.json"
-    )
+def _missing_shards(request: Request, output: Output) -> list[int | None]:
+    """Shards of each source that are not there yet; None where digests of recordings are not known."""
+    recordings = (item for source, _ in request.sources for item in source.recordings)
+    digests = remembered_digests(recordings, output.work / "blake3.json")
     if digests is None:
-        return None
-    plan = draft_plan(found, digests.__getitem__)
-    counts = dict.fromkeys((source.name for source in found.sources), 0)
-    for job in missing_jobs(plan, found, output):
-        counts[job.shard.source] += 1
-    return counts
+        return [None] * len(request.sources)
+    planned = request.planned(digests.__getitem__)
+    return [sum(1 for _ in missing_jobs(source, output)) for source in planned.sources]
 
 
-def _row(source: Source, found: Found, missing: dict[str, int] | None) -> SourceEstimate:
+def _source_estimate(
+    source: Source, methods: Sequence[Method], request: Request, missing: int | None
+) -> SourceEstimate:
     height, width = source.geometry
     return SourceEstimate(
         name=source.name,
         recordings=len(source.recordings),
         quarantined=len(source.rejected),
         samples=len(source.samples),
-        shards=-(-len(source.samples) // found.shard_size),
-        missing=None if missing is None else missing[source.name],
+        shards=-(-len(source.samples) // request.shard_size),
+        missing=missing,
         read_bytes=source.size,
         store_bytes=len(source.samples) * height * width,
-        seconds={method.name: _time(source, method, found) for method in found.methods[source.name]},
+        seconds={method.name: _time(source, method, request.scoring) for method in methods},
     )
 
 
-def _time(source: Source, method: Method, found: Found) -> float:
+def _time(source: Source, method: Method, scoring: Scoring) -> float:
     """Seconds that a method takes for one sample; the second run of two, as the first loads and compiles."""
-    height, width = source.geometry
-    first = source.samples[:1]
-    shard = Shard("", source.name, 0, 0, height, width, (method.name,), _weights(method), first)
-    run_leg(shard, [method], found.judge)
+    shard = Shard("", source.name, 0, 0, *source.geometry, (method.name,), source.samples[:1])
+    methods = planned_methods([method])
+    run_methods(shard, methods, scoring)
     start = time.perf_counter()
-    run_leg(shard, [method], found.judge)
+    run_methods(shard, methods, scoring)
     return time.perf_counter() - start
 
 
-def _weights(method: Method) -> dict[str, str]:
-    digest = method.weights_digest()
-    return {method.name: digest} if digest else {}
-
-
-def _worker_bytes(source: Source, found: Found) -> int:
+def _worker_bytes(source: Source, methods: Sequence[Method], shard_size: int) -> int:
     """Windows of a batch, images and candidates of a batch, and three shards of winners on their way."""
     height, width = source.geometry
-    methods: Sequence[Method] = found.methods[source.name]
     span = max(method.span[0] for method in methods) + max(method.span[1] for method in methods) + 1
     batch = BATCH * (span * frame_bytes(height, width) + 5 * height * width)
-    return _WORKER_BYTES + batch + 3 * found.shard_size * height * width
+    return _WORKER_BYTES + batch + 3 * shard_size * height * width
 
 
-def _seconds(row: SourceEstimate, shard_size: int) -> float:
-    samples = row.samples if row.missing is None else min(row.samples, row.missing * shard_size)
-    return samples * sum(row.seconds.values())
+def _seconds(source: SourceEstimate, shard_size: int) -> float:
+    missing = source.samples if source.missing is None else min(source.samples, source.missing * shard_size)
+    return missing * sum(source.seconds.values())

@@ -8,40 +8,28 @@ not queued by the scheduler, so all of them at once would pile up on one worker.
 from __future__ import annotations
 
 import hashlib
-import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hqgen.builder.legs import Judge, Shard, commit, run_leg, stored_leg
+from hqgen.builder import cluster
+from hqgen.builder.jobs import ShardJob
+from hqgen.builder.legs import ShardLeg, commit, run_leg
 from hqgen.builder.output import Output
-from hqgen.errors import BuildError, HqgenError
-from hqgen.manifest import Record
-from hqgen.methods.base import Leg, Method
+from hqgen.builder.plan import PlannedBuild, Scoring, Shard
+from hqgen.builder.prepare import BuildSettings
+from hqgen.errors import BuildError, HqgenError, MethodError
+from hqgen.interrupt import Stop
+from hqgen.manifest import ShardRecord
+from hqgen.sources.recordings import FileRecording
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-from hqgen.interrupt import Stop
-
-__all__ = ["DaskExecutor", "Executor", "Failure", "Job", "SerialExecutor"]
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be done for one shard.
-
-    Attributes:
-        shard: the shard.
-        legs: methods to run, by the kind of worker.
-        stored: record of what the store already holds, and the methods that are in it.
-    """
-
-    shard: Shard
-    legs: dict[Leg, tuple[Method, ...]]
-    stored: tuple[Record, tuple[Method, ...]] | None = None
+__all__ = ["DaskExecutor", "Executor", "Failure", "SerialExecutor", "open_executor"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Failure:
 class Executor(Protocol):
     """Runs jobs."""
 
-    def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Record | Failure]:
+    def run(self, jobs: Iterable[ShardJob], stop: Stop) -> Iterator[ShardRecord | Failure]:
         """Run jobs until they are done or `stop` is set; results come in the order of completion."""
 
 
@@ -64,24 +52,18 @@ class SerialExecutor:
     """Runs every shard in this process, one after the other."""
 
     output: Output
-    judge: Judge
+    scoring: Scoring
 
-    def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Record | Failure]:
+    def run(self, jobs: Iterable[ShardJob], stop: Stop) -> Iterator[ShardRecord | Failure]:
         """See `Executor`."""
         for job in jobs:
             if stop.asked:
                 return
             try:
-                yield self._run(job)
+                results = [run_leg(job.shard, leg, self.scoring, self.output) for leg in job.legs]
+                yield commit(self.output, job.shard, *results)
             except (HqgenError, OSError, MemoryError) as error:
                 yield Failure(job.shard, error)
-
-    def _run(self, job: Job) -> Record:
-        results = [run_leg(job.shard, methods, self.judge) for methods in job.legs.values()]
-        if job.stored is not None:
-            record, methods = job.stored
-            results.append(stored_leg(self.output, job.shard, methods, self.judge, record))
-        return commit(self.output, job.shard, *results)
 
 
 @dataclass
@@ -91,19 +73,19 @@ class DaskExecutor:
     Attributes:
         client: connected to a scheduler that has workers.
         output: reachable by every worker under the same path.
-        judge: scorer and normalisation.
+        scoring: scorer and normalisation.
         gpu: whether `gpu` legs ask for the resource `GPU`.
         in_flight: shards handed out at a time.
     """
 
     client: Client
     output: Output
-    judge: Judge
+    scoring: Scoring
     gpu: bool
     in_flight: int
     _waiting: dict[Future, tuple[Shard, list[Future]]] = field(default_factory=dict)
 
-    def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Record | Failure]:
+    def run(self, jobs: Iterable[ShardJob], stop: Stop) -> Iterator[ShardRecord | Failure]:
         """See `Executor`."""
         from distributed import as_completed
 
@@ -122,23 +104,19 @@ class DaskExecutor:
             self.client.cancel(list(self._waiting), force=True)
             self._waiting.clear()
 
-    def _submit_next(self, pending: Iterator[Job], done: Any, stop: Stop) -> None:
+    def _submit_next(self, pending: Iterator[ShardJob], done: Any, stop: Stop) -> None:
         job = None if stop.asked else next(pending, None)
         if job is None:
             return
-        legs = [self._submit_leg(job, leg, methods) for leg, methods in job.legs.items()]
-        if job.stored is not None:
-            record, methods = job.stored
-            arguments = (self.output, job.shard, methods, self.judge, record)
-            legs.append(self._submit(stored_leg, *arguments, key=self._key("stored_leg", job.shard)))
+        legs = [self._submit_leg(job.shard, leg) for leg in job.legs]
         future = self._submit(commit, self.output, job.shard, *legs, key=self._key("commit", job.shard))
         self._waiting[future] = (job.shard, legs)
         done.add(future)
 
-    def _submit_leg(self, job: Job, leg: Leg, methods: Sequence[Method]) -> Future:
-        resources = {"GPU": 1} if leg == "gpu" and self.gpu else None
-        key = self._key(f"{leg}_leg", job.shard)
-        return self._submit(run_leg, job.shard, methods, self.judge, key=key, resources=resources)
+    def _submit_leg(self, shard: Shard, leg: ShardLeg) -> Future:
+        resources = {"GPU": 1} if leg.kind == "gpu" and self.gpu else None
+        key = self._key(f"{leg.kind}_leg", shard)
+        return self._submit(run_leg, shard, leg, self.scoring, self.output, key=key, resources=resources)
 
     def _submit(self, function: Any, *arguments: Any, key: str, resources: Any = None) -> Future:
         return self.client.submit(function, *arguments, key=key, resources=resources, retries=1, pure=True)
@@ -149,11 +127,11 @@ class DaskExecutor:
         where = hashlib.sha256(str(self.output.root).encode()).hexdigest()[:8]
         return f"{task}-{shard.plan_id}-{where}-{shard.source}-{shard.index:06d}"
 
-    def _outcome(self, future: Future, shard: Shard) -> Record | Failure:
+    def _outcome(self, future: Future, shard: Shard) -> ShardRecord | Failure:
         from distributed import CancelledError, KilledWorker
 
         try:
-            record: Record = future.result()
+            record: ShardRecord = future.result()
         except KilledWorker as error:
             text = f"{error.allowed_failures + 1} workers died of it; it may need more memory than they have"
             return Failure(shard, BuildError(f"shard {shard.index} of `{shard.source}`: {text}"))
@@ -162,3 +140,41 @@ class DaskExecutor:
         except Exception as error:  # noqa: BLE001 - whatever a task raised on its worker
             return Failure(shard, error)
         return record
+
+
+@contextmanager
+def open_executor(
+    settings: BuildSettings, planned: PlannedBuild, jobs: Sequence[ShardJob], output: Output
+) -> Iterator[Executor]:
+    """The executor that the settings ask for, with no more workers than there are jobs.
+
+    Raises:
+        UsageError: `settings.scheduler` makes no sense.
+        BuildError: the cluster cannot do the work: no scheduler, no workers, another version, unseen folders.
+        MethodError: a GPU was asked for, and no worker has one.
+    """
+    if settings.scheduler == "sync":
+        yield SerialExecutor(output, planned.scoring)
+        return
+    wants_gpu = settings.device != "cpu" and any(leg.kind == "gpu" for job in jobs for leg in job.legs)
+    if settings.scheduler == "local":
+        gpu = wants_gpu and cluster.has_local_gpu()
+        workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
+        context = cluster.local_client(workers, gpu=gpu)
+    else:
+        context = cluster.connect(settings.scheduler)
+    with context as client:
+        if settings.scheduler != "local":
+            cluster.check_paths(client, output, _some_file(planned))
+            gpu = wants_gpu and cluster.has_gpu_worker(client)
+        if settings.device == "cuda" and wants_gpu and not gpu:
+            raise MethodError("no worker has a GPU", hint="use `--device cpu` or `auto`")
+        in_flight = 2 * cluster.worker_threads(client)
+        yield DaskExecutor(client, output, planned.scoring, gpu, in_flight)
+
+
+def _some_file(planned: PlannedBuild) -> Path | None:
+    """A recording that workers must be able to read."""
+    sources = (source.source for source in planned.sources if source.source)
+    recordings = (recording for source in sources for recording in source.recordings)
+    return next((item.path for item in recordings if isinstance(item, FileRecording)), None)

@@ -1,7 +1,7 @@
 """The work of one shard: legs that make and score candidates, and the commit that stores the winners.
 
 A leg runs some of the methods on all samples of one shard and keeps, for every sample, only the best
-candidate so far. Two legs' results merge by taking the smaller (score, place of the method), which does not
+candidate so far. Two legs' results merge by taking the smaller (score, column of the method), which does not
 depend on their order; so methods can be spread over workers of different kinds, and a method added later
 competes with what the store already holds, which is just one more leg.
 """
@@ -12,25 +12,25 @@ import logging
 import math
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.builder.output import Output
+from hqgen.builder.plan import PlannedMethod, Scoring, Shard
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
-from hqgen.manifest import Record, SampleRecord
+from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
-from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.quality.scorers import Scorer
 from hqgen.sources.samples import Sample
 from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
 
-__all__ = ["Judge", "LegResult", "Shard", "commit", "merge", "run_leg", "stored_leg"]
+__all__ = ["LegResult", "ShardLeg", "commit", "merge", "run_leg", "run_methods"]
 
 log = logging.getLogger(__name__)
 
@@ -39,53 +39,18 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A shard's place and samples.
+class ShardLeg:
+    """A leg of a shard.
 
     Attributes:
-        plan_id: of its source's part of the plan.
-        source: name of its source.
-        index: its number within the source.
-        start: row of its first sample in the store.
-        height, width: geometry of its source.
-        methods: names of all methods of its source, by rank: the order that breaks ties.
-        weights: sha256 of the weights that the plan fixes, by method; only of methods that have some.
-        samples: in the order of the store.
+        kind: the kind of worker that it needs; `stored` where the store holds its result.
+        methods: that run in it, or ran when its result was stored.
+        record: of what the store holds; None for a leg that is not stored.
     """
 
-    plan_id: str
-    source: str
-    index: int
-    start: int
-    height: int
-    width: int
-    methods: tuple[str, ...]
-    weights: dict[str, str]
-    samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True)
-class Judge:
-    """What turns an image into a candidate and a score."""
-
-    normalisation: Normalisation
-    scorer: Scorer
-
-    def candidate(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The uint8 picture that is scored and, if it wins, stored.
-
-        Raises:
-            ScoreError: the image cannot be one: it is flat or not finite.
-        """
-        return to_uint8(image, self.normalisation)
-
-    def score(self, candidates: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[str | None]]:
-        """Scores as they are stored, float32 (N,), and the reasons of those that are not finite.
-
-        Scores are compared only after the rounding to float32, so that the stored scores tell the winner.
-        """
-        scores, reasons = self.scorer.score(candidates)
-        return scores.astype(np.float32), reasons
+    kind: Literal["cpu", "gpu", "stored"]
+    methods: tuple[PlannedMethod, ...]
+    record: ShardRecord | None = None
 
 
 class LegResult:
@@ -93,9 +58,9 @@ class LegResult:
 
     Attributes:
         images: uint8 (n, H, W), the best candidates; black where there is none.
-        best: index of each sample's best method in the shard's; their number where there is none.
+        best: column of each sample's best method; the number of methods where there is none.
         scores: float32 (n, M), +inf where there is none.
-        reasons: by sample index and method name, why there is no score.
+        reasons: by sample index and column of the method, why there is no score.
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -103,13 +68,13 @@ class LegResult:
         self.images = np.zeros((count, shard.height, shard.width), np.uint8)
         self.best = np.full(count, len(shard.methods), np.int16)
         self.scores = np.full((count, len(shard.methods)), np.inf, np.float32)
-        self.reasons: dict[tuple[int, str], str] = {}
+        self.reasons: dict[tuple[int, int], str] = {}
 
-    def offer(self, sample: int, method: int, score: np.float32, image: NDArray[np.uint8]) -> None:
+    def offer(self, sample: int, column: int, score: np.float32, image: NDArray[np.uint8]) -> None:
         """Let a scored candidate compete."""
-        self.scores[sample, method] = score
-        if np.isfinite(score) and (score, method) < self._best_of(sample):
-            self.best[sample] = method
+        self.scores[sample, column] = score
+        if np.isfinite(score) and (score, column) < self._best_of(sample):
+            self.best[sample] = column
             self.images[sample] = image
 
     def absorb(self, other: LegResult) -> None:
@@ -121,9 +86,9 @@ class LegResult:
         self.reasons |= other.reasons
 
     def _best_of(self, sample: int) -> tuple[np.float32, int]:
-        method = int(self.best[sample])
-        found = method < self.scores.shape[1]
-        return (self.scores[sample, method] if found else np.float32(np.inf)), method
+        column = int(self.best[sample])
+        found = column < self.scores.shape[1]
+        return (self.scores[sample, column] if found else np.float32(np.inf)), column
 
 
 def merge(first: LegResult, second: LegResult) -> LegResult:
@@ -132,7 +97,38 @@ def merge(first: LegResult, second: LegResult) -> LegResult:
     return first
 
 
-def run_leg(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
+def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> LegResult:
+    """Run a leg, or read what the store holds of it.
+
+    Where a kill came between the images and their record, the two do not fit, and the methods run again.
+
+    Raises:
+        HqgenError: as `run_methods`.
+    """
+    stored = None if leg.record is None else _stored_result(shard, leg.record, output)
+    return run_methods(shard, leg.methods, scoring) if stored is None else stored
+
+
+def _stored_result(shard: Shard, record: ShardRecord, output: Output) -> LegResult | None:
+    """What the store holds of a shard; None where that is damaged or not what the record speaks of."""
+    try:
+        images = output.store.read_shard(shard.source, shard.start, len(shard.samples))
+    except StoreError:
+        return None
+    if digest_images(images) != record.images_blake3:
+        return None
+    result, columns = LegResult(shard), {name: column for column, name in enumerate(shard.methods)}
+    result.images[:] = images
+    for index, sample in enumerate(record.samples):
+        for name, score in sample.scores.items():
+            result.scores[index, columns[name]] = np.inf if score is None else score
+        if sample.method is not None:
+            result.best[index] = columns[sample.method]
+        result.reasons |= {(index, columns[name]): reason for name, reason in sample.reasons.items()}
+    return result
+
+
+def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring) -> LegResult:
     """Run `methods` on every sample of the shard.
 
     A sample, a method or a candidate that fails on its content has a reason and harms no other one.
@@ -142,53 +138,45 @@ def run_leg(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
         MethodError: a method cannot run on this worker, or would run with other weights than planned.
         MemoryError: there is too little memory for a method.
     """
-    for method in methods:
-        _check_weights(method, shard.weights.get(method.name))
+    for planned in methods:
+        _check_weights(planned)
+    result, windows = LegResult(shard), _Windows(shard, methods)
     with _same_bits_anywhere(methods):
-        return _run(shard, methods, judge)
-
-
-@contextmanager
-def _same_bits_anywhere(methods: Sequence[Method]) -> Iterator[None]:
-    """Networks run on one thread, so that no byte depends on how many cores a worker has."""
-    if all(method.leg == "cpu" for method in methods):
-        yield
-        return
-    from hqgen.devices import one_thread
-
-    with one_thread():
-        yield
-
-
-def _run(shard: Shard, methods: Sequence[Method], judge: Judge) -> LegResult:
-    result = LegResult(shard)
-    windows = _Windows(shard, methods)
-    for start in range(0, len(shard.samples), BATCH):
-        batch = list(range(start, min(start + BATCH, len(shard.samples))))
-        usable = [(sample, window) for sample in batch if (window := windows.of(sample)) is not None]
-        for method in methods:
-            _compete(result, shard, method, judge, usable)
+        for start in range(0, len(shard.samples), BATCH):
+            batch = range(start, min(start + BATCH, len(shard.samples)))
+            usable = [(sample, window) for sample in batch if (window := windows.of(sample)) is not None]
+            for planned in methods:
+                _compete(result, planned, scoring, usable)
     for sample, reason in windows.failures.items():
-        result.reasons |= {(sample, method.name): reason for method in methods}
+        result.reasons |= {(sample, planned.column): reason for planned in methods}
     return result
 
 
-def _check_weights(method: Method, planned: str | None) -> None:
-    found = method.weights_digest()
-    if found != planned:
+def _check_weights(planned: PlannedMethod) -> None:
+    found = planned.method.weights_digest()
+    if found != planned.spec.weights:
         raise MethodError(
-            f"the weights of `{method.name}` on this worker have the digest {found}, the plan says {planned}",
+            f"the weights of `{planned.spec.name}` on this worker have the digest {found}, "
+            f"the plan says {planned.spec.weights}",
             hint="give all workers the same weights folder, by `HQGEN_WEIGHTS`",
         )
+
+
+def _same_bits_anywhere(methods: Sequence[PlannedMethod]) -> AbstractContextManager[None]:
+    """Networks run on one thread, so that no byte depends on how many cores a worker has."""
+    if all(planned.spec.leg == "cpu" for planned in methods):
+        return nullcontext()
+    from hqgen.devices import one_thread
+
+    return one_thread()
 
 
 class _Windows:
     """The windows of a shard's samples, wide enough for all methods; one recording is open at a time."""
 
-    def __init__(self, shard: Shard, methods: Sequence[Method]) -> None:
+    def __init__(self, shard: Shard, methods: Sequence[PlannedMethod]) -> None:
         self._samples = shard.samples
-        self._before = max(method.span[0] for method in methods)
-        self._after = max(method.span[1] for method in methods)
+        self._before, self._after = (max(planned.method.span[side] for planned in methods) for side in (0, 1))
         self._open: tuple[object, Recording] | None = None
         self.failures: dict[int, str] = {}
 
@@ -210,27 +198,26 @@ class _Windows:
 
 
 def _compete(
-    result: LegResult, shard: Shard, method: Method, judge: Judge, windows: list[tuple[int, Window]]
+    result: LegResult, planned: PlannedMethod, scoring: Scoring, windows: list[tuple[int, Window]]
 ) -> None:
     """Let one method's candidates of some samples compete."""
-    place = shard.methods.index(method.name)
     made: list[tuple[int, NDArray[np.uint8]]] = []
-    images = _reconstruct(method, [window.around(*method.span) for _, window in windows])
+    images = _reconstruct(planned.method, [window.around(*planned.method.span) for _, window in windows])
     for (sample, _), image in zip(windows, images, strict=True):
         try:
             if isinstance(image, MethodError):
                 raise image
-            made.append((sample, judge.candidate(image)))
+            made.append((sample, scoring.candidate(image)))
         except (MethodError, ScoreError) as error:
-            result.reasons[sample, method.name] = error.message
+            result.reasons[sample, planned.column] = error.message
     if not made:
         return
-    scores, reasons = judge.score(np.stack([candidate for _, candidate in made]))
+    scores, reasons = scoring.score(np.stack([candidate for _, candidate in made]))
     for (sample, candidate), score, reason in zip(made, scores, reasons, strict=True):
         if reason is None:
-            result.offer(sample, place, score, candidate)
+            result.offer(sample, planned.column, score, candidate)
         else:
-            result.reasons[sample, method.name] = reason
+            result.reasons[sample, planned.column] = reason
 
 
 def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float32] | MethodError]:
@@ -238,7 +225,7 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
     try:
         return method.reconstruct_batch(windows)
     except (MethodError, MemoryError):
-        raise  # no property of the windows: another worker, or a later run, must do the shard
+        raise  # not a property of the windows: another worker, or a later run, must do the shard
     except Exception as error:  # noqa: BLE001 - any method may come from a third party
         log.info("method %s failed:\n%s", method.name, traceback.format_exc())
         if len(windows) > 1:
@@ -246,31 +233,7 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
         return [MethodError(f"`{method.name}` failed: {type(error).__name__}: {error}")]
 
 
-def stored_leg(
-    output: Output, shard: Shard, methods: Sequence[Method], judge: Judge, record: Record
-) -> LegResult:
-    """What the store already holds of a shard, as a leg of the `methods` of its record.
-
-    Where a kill came between the images and their record, the two do not fit, and the methods run again.
-    """
-    try:
-        images = output.store.read_shard(shard.source, shard.start, len(shard.samples))
-    except StoreError:
-        return run_leg(shard, methods, judge)
-    if digest_images(images) != record.images_blake3:
-        return run_leg(shard, methods, judge)
-    result = LegResult(shard)
-    result.images[:] = images
-    for index, sample in enumerate(record.samples):
-        for name, score in sample.scores.items():
-            result.scores[index, shard.methods.index(name)] = np.inf if score is None else score
-        if sample.method is not None:
-            result.best[index] = shard.methods.index(sample.method)
-        result.reasons |= {(index, name): reason for name, reason in sample.reasons.items()}
-    return result
-
-
-def commit(output: Output, shard: Shard, *results: LegResult) -> Record:
+def commit(output: Output, shard: Shard, *results: LegResult) -> ShardRecord:
     """Write a shard whole, then its record.
 
     Raises:
@@ -278,7 +241,7 @@ def commit(output: Output, shard: Shard, *results: LegResult) -> Record:
     """
     result = reduce(merge, results)
     output.store.write_shard(shard.source, shard.start, result.images)
-    record = Record(
+    record = ShardRecord(
         plan=shard.plan_id,
         source=shard.source,
         shard=shard.index,
@@ -290,18 +253,20 @@ def commit(output: Output, shard: Shard, *results: LegResult) -> Record:
 
 
 def _sample_records(shard: Shard, result: LegResult) -> Iterator[SampleRecord]:
+    names = list(enumerate(shard.methods))
     for index, sample in enumerate(shard.samples):
-        scores = {name: _number(result.scores[index, m]) for m, name in enumerate(shard.methods)}
         best = int(result.best[index])
-        winner = shard.methods[best] if best < len(shard.methods) else None
+        winner = shard.methods[best] if best < len(names) else None
         ranked = np.sort(result.scores[index])
         yield SampleRecord(
             key=sample.key,
             method=winner,
             margin=_number(ranked[1] - ranked[0]) if winner and len(ranked) > 1 else None,
-            scores=scores,
+            scores={name: _number(result.scores[index, column]) for column, name in names},
             reasons={
-                name: result.reasons[index, name] for name in shard.methods if (index, name) in result.reasons
+                name: result.reasons[index, column]
+                for column, name in names
+                if (index, column) in result.reasons
             },
         )
 

@@ -28,7 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hqgen.errors import StoreError
 from hqgen.files import held, write_atomically
-from hqgen.manifest import Manifest, Plan, Record, SourceFiles, dump, read_manifest
+from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, dump, read_manifest
 from hqgen.store import StoreWriter
 
 __all__ = ["Output"]
@@ -117,7 +117,7 @@ class Output:
             return None
         return str(document.get("plan")) if self.store.has_shard(source, shard) else None
 
-    def record(self, source: str, shard: int) -> Record:
+    def record(self, source: str, shard: int) -> ShardRecord:
         """The record of a shard.
 
         Raises:
@@ -125,18 +125,18 @@ class Output:
         """
         path = self.record_path(source, shard)
         try:
-            return Record.model_validate_json(path.read_bytes())
+            return ShardRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise StoreError(
                 f"the record `{path}` is missing or damaged: {error}",
                 hint="remove the file and run the same build again; it makes the shard anew",
             ) from error
 
-    def write_record(self, record: Record) -> None:
+    def write_record(self, record: ShardRecord) -> None:
         """Declare a shard complete; its images must be on the disk."""
         write_atomically(self.record_path(record.source, record.shard), dump(record))
 
-    def records(self, plan: Plan) -> Iterator[Record]:
+    def records(self, plan: Plan) -> Iterator[ShardRecord]:
         """All records of a plan, in its order, one at a time."""
         for source in plan.sources:
             for shard in source.shards(plan.shard_size):

@@ -1,17 +1,42 @@
-"""From sources, methods and rules to a plan; comparing and joining plans."""
+"""Plans, with what stands for their parts on this machine; comparing and joining plans.
+
+A specification and the live thing that it specifies travel together: a `PlannedMethod` is both, a
+`PlannedSource` too, and a `PlannedBuild` is a plan with all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import UsageError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
+from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same
+from hqgen.quality.normalise import Normalisation, to_uint8
+from hqgen.quality.scorers import Scorer
 from hqgen.sources.recordings import SourceRecording
+from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
 
-__all__ = ["SHARD_SIZE", "by_name", "contains", "joined", "make_plan", "method_spec", "source_spec"]
+__all__ = [
+    "SHARD_SIZE",
+    "PlannedBuild",
+    "PlannedMethod",
+    "PlannedSource",
+    "Scoring",
+    "Shard",
+    "by_name",
+    "contains",
+    "joined",
+    "make_plan",
+    "planned_methods",
+]
 
 SHARD_SIZE = 32
 """Samples in a shard: enough that a task costs little beside its work, few enough to lose on a kill."""
@@ -19,29 +44,169 @@ SHARD_SIZE = 32
 Digest = Callable[[SourceRecording], str]
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """What turns an image into a candidate and a score."""
+
+    normalisation: Normalisation
+    scorer: Scorer
+
+    def candidate(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The uint8 picture that is scored and, if it wins, stored.
+
+        Raises:
+            ScoreError: the image cannot be one: it is flat or not finite.
+        """
+        return to_uint8(image, self.normalisation)
+
+    def score(self, candidates: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[str | None]]:
+        """Scores as they are stored, float32 (N,), and the reasons of those that are not finite.
+
+        Scores are compared only after the rounding to float32, so that the stored scores tell the winner.
+        """
+        scores, reasons = self.scorer.score(candidates)
+        return scores.astype(np.float32), reasons
+
+
+@dataclass(frozen=True)
+class PlannedMethod:
+    """A method as a plan fixes it and as it runs here; `column` is its place among those of its source."""
+
+    spec: MethodSpec
+    method: Method
+    column: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard's place and samples.
+
+    Attributes:
+        plan_id: of its source's part of the plan.
+        source: name of its source.
+        index: its number within the source.
+        start: row of its first sample in the store.
+        height, width: geometry of its source.
+        methods: names of all methods of its source, by rank: the order that breaks ties.
+        samples: in the order of the store.
+    """
+
+    plan_id: str
+    source: str
+    index: int
+    start: int
+    height: int
+    width: int
+    methods: tuple[str, ...]
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class PlannedSource:
+    """A source as a plan fixes it and as it is found here.
+
+    Attributes:
+        part: the plan of this source alone; the records of its shards have its id.
+        source: its recordings and samples; None for a source of the store that this run does not name.
+        methods: by rank; empty where `source` is None.
+    """
+
+    part: Plan
+    source: Source | None
+    methods: tuple[PlannedMethod, ...]
+
+    @property
+    def spec(self) -> SourceSpec:
+        """What the plan says of it."""
+        return self.part.sources[0]
+
+    def shard(self, index: int) -> Shard:
+        """One of its shards.
+
+        Raises:
+            UsageError: this run does not name the source.
+        """
+        spec, size = self.spec, self.part.shard_size
+        if self.source is None:
+            raise UsageError(
+                f"the source `{spec.name}` is not complete, and this run does not name it",
+                hint="name it in `--sources`, too",
+            )
+        return Shard(
+            plan_id=self.part.id,
+            source=spec.name,
+            index=index,
+            start=index * size,
+            height=spec.height,
+            width=spec.width,
+            methods=tuple(method.name for method in spec.methods),
+            samples=self.source.samples[index * size : (index + 1) * size],
+        )
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """A plan with what it needs on this machine; `sources` are in the plan's order."""
+
+    plan: Plan
+    sources: tuple[PlannedSource, ...]
+    scoring: Scoring
+
+    def within(self, whole: Plan) -> PlannedBuild:
+        """The build of a plan that holds this one, and maybe more sources and methods."""
+        named = {source.spec.name: source for source in self.sources}
+        parts = [whole.part(spec.name) for spec in whole.sources]
+        return replace(
+            self, plan=whole, sources=tuple(_within(part, named.get(part.sources[0].name)) for part in parts)
+        )
+
+
+def _within(part: Plan, named: PlannedSource | None) -> PlannedSource:
+    """A source with the methods of `part`: as this run has them, and made anew where it does not."""
+    if named is None:
+        return PlannedSource(part, None, ())
+    live = {planned.spec.name: planned.method for planned in named.methods}
+    methods = tuple(
+        PlannedMethod(spec, live.get(spec.name) or get_method(spec.name, **spec.parameters), column)
+        for column, spec in enumerate(part.sources[0].methods)
+    )
+    return PlannedSource(part, named.source, methods)
+
+
 def make_plan(
     sources: Sequence[tuple[Source, Sequence[Method]]],
     *,
     digest: Digest,
-    scorer: Mapping[str, Any],
-    normalisation: Mapping[str, Any],
+    scoring: Scoring,
     shard_size: int = SHARD_SIZE,
-) -> Plan:
+) -> PlannedBuild:
     """Make the plan for sources, each with its methods.
 
     The order in which sources and methods were named does not matter: sources go by name, methods by rank.
     """
-    specs = (source_spec(source, methods, digest) for source, methods in sources)
-    return Plan(
+    scorer = scoring.scorer
+    rules = Plan(
         shard_size=shard_size,
-        scorer=dict(scorer),
-        normalisation=dict(normalisation),
-        sources=tuple(sorted(specs, key=lambda spec: spec.name)),
+        scorer={"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
+        normalisation=scoring.normalisation.parameters(),
+        sources=(),
     )
+    planned = []
+    for source, methods in sorted(sources, key=lambda entry: entry[0].name):
+        ranked = planned_methods(methods)
+        part = rules.model_copy(update={"sources": (_source_spec(source, ranked, digest),)})
+        planned.append(PlannedSource(part, source, ranked))
+    plan = rules.model_copy(update={"sources": tuple(source.spec for source in planned)})
+    return PlannedBuild(plan, tuple(planned), scoring)
 
 
-def method_spec(method: Method) -> MethodSpec:
-    """A method as a plan fixes it."""
+def planned_methods(methods: Sequence[Method]) -> tuple[PlannedMethod, ...]:
+    """Methods by rank, with what a plan fixes of them."""
+    ranked = sorted(methods, key=lambda method: (method.rank, method.name))
+    return tuple(PlannedMethod(_method_spec(method), method, column) for column, method in enumerate(ranked))
+
+
+def _method_spec(method: Method) -> MethodSpec:
     return MethodSpec(
         name=method.name,
         rank=method.rank,
@@ -52,15 +217,14 @@ def method_spec(method: Method) -> MethodSpec:
     )
 
 
-def source_spec(source: Source, methods: Sequence[Method], digest: Digest) -> SourceSpec:
-    """A source as a plan fixes it."""
+def _source_spec(source: Source, methods: Sequence[PlannedMethod], digest: Digest) -> SourceSpec:
     height, width = source.geometry
     index = {recording: number for number, recording in enumerate(source.recordings)}
     return SourceSpec(
         name=source.name,
         height=height,
         width=width,
-        methods=_by_rank(method_spec(method) for method in methods),
+        methods=tuple(planned.spec for planned in methods),
         recordings=tuple(
             RecordingSpec(path=item.name, size=item.size, blake3=digest(item), frames=item.frames)
             for item in source.recordings
@@ -70,10 +234,6 @@ def source_spec(source: Source, methods: Sequence[Method], digest: Digest) -> So
             for sample in source.samples
         ),
     )
-
-
-def _by_rank(methods: Iterator[MethodSpec]) -> tuple[MethodSpec, ...]:
-    return tuple(sorted(methods, key=lambda method: (method.rank, method.name)))
 
 
 def contains(whole: Plan, part: Plan) -> bool:
@@ -97,12 +257,7 @@ def joined(current: Plan, requested: Plan) -> Plan:
     sources = {source.name: source for source in current.sources}
     for source in requested.sources:
         sources[source.name] = _joined_source(sources.get(source.name, source), source)
-    plan = Plan(
-        shard_size=current.shard_size,
-        scorer=current.scorer,
-        normalisation=current.normalisation,
-        sources=tuple(sources[name] for name in sorted(sources)),
-    )
+    plan = current.model_copy(update={"sources": tuple(sources[name] for name in sorted(sources))})
     if not (contains(plan, current) and contains(plan, requested)):
         require_same(
             "the new plan cannot be appended to the one in the output directory",
@@ -116,7 +271,8 @@ def joined(current: Plan, requested: Plan) -> Plan:
 
 def _joined_source(current: SourceSpec, requested: SourceSpec) -> SourceSpec:
     methods = {method.name: method for method in (*current.methods, *requested.methods)}
-    return current.model_copy(update={"methods": _by_rank(iter(methods.values()))})
+    ranked = sorted(methods.values(), key=lambda method: (method.rank, method.name))
+    return current.model_copy(update={"methods": tuple(ranked)})
 
 
 def _rules(plan: Plan) -> tuple[Any, ...]:

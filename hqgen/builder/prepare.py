@@ -1,19 +1,17 @@
-"""From what the user asked for to a plan, and to what the plan's names stand for on this machine."""
+"""From what the user asked for to a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from hqgen.builder.digests import digest_recordings
-from hqgen.builder.legs import Judge
-from hqgen.builder.plan import SHARD_SIZE, make_plan
+from hqgen.builder.plan import SHARD_SIZE, PlannedBuild, Scoring, make_plan
 from hqgen.errors import UsageError
-from hqgen.manifest import Plan
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods, default_ensemble, parse_methods
 from hqgen.progress import Observer
@@ -23,7 +21,15 @@ from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
-__all__ = ["BuildSettings", "Device", "Existing", "Found", "find", "plan_for"]
+__all__ = [
+    "BuildSettings",
+    "Device",
+    "Existing",
+    "Request",
+    "RequestedSource",
+    "plan_request",
+    "resolve",
+]
 
 Existing = Literal["error", "resume", "append", "overwrite"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -60,28 +66,33 @@ class BuildSettings:
     shard_size: int = SHARD_SIZE
 
 
+class RequestedSource(NamedTuple):
+    """A source and the methods that are to run on it."""
+
+    source: Source
+    methods: Sequence[Method]
+
+
 @dataclass(frozen=True)
-class Found:
+class Request:
     """What the names that the user gave stand for.
 
     Attributes:
         sources: in the order of their names.
-        methods: by source, in rank order.
-        judge: scorer and normalisation.
+        scoring: scorer and normalisation.
         shard_size: samples in a shard.
     """
 
-    sources: tuple[Source, ...]
-    methods: Mapping[str, Sequence[Method]]
-    judge: Judge
+    sources: tuple[RequestedSource, ...]
+    scoring: Scoring
     shard_size: int
 
-    def method(self, source: str, name: str) -> Method:
-        """A method of a source by its name."""
-        return next(method for method in self.methods[source] if method.name == name)
+    def planned(self, digest: Callable[[SourceRecording], str]) -> PlannedBuild:
+        """The plan, given a digest for every recording."""
+        return make_plan(self.sources, digest=digest, scoring=self.scoring, shard_size=self.shard_size)
 
 
-def find(settings: BuildSettings, observer: Observer) -> Found:
+def resolve(settings: BuildSettings, observer: Observer) -> Request:
     """Find sources, methods and scorer; reads no recording and writes nothing.
 
     Raises:
@@ -91,71 +102,55 @@ def find(settings: BuildSettings, observer: Observer) -> Found:
         ScoreError: the metric cannot run here, or refuses pictures of a source's size.
     """
     if settings.shard_size < 1 or (settings.workers is not None and settings.workers < 1):
-        raise UsageError("`--workers` and the size of a shard are at least 1")
-    judge = Judge(Normalisation(), get_scorer(settings.metric))
+        raise UsageError("`--workers` and `--shard-size` must be at least 1")
+    scoring = Scoring(Normalisation(), get_scorer(settings.metric))
     sources = sorted(resolve_sources(settings.sources, settings.data_root), key=lambda source: source.name)
+    names = [source.name for source in sources]
     for name in settings.source_methods:
-        if name not in {source.name for source in sources}:
+        if name not in names:
             raise UsageError(
                 f"methods are set for the source `{name}`, which is not built",
-                hint=f"sources of this build: {', '.join(source.name for source in sources)}",
+                hint=f"sources of this build: {', '.join(names)}",
             )
-    ensembles = _ensembles(settings, [source.name for source in sources], observer)
+    special = {name: _parsed(text, settings) for name, text in settings.source_methods.items()}
+    shared = () if len(special) == len(sources) else _shared_methods(settings, observer)
     for source in sources:
         # A flat picture has no score, but one of a size that the metric refuses has an error.
-        judge.scorer.score(np.zeros((1, *source.geometry), np.uint8))
-    return Found(tuple(sources), ensembles, judge, settings.shard_size)
+        scoring.scorer.score(np.zeros((1, *source.geometry), np.uint8))
+    requested = (RequestedSource(source, special.get(source.name, shared)) for source in sources)
+    return Request(tuple(requested), scoring, settings.shard_size)
 
 
-def _ensembles(
-    settings: BuildSettings, names: Sequence[str], observer: Observer
-) -> dict[str, Sequence[Method]]:
-    own: dict[str, Sequence[Method]] = {
-        name: _parsed(text, settings) for name, text in settings.source_methods.items()
-    }
-    rest = [name for name in names if name not in own]
-    if not rest:
-        return own
+def _shared_methods(settings: BuildSettings, observer: Observer) -> Sequence[Method]:
+    """The methods of all sources that have none of their own in the settings."""
     if settings.methods is not None:
-        shared: Sequence[Method] = _parsed(settings.methods, settings)
-    else:
-        left_out = [item.name for item in available_methods() if item.reason is not None]
-        if left_out:
-            observer.note(f"not available here (`hqgen methods` says why): {', '.join(left_out)}")
-        shared = [method.on(settings.device) for method in default_ensemble()]
-    return own | dict.fromkeys(rest, shared)
+        return _parsed(settings.methods, settings)
+    left_out = [item.name for item in available_methods() if item.reason is not None]
+    if left_out:
+        observer.note(f"not available (`hqgen methods` says why): {', '.join(left_out)}")
+    return [method.on(settings.device) for method in default_ensemble()]
 
 
-def _parsed(text: str, settings: BuildSettings) -> list[Method]:
+def _parsed(text: str, settings: BuildSettings) -> Sequence[Method]:
     return [method.on(settings.device) for method in parse_methods(text)]
 
 
-def plan_for(found: Found, cache: Path, observer: Observer) -> tuple[Plan, Found]:
+def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBuild:
     """Digest the recordings and make the plan.
 
     A recording that cannot be read is moved from its source's recordings to the rejected ones.
 
-    Returns:
-        The plan, and `found` with sources that hold just what the plan holds.
+    Args:
+        request: what is asked for.
+        cache: the file of digests that are known already.
+        observer: is told how it goes on.
     """
-    recordings = [recording for source in found.sources for recording in source.recordings]
+    recordings = [recording for source, _ in request.sources for recording in source.recordings]
     total = sum(recording.size for recording in recordings)
     with observer.progress("reading recordings", total, "bytes") as job:
         digests, failed = digest_recordings(recordings, cache, advance=job.advance)
-    usable = replace(found, sources=tuple(_without(source, failed) for source in found.sources))
-    return draft_plan(usable, digests.__getitem__), usable
-
-
-def draft_plan(found: Found, digest: Callable[[SourceRecording], str]) -> Plan:
-    """The plan, given a digest for every recording."""
-    scorer = found.judge.scorer
-    return make_plan(
-        [(source, found.methods[source.name]) for source in found.sources],
-        digest=digest,
-        scorer={"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
-        normalisation=found.judge.normalisation.parameters(),
-        shard_size=found.shard_size,
-    )
+    readable = (RequestedSource(_without(source, failed), methods) for source, methods in request.sources)
+    return replace(request, sources=tuple(readable)).planned(digests.__getitem__)
 
 
 def _without(source: Source, failed: Mapping[SourceRecording, str]) -> Source:

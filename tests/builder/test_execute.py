@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from hqgen.builder.execute import DaskExecutor, Failure
+from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.output import Output
-from hqgen.builder.prepare import BuildSettings, find, plan_for
-from hqgen.builder.run import missing_jobs
+from hqgen.builder.prepare import BuildSettings, RequestedSource, plan_request, resolve
 from hqgen.errors import BuildError, UsageError
 from hqgen.interrupt import Stop
-from hqgen.manifest import Record
+from hqgen.manifest import ShardRecord
 from hqgen.methods.base import Leg, Method
 from hqgen.methods.tfp import TFP
 from hqgen.spikes.packed import Window
@@ -139,17 +139,19 @@ class Deadly(Method):
         os._exit(1)
 
 
-def run_with(client: Client, settings: BuildSettings, *methods: Method, gpu: bool) -> list[Record | Failure]:
-    found = find(settings, Recorder())
-    (source,) = found.sources
-    found.methods[source.name].extend(methods)  # type: ignore[attr-defined]
+def run_with(
+    client: Client, settings: BuildSettings, *methods: Method, gpu: bool
+) -> list[ShardRecord | Failure]:
+    request = resolve(settings, Recorder())
+    ((source, ensemble),) = request.sources
+    request = replace(request, sources=(RequestedSource(source, [*ensemble, *methods]),))
     output = Output(settings.out)
     with output.locked():
-        plan, found = plan_for(found, output.work / "blake3.json", Recorder())
-        output.accept(plan, {})
-        output.store.create(plan)
-        executor = DaskExecutor(client, output, found.judge, gpu, in_flight=4)
-        return list(executor.run(missing_jobs(plan, found, output), Stop()))
+        planned = plan_request(request, output.work / "blake3.json", Recorder())
+        output.accept(planned.plan, {})
+        output.store.create(planned.plan)
+        executor = DaskExecutor(client, output, planned.scoring, gpu, in_flight=4)
+        return list(executor.run(missing_jobs(planned.sources[0], output), Stop()))
 
 
 def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSettings) -> None:
@@ -165,7 +167,7 @@ def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSe
         records = run_with(client, settings, Networklike(), gpu=True)
     assert len(records) == 4
     for record in records:
-        assert isinstance(record, Record)
+        assert isinstance(record, ShardRecord)
         for sample in record.samples:
             assert set(sample.scores) == {"tfp", "tfi", "networklike"}
             assert sample.scores["networklike"] is not None

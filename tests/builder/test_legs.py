@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hqgen.builder.legs import Judge, LegResult, Shard, commit, merge, run_leg, stored_leg
+from hqgen.builder.jobs import missing_jobs
+from hqgen.builder.legs import LegResult, ShardLeg, commit, merge, run_leg, run_methods
 from hqgen.builder.output import Output
-from hqgen.builder.prepare import BuildSettings, find
-from hqgen.builder.run import missing_jobs
+from hqgen.builder.plan import PlannedMethod, Scoring, Shard, planned_methods
+from hqgen.builder.prepare import BuildSettings, plan_request, resolve
 from hqgen.errors import MethodError, UnreadableError
-from hqgen.manifest import Plan
 from hqgen.methods.base import Method
 from hqgen.quality.normalise import Normalisation
 from hqgen.quality.scorers import get_scorer
@@ -66,19 +66,19 @@ class Constant(Method):
 
 
 @pytest.fixture
-def judge() -> Judge:
-    return Judge(Normalisation(), get_scorer("niqe"))
+def scoring() -> Scoring:
+    return Scoring(Normalisation(), get_scorer("niqe"))
 
 
 def shard_of(methods: tuple[str, ...], *seeds: int, centre: int = 25) -> Shard:
     samples = tuple(Sample(f"s/{seed}", InMemory(seed), centre) for seed in seeds)  # type: ignore[arg-type]
-    return Shard("plan", "s", 0, 0, HEIGHT, WIDTH, methods, {}, samples)
+    return Shard("plan", "s", 0, 0, HEIGHT, WIDTH, methods, samples)
 
 
-def test_a_method_gets_just_the_frames_that_it_asked_for(judge: Judge) -> None:
+def test_a_method_gets_just_the_frames_that_it_asked_for(scoring: Scoring) -> None:
     method = Constant()
-    run_leg(shard_of(("constant",), 1), [method], judge)
-    run_leg(shard_of(("constant",), 1, centre=1), [method], judge)
+    run_methods(shard_of(("constant",), 1), planned_methods([method]), scoring)
+    run_methods(shard_of(("constant",), 1, centre=1), planned_methods([method]), scoring)
     assert method.seen == [(3, 4), (1, 4)]
 
 
@@ -91,30 +91,30 @@ def test_a_method_gets_just_the_frames_that_it_asked_for(judge: Judge) -> None:
         ("flat", "dark image"),
     ],
 )
-def test_every_failure_of_a_candidate_becomes_a_reason(judge: Judge, failure: str, reason: str) -> None:
-    result = run_leg(shard_of(("constant",), 1, 2), [Constant(failure)], judge)
+def test_every_failure_of_a_candidate_becomes_a_reason(scoring: Scoring, failure: str, reason: str) -> None:
+    result = run_methods(shard_of(("constant",), 1, 2), planned_methods([Constant(failure)]), scoring)
     assert np.isinf(result.scores).all()
     assert (result.best == 1).all()
     assert not result.images.any()
     assert all(text.startswith(reason) for text in result.reasons.values())
-    assert set(result.reasons) == {(0, "constant"), (1, "constant")}
+    assert set(result.reasons) == {(0, 0), (1, 0)}
 
 
-def test_too_little_memory_is_no_property_of_a_sample(judge: Judge) -> None:
+def test_too_little_memory_is_no_property_of_a_sample(scoring: Scoring) -> None:
     with pytest.raises(MemoryError):
-        run_leg(shard_of(("constant",), 1), [Constant("memory")], judge)
+        run_methods(shard_of(("constant",), 1), planned_methods([Constant("memory")]), scoring)
 
 
-def test_a_recording_that_cannot_be_read_now_fails_the_shard(judge: Judge) -> None:
+def test_a_recording_that_cannot_be_read_now_fails_the_shard(scoring: Scoring) -> None:
     with pytest.raises(UnreadableError, match=r"gone\.dat"):
-        run_leg(shard_of(("constant",), 1, -1), [Constant()], judge)
+        run_methods(shard_of(("constant",), 1, -1), planned_methods([Constant()]), scoring)
 
 
-def test_other_weights_than_planned_fail_the_shard(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    shard = shard_of(("constant",), 1)
-    shard.weights["constant"] = "planned"
+def test_other_weights_than_planned_fail_the_shard(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
+    (live,) = planned_methods([Constant()])
+    planned = PlannedMethod(live.spec.model_copy(update={"weights": "planned"}), live.method, 0)
     with pytest.raises(MethodError, match="digest None, the plan says planned"):
-        run_leg(shard, [Constant()], judge)
+        run_methods(shard_of(("constant",), 1), [planned], scoring)
 
 
 scores = st.sampled_from([1.0, 2.0, 3.0, float("inf")])
@@ -127,7 +127,7 @@ def result_of(shard: Shard, table: NDArray[np.float32], methods: list[int]) -> L
             image = np.full((HEIGHT, WIDTH), 10 * sample + method, np.uint8)
             result.offer(sample, method, row[method], image)
             if np.isinf(row[method]):
-                result.reasons[sample, shard.methods[method]] = f"{sample} {method}"
+                result.reasons[sample, method] = f"{sample} {method}"
     return result
 
 
@@ -179,24 +179,22 @@ def test_a_commit_writes_images_before_it_writes_the_record(
 
 @pytest.mark.parametrize("damage", ["none", "another image", "missing"])
 def test_what_the_store_holds_is_a_leg_unless_it_is_damaged(
-    settings: BuildSettings, judge: Judge, damage: str
+    settings: BuildSettings, scoring: Scoring, damage: str
 ) -> None:
     build_again(settings)
     output = Output(settings.out)
     record = output.record("folder-recordings", 1)
-    found = find(settings, Recorder())
-    plan = output.plan()
-    assert isinstance(plan, Plan)
+    planned = plan_request(resolve(settings, Recorder()), output.work / "blake3.json", Recorder())
     output.record_path("folder-recordings", 1).unlink()
-    (job,) = missing_jobs(plan, found, output)
-    methods = found.methods["folder-recordings"]
-    expected = run_leg(job.shard, methods, judge)
+    (job,) = missing_jobs(planned.sources[0], output)
+    (leg,) = job.legs
+    expected = run_leg(job.shard, leg, scoring, output)
     shard_file = settings.out / "hq.zarr/folder-recordings/images/c/1/0/0"
     if damage == "another image":
         output.store.write_shard("folder-recordings", 2, expected.images[::-1])
     elif damage == "missing":
         shard_file.unlink()
-    result = stored_leg(output, job.shard, methods, judge, record)
+    result = run_leg(job.shard, ShardLeg("stored", leg.methods, record), scoring, output)
     np.testing.assert_array_equal(result.images, expected.images)
     np.testing.assert_array_equal(result.scores, expected.scores)
     np.testing.assert_array_equal(result.best, expected.best)

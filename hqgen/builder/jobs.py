@@ -1,0 +1,54 @@
+"""What is to be done for the shards that are not complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hqgen.builder.legs import ShardLeg
+from hqgen.builder.output import Output
+from hqgen.builder.plan import PlannedSource, Shard, contains
+
+__all__ = ["ShardJob", "missing_jobs"]
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """What is to be done for one shard: its legs, at least one, then the commit."""
+
+    shard: Shard
+    legs: tuple[ShardLeg, ...]
+
+
+def missing_jobs(source: PlannedSource, output: Output) -> Iterator[ShardJob]:
+    """A job for every shard of a source that is not complete, in order.
+
+    Raises:
+        UsageError: there are some, but this run does not name the source.
+    """
+    for index in source.spec.shards(source.part.shard_size):
+        completed_by = output.record_plan(source.spec.name, index)
+        if completed_by != source.part.id:
+            yield ShardJob(source.shard(index), tuple(_legs(source, index, completed_by, output)))
+
+
+def _legs(source: PlannedSource, index: int, completed_by: str | None, output: Output) -> Iterator[ShardLeg]:
+    stored = _stored_leg(source, index, completed_by, output)
+    done = stored.methods if stored else ()
+    for kind in ("cpu", "gpu"):
+        methods = tuple(method for method in source.methods if method.spec.leg == kind and method not in done)
+        if methods:
+            yield ShardLeg(kind, methods)
+    if stored:
+        yield stored
+
+
+def _stored_leg(
+    source: PlannedSource, index: int, completed_by: str | None, output: Output
+) -> ShardLeg | None:
+    """The leg of a shard that was completed by a plan with fewer methods."""
+    earlier = output.part(completed_by) if completed_by else None
+    if earlier is None or not contains(source.part, earlier):
+        return None
+    kept = tuple(method for method in source.methods if method.spec in earlier.sources[0].methods)
+    return ShardLeg("stored", kept, output.record(source.spec.name, index))
