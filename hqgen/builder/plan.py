@@ -162,7 +162,7 @@ class PlannedBuild:
 
 
 def _within(part: Plan, named: PlannedSource | None) -> PlannedSource:
-    """A source with the methods of `part`: as this run has them, and made anew where it does not."""
+    """A source with the methods of `part`: as this run has them; the others are made from the plan."""
     if named is None:
         return PlannedSource(part, None, ())
     live = {planned.spec.name: planned.method for planned in named.methods}
