@@ -18,7 +18,7 @@ from hqgen.spikes.recording import write_dat
 from tests.builder.small import HEIGHT, WIDTH, build_again, stream
 
 # The first call of a compiled function compiles it, which takes longer than any sensible deadline.
-settings.register_profile("hqgen", deadline=None)
+settings.register_profile("hqgen", deadline=None, max_examples=40)
 settings.load_profile("hqgen")
 
 

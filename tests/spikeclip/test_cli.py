@@ -204,7 +204,20 @@ def test_a_small_clip_is_trained_from_the_command_line(tmp_path: Path) -> None:
         for index in range(12):
             Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(tmp_path / label / f"{index:02}.png")
     out = tmp_path / "small.pth"
-    flags = ("clip", "train", "--pictures", tmp_path, "--epochs", "1", "--batch", "8", "--image-size", "32")
+    flags = (
+        "clip",
+        "train",
+        "--pictures",
+        tmp_path,
+        "--epochs",
+        "1",
+        "--batch",
+        "8",
+        "--image-size",
+        "32",
+        "--shapes",
+        "1",
+    )
     shown = run(*flags, "--out", out)
     assert shown.returncode == 0, shown.stderr
     assert "epoch 1/1" in shown.stderr

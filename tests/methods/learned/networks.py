@@ -92,36 +92,36 @@ NETWORKS = {
         WGSE(),
         "wgse",
         3_805_575,
-        ((96, 96), (97, 101), (5, 130)),
+        ((32, 32), (33, 37), (5, 42)),
         bounds=(0, np.inf),
         plus={"tail.2.bias": 0.5},
     ),
     "spk2imgnet": NetworkCase(
-        Spk2ImgNet(), "spk2imgnet", 3_904_185, ((48, 52), (33, 47)), large=((96, 96), (251, 403))
+        Spk2ImgNet(), "spk2imgnet", 3_904_185, ((24, 28), (17, 23)), large=((96, 96), (251, 403))
     ),
     "ssml": NetworkCase(
         SSML(),
         "ssml_doublenet",
         2 * 1_192_287,
-        ((96, 96), (33, 70), (70, 17)),
+        ((32, 32), (17, 36), (36, 9)),
         large=((251, 403), (96, 403)),
         picture="out_nbsn",
         times={"nbsn.nin_C.weight": 2000, "bsn.nin_C.weight": 200},
     ),
     "ssml-simple": NetworkCase(
-        SSML(variant="simple"), "ssml_simple", 904_176, ((96, 96), (97, 130), (251, 403)), picture=None
+        SSML(variant="simple"), "ssml_simple", 904_176, ((32, 32), (33, 42)), picture=None
     ),
     "spikeformer": NetworkCase(
         SpikeFormer(),
         "spikeformer",
         7_581_441,
-        ((96, 96), (97, 101), (99, 130), (17, 24)),
+        ((32, 32), (33, 37), (35, 42), (17, 24)),
         signed=True,
         bounds=(0, 1),
     ),
-    "rsir": NetworkCase(RSIR(), "rsir", 254_502, ((96, 96), (33, 47)), picture=None, bounds=(0, np.inf)),
-    "ssir": NetworkCase(SSIR(), "ssir", 381_542, ((96, 96), (33, 47), (5, 20)), picture=None, gain=3),
-    "bsf": NetworkCase(BSF(), "bsf", 2_476_870, ((48, 52), (33, 47)), large=((96, 96), (251, 403))),
+    "rsir": NetworkCase(RSIR(), "rsir", 254_502, ((32, 32), (33, 47)), picture=None, bounds=(0, np.inf)),
+    "ssir": NetworkCase(SSIR(), "ssir", 381_542, ((32, 32), (33, 47), (5, 20)), picture=None, gain=3),
+    "bsf": NetworkCase(BSF(), "bsf", 2_476_870, ((24, 28), (17, 23)), large=((96, 96), (251, 403))),
     "stir": NetworkCase(
         STIR(),
         "stir",

@@ -96,7 +96,7 @@ def test_size_of_a_real_frame_with_odd_sides(
 
 
 def test_batch_equals_one_by_one_and_repeats_to_the_bit(case: NetworkCase, fresh: nn.Module) -> None:
-    spikes = case.noise((24, 28), count=3)
+    spikes = case.noise((16, 20), count=2)
     with torch.inference_mode():
         batch = case.method.infer(fresh, spikes)
         single = torch.cat([case.method.infer(fresh, window[None]) for window in spikes])

@@ -176,21 +176,22 @@ def test_only_the_prompts_learn_in_stage_two_and_only_the_network_in_stage_three
     assert all(not torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 6, 7, 10, 12, 15])
 def test_stopped_and_resumed_training_ends_bit_for_bit_like_one_that_ran_through(
-    steps: int, run: Train, done: RunFolder
+    run: Train, done: RunFolder
 ) -> None:
-    folder = run(stop=after(steps))
-    assert not folder.stage("fine").record_path.exists()
+    """Stopped within an epoch, at its end and at a stage's: after 1, 3, 6, 7, 10, 12 and 15 steps."""
+    for steps in (1, 2, 3, 1, 3, 2, 3):
+        folder = run(stop=after(steps))
+        assert not folder.stage("fine").record_path.exists()
     folder = run()
     assert finals(folder) == finals(done)
     assert curves(folder) == curves(done)
 
 
-def test_what_is_complete_is_not_done_again(run: Train, done: RunFolder) -> None:
+def test_what_is_complete_is_not_done_again(run: Train, done: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(done.path, tmp_path / "out")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*.pth")}
     folder = run()
-    times = {path: path.stat().st_mtime_ns for path in folder.path.glob("*/*.pth")}
-    run()
     assert {path: path.stat().st_mtime_ns for path in folder.path.glob("*/*.pth")} == times
     assert folder.log.read_text().count("stage `coarse` is complete") == 1
 
@@ -235,12 +236,12 @@ def test_other_settings_of_a_later_stage_leave_the_earlier_ones_alone(run: Train
 
 
 def test_what_does_not_fit_a_later_stage_is_found_out_before_the_first_one(
-    run: Train, tmp_path: Path
+    run: Train, done: RunFolder, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="too few for a batch of 50"):
         run(fine__batch=50)
     assert not (tmp_path / "out" / "coarse").exists()
-    run("finished")
+    shutil.copytree(done.path, tmp_path / "finished")
     shutil.rmtree(tmp_path / "finished/coarse")
     with pytest.raises(PlanMismatchError, match="start: "):
         run("finished", seed=1, prompt__epochs=1)
@@ -286,7 +287,7 @@ def test_micro_batches_give_the_weights_of_the_whole_batch(run: Train) -> None:
         "fine__epochs": 1,
     }
     whole = run("whole", **exact)
-    for count in (2, 3, 4):
+    for count in (3, 4):
         assert_close(run(f"parts{count}", accumulate=count, **exact), whole)
 
 
