@@ -68,7 +68,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         uint8 (H, W).
 
     Raises:
-        ScoreError: no such file, no picture that Pillow can read, or deeper than 8 bits.
+        ScoreError: no such file, not a picture that Pillow can read, or deeper than 8 bits.
     """
     from PIL import Image
 
@@ -76,7 +76,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as picture:
             if picture.mode[0] in "IF":
                 raise ScoreError(
-                    f"`{path}` has more than 8 bits a pixel (Pillow mode `{picture.mode}`)",
+                    f"`{path}` has more than 8 bits per pixel (Pillow mode `{picture.mode}`)",
                     hint="metrics are defined on grey levels 0 to 255: convert it to 8 bits first",
                 )
             if picture.mode in ("1", "L", "LA"):

@@ -17,10 +17,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.compiled import compiled
 from hqgen.errors import RecordingError, UnknownNameError, UsageError
 from hqgen.pictures import SUFFIXES, picture_files, read_light
 from hqgen.simulation.motion import Motion, moving_picture
+from hqgen.simulation.pixels import fire_frame
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 from hqgen.spikes.recording import write_dat
 
@@ -34,14 +34,14 @@ class Sensor:
     The defaults are an ideal sensor: it fires at exactly `sensitivity` times the brightness.
 
     Args:
-        sensitivity: spikes a frame that brightness 1 fires: exposure, aperture and light together.
+        sensitivity: spikes per frame that brightness 1 fires: exposure, aperture and light together.
         response_spread: standard deviation of the pixels' gain about 1 (photo-response non-uniformity).
-        dark: median dark current, spikes a frame.
+        dark: median dark current, spikes per frame.
         dark_spread: standard deviation of the logarithm of the dark current from pixel to pixel.
-        threshold_noise: standard deviation of the threshold, drawn anew for every charge of every pixel.
+        threshold_noise: standard deviation of the threshold, drawn again for every charge of every pixel.
         readout_noise: standard deviation of what the comparator adds at each readout; it does not accumulate.
         hot_share: share of hot pixels.
-        hot: median additional dark current of a hot pixel, spikes a frame.
+        hot: median additional dark current of a hot pixel, spikes per frame.
         flicker: by how much the charge of even frames exceeds the mean, and that of odd ones falls short.
         electrons: electrons a threshold holds, for shot noise; None leaves it off.
 
@@ -102,7 +102,7 @@ def simulate(
 ) -> PackedSpikes:
     """Expose a sensor to a scene, frame by frame; no more than one frame of it is held.
 
-    The charge that is left after a spike is kept. A pixel fires at most once a frame: charge for more than
+    The charge that is left after a spike is kept. A pixel fires at most once per frame: charge for more than
     that is lost, as in the camera, where one bit is all that a readout can say.
 
     Args:
@@ -139,6 +139,10 @@ def _checked(frames: Iterable[NDArray[np.float32]], shape: tuple[int, int]) -> I
         yield frame.reshape(-1).astype(np.float32, copy=False)
 
 
+_HOT_SPREAD = 0.4
+"""Standard deviation of the logarithm; the 48 hot pixels of the low-light recording have 0.36."""
+
+
 class _Pixels(NamedTuple):
     """The pixels, each (H * W,): `gain` and `dark` stay, the others change with every frame."""
 
@@ -164,9 +168,6 @@ def _pixels(sensor: Sensor, count: int, rng: np.random.Generator) -> _Pixels:
     )
 
 
-_HOT_SPREAD = 0.4  # of the logarithm; 0.36 among the 48 hot pixels of the low-light recording
-
-
 def _readout(
     light: NDArray[np.float32], index: int, sensor: Sensor, pixels: _Pixels, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
@@ -177,7 +178,7 @@ def _readout(
         exposure = (rng.poisson(exposure * sensor.electrons) / sensor.electrons).astype(np.float32)
     comparator = _normal(rng, light.size, sensor.readout_noise)
     packed = np.zeros(frame_bytes(1, light.size), np.uint8)
-    spikes = _integrate_and_fire(exposure, comparator, pixels.charge, pixels.threshold, pixels.fired, packed)
+    spikes = fire_frame(exposure, comparator, pixels.charge, pixels.threshold, pixels.fired, packed)
     fired = pixels.fired[:spikes]
     pixels.threshold[fired] = 1 + _normal(rng, spikes, sensor.threshold_noise)
     return packed
@@ -191,30 +192,8 @@ def _normal(rng: np.random.Generator, count: int, deviation: float) -> NDArray[n
     return noise
 
 
-@compiled
-def _integrate_and_fire(
-    exposure: NDArray[np.float32],
-    comparator: NDArray[np.float32],
-    charge: NDArray[np.float64],
-    threshold: NDArray[np.float32],
-    fired: NDArray[np.int64],
-    packed: NDArray[np.uint8],
-) -> int:
-    """Write the spikes to `packed`, the pixels that fired to the front of `fired`; return their number."""
-    spikes = 0
-    for pixel in range(len(exposure)):
-        charge[pixel] += exposure[pixel]
-        if charge[pixel] + comparator[pixel] >= threshold[pixel]:
-            left = charge[pixel] - threshold[pixel]
-            charge[pixel] = left % 1.0 if left >= 1.0 else left
-            packed[pixel >> 3] |= np.uint8(1 << (pixel & 7))
-            fired[spikes] = pixel
-            spikes += 1
-    return spikes
-
-
 PICTURE_MOTION = Motion(right=0.1, down=0.04, rotation=0.01)
-"""How a picture moves unless told otherwise: 4 pixels to the right in the 41 frames of a window."""
+"""The usual motion of a picture: 4 pixels to the right in the 41 frames of a window."""
 
 
 def simulate_pictures(
@@ -243,7 +222,7 @@ def simulate_pictures(
         seed: of pixels and noise.
         frames: length of a recording; a sequence has its own.
         height: H of a recording; a sequence has its own.
-        width: W, likewise.
+        width: W; a sequence has its own.
         motion: how pictures move; those of a sequence do not.
         sequence: whether a folder holds the frames of one scene.
 

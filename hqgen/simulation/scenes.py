@@ -1,9 +1,8 @@
 """Moving scenes made of still pictures, and the spikes that a camera looking at them would fire.
 
-A scene is one picture that moves behind the patch and, in some scenes, a second one that moves differently
-in front of it through a mask: parallax and occlusion. It is rendered frame by frame, so that every simulated
-frame sees the scene where it is at that time, and integrated to spikes by the integrate-and-fire model of
-the field (V += rate; fire at V >= 1; V -= 1) with the deviations of a real sensor on some scenes.
+A scene is one picture that moves behind the patch. Some scenes have a second one in front of it, which moves
+differently and is seen through a mask: parallax and occlusion. Every frame is rendered at its own time and
+integrated to spikes (V += rate; fire at V >= 1; V -= 1), on some scenes with the deviations of a real sensor.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ from PIL import Image, ImageFilter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hqgen.compiled import compiled
+from hqgen.simulation.pixels import fire_scene
 
 __all__ = ["Batch", "Motion", "SceneMaker", "Scenes", "Sensor"]
 
 FRAMES = 41
 CENTRE = 20
-OVERSAMPLING = (
-    2  # texture pixels to a patch pixel: the blur of bilinear sampling stays below the patch's scale
-)
-MARGIN = 16  # patch pixels of picture kept around the patch for the motion; beyond it the picture is mirrored
+OVERSAMPLING = 2
+"""Texture pixels per patch pixel: the blur of bilinear sampling stays below the scale of the patch."""
+MARGIN = 16
+"""Patch pixels of picture that are kept around the patch for the motion; beyond them it is mirrored."""
 
 Floats = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     spikes: NDArray[np.uint8]
     """(B, 41, P, P), values 0 and 1."""
     rate: Floats
-    """(B, P, P): noise-free firing rate at the centre frame, spikes a frame."""
+    """(B, P, P): noise-free firing rate at the centre frame, spikes per frame."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SceneMaker:
             frames = self._frames(rng, patch)
             rate[item] = frames[CENTRE]
             soften(frames, _side_weight(rng.uniform(*self.scenes.optics)))
-            integrate_and_fire(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
+            fire_scene(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
         return Batch(spikes, rate)
 
     def _frames(self, rng: np.random.Generator, patch: int) -> Floats:
@@ -208,31 +208,6 @@ def soften(frames: Floats, side: float) -> None:
 
 
 @compiled
-def integrate_and_fire(charge: Floats, jitter: Floats, start: Floats, spikes: NDArray[np.uint8]) -> None:
-    """Fire where the integrated charge reaches 1, keeping the excess.
-
-    Args:
-        charge: (T, H, W), in thresholds a frame.
-        jitter: (T, H, W) noise of the integrated charge, or (1, 1, 1) zeros for none.
-        start: (H, W) charge before the first frame, in [0, 1).
-        spikes: uint8 (T, H, W), written.
-    """
-    count, height, width = charge.shape
-    noisy = jitter.shape[0] == count
-    volts = start.copy()
-    for t in range(count):
-        for y in range(height):
-            for x in range(width):
-                v = volts[y, x] + charge[t, y, x]
-                if noisy:
-                    v += jitter[t, y, x]
-                fired = v >= 1
-                spikes[t, y, x] = fired
-                # A pixel fires at most once a frame: what a saturated one gathers beyond that is lost.
-                volts[y, x] = min(v - 1, np.float32(1)) if fired else v
-
-
-@compiled
 def bilinear(texture: Floats, column: float, row: float) -> float:
     """Brightness of the texture, mirrored at its borders, at a position between its pixels."""
     height, width = texture.shape
@@ -282,30 +257,19 @@ def render(back: Floats, fore: Floats, poses: Floats, mask: Floats, frames: Floa
                 frames[t, row, column] = behind + alpha * (front - behind)
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-Size = Annotated[float, Field(ge=0)]
-
-
-Rate = Annotated[float, Field(gt=0, le=1)]
-
-
 def _ascending(span: tuple[float, float]) -> tuple[float, float]:
     if span[0] > span[1]:
         raise ValueError(f"the smaller number comes first, not {span[0]:g} before {span[1]:g}")
     return span
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Scale = Annotated[float, Field(gt=0)]
 Sizes = Annotated[tuple[Size, Size], AfterValidator(_ascending)]
-
-
 Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
-
-
-Scales = Annotated[
-    tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], AfterValidator(_ascending)
-]
+Scales = Annotated[tuple[Scale, Scale], AfterValidator(_ascending)]
 
 
 class Table(BaseModel):
@@ -335,7 +299,7 @@ class Sensor(Table):
     gain: Size = 0.05
     """Standard deviation of the pixels' response around 1 (field: 0.03 to 0.06)."""
     dark: Size = 0.01
-    """Dark current, spikes a frame (field: 0.017 in a dark bezel)."""
+    """Dark current, spikes per frame (field: 0.017 in a dark bezel)."""
     jitter: Size = 0.04
     """Standard deviation of the noise a frame, in thresholds (field: intervals vary by a frame at 0.03)."""
     flicker: Size = 0.1

@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 from hqgen.compiled import compiled
 from hqgen.spikes.packed import PackedSpikes
 
-__all__ = [
-    "count_spikes",
-    "first_spike",
-    "last_spike",
-    "next_spike",
-    "previous_spike",
-    "steps_to_next",
-    "steps_to_previous",
-    "voxel_sums",
-]
+__all__ = ["Numbers", "count_spikes", "steps_to_next", "steps_to_previous", "voxel_sums"]
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16]
@@ -52,12 +43,11 @@ def steps_to_previous(spikes: PackedSpikes, frame: int) -> Numbers:
     Raises:
         IndexError: `frame` is not one of the frames.
     """
-    _check_frame(spikes, frame)
-    return _search(spikes, start=frame, step=-1, count=frame + 1)
+    return _search(spikes, frame, start=frame, step=-1, count=frame + 1)
 
 
 def steps_to_next(spikes: PackedSpikes, frame: int) -> Numbers:
-    """Steps on to the first spike strictly after `frame`, counted from 1; 0 without one.
+    """Steps on to the first spike after `frame`, counted from 1; 0 without one.
 
     Returns:
         uint8 (H, W), or uint16 where the search goes over more than 255 frames; values 0..T - 1 - frame.
@@ -65,31 +55,7 @@ def steps_to_next(spikes: PackedSpikes, frame: int) -> Numbers:
     Raises:
         IndexError: `frame` is not one of the frames.
     """
-    _check_frame(spikes, frame)
-    return _search(spikes, start=frame + 1, step=1, count=len(spikes) - 1 - frame)
-
-
-def previous_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
-    """Index of the last spike at or before `frame`: int32 (H, W), -1 without one; else as above."""
-    steps = steps_to_previous(spikes, frame).astype(np.int32)
-    return np.where(steps > 0, frame + 1 - steps, np.int32(-1))
-
-
-def next_spike(spikes: PackedSpikes, frame: int) -> NDArray[np.int32]:
-    """Index of the first spike strictly after `frame`: int32 (H, W), -1 without one; else as above."""
-    steps = steps_to_next(spikes, frame).astype(np.int32)
-    return np.where(steps > 0, frame + steps, np.int32(-1))
-
-
-def first_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
-    """Index of the first spike of every pixel: int32 (H, W), -1 where it never fires."""
-    return _search(spikes, start=0, step=1, count=len(spikes)).astype(np.int32) - np.int32(1)
-
-
-def last_spike(spikes: PackedSpikes) -> NDArray[np.int32]:
-    """Index of the last spike of every pixel: int32 (H, W), -1 where it never fires."""
-    steps = _search(spikes, start=len(spikes) - 1, step=-1, count=len(spikes)).astype(np.int32)
-    return np.where(steps > 0, len(spikes) - steps, np.int32(-1))
+    return _search(spikes, frame, start=frame + 1, step=1, count=len(spikes) - 1 - frame)
 
 
 def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
@@ -99,7 +65,7 @@ def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
         uint8 (bins, H, W), values 0..T/bins.
 
     Raises:
-        ValueError: T is no multiple of `bins`, or a bin holds more than 255 frames.
+        ValueError: T is not a multiple of `bins`, or a bin holds more than 255 frames.
     """
     count = len(spikes)
     if bins < 1 or count % bins or count == 0:
@@ -112,11 +78,6 @@ def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
         part = spikes.data[index * length : (index + 1) * length]
         voxels[index] = _numbers(_planes_of_counts(part), spikes)
     return voxels
-
-
-def _check_frame(spikes: PackedSpikes, frame: int) -> None:
-    if not 0 <= frame < len(spikes):
-        raise IndexError(f"frame {frame} is not one of the {len(spikes)} frames")
 
 
 def _check_length(frames: int) -> None:
@@ -136,8 +97,10 @@ def _no_planes(largest: int, size: int) -> Bytes:
     return np.zeros((8 if largest <= np.iinfo(np.uint8).max else 16, size), np.uint8)
 
 
-def _search(spikes: PackedSpikes, *, start: int, step: int, count: int) -> Numbers:
-    """Place of every pixel's first spike in the search start, start + step, ...: from 1; 0 without one."""
+def _search(spikes: PackedSpikes, frame: int, *, start: int, step: int, count: int) -> Numbers:
+    """The place, from 1, of each pixel's first spike in the frames start, start + step, ...; or 0."""
+    if not 0 <= frame < len(spikes):
+        raise IndexError(f"frame {frame} is not one of the {len(spikes)} frames")
     _check_length(count)
     planes = _no_planes(count, spikes.data.shape[1])
     _find_spikes(spikes.data, start, step, count, planes)
@@ -228,9 +191,9 @@ def _half_add(plane: Bytes, carry: Bytes) -> None:
 
 @compiled
 def _find_spikes(frames: Bytes, start: int, step: int, count: int, planes: Bytes) -> None:
-    """Look for every pixel's first spike in the frames start, start + step, ..., `count` of them.
+    """Find each pixel's first spike in the `count` frames start, start + step, ...
 
-    Planes (K, bytes) receive its place in that order counted from 1; where there is none they stay 0.
+    Planes (K, bytes) get its place in that order, counted from 1; without a spike they stay 0.
     """
     for first in range(0, frames.shape[1], _BLOCK):
         last = min(first + _BLOCK, frames.shape[1])
@@ -248,7 +211,7 @@ def _find_spikes(frames: Bytes, start: int, step: int, count: int, planes: Bytes
 
 @compiled
 def _take_hits(frame: Bytes, waiting: Bytes, hit: Bytes) -> bool:
-    """Move the pixels that fire from `waiting` to `hit`; False where nobody had waited any more."""
+    """Move the pixels that fire from `waiting` to `hit`; False when no pixel was waiting."""
     any_waiting = np.uint8(0)
     for j in range(frame.size):
         any_waiting |= waiting[j]

@@ -90,8 +90,7 @@ class PackedSpikes:
 class Window:
     """The frames around one frame of a recording: what a method sees.
 
-    A window asked for at the edge of a recording holds fewer frames on that side; a method finds out by
-    `before` and `after`, and never sees where the frames came from.
+    At the edge of a recording a window holds fewer frames on that side; `before` and `after` say how many.
 
     Args:
         spikes: the frames.
@@ -110,12 +109,12 @@ class Window:
 
     @property
     def before(self) -> int:
-        """Frames at hand before the centre frame."""
+        """Frames that there are before the centre frame."""
         return self.centre
 
     @property
     def after(self) -> int:
-        """Frames at hand after the centre frame."""
+        """Frames that there are after the centre frame."""
         return len(self.spikes) - 1 - self.centre
 
     def around(self, before: int, after: int) -> Window:

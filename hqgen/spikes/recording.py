@@ -3,7 +3,7 @@
 =========== ============================================ =========================================
 file        holds                                        geometry
 =========== ============================================ =========================================
-``.dat``    Vidar: packed bits, no header; least         must be told; H * W a multiple of 8
+``.dat``    Vidar: packed bits, no header; least         must be given; H * W a multiple of 8
             significant bit first, bottom row first
 ``.npz``    key ``spk`` (T, H, W), optional ``label``    its own; ``axes="HWT"`` for SpikingSIM's
 ``.npy``    one array (T, H, W)                          its own
@@ -42,10 +42,10 @@ _SPIKE_KEYS = ("spk", "spikes", "spike")
 
 
 class Recording(ABC):
-    """A spike stream that nothing is read of until frames are asked for.
+    """A spike stream in a file; nothing is read until frames are asked for.
 
     Attributes:
-        name: what errors call it: the file's path.
+        name: the file's path, for messages.
         shape: (T, H, W).
         label: class label stored with the stream, if any.
     """
@@ -67,7 +67,7 @@ class Recording(ABC):
         Raises:
             IndexError: not 0 <= start <= stop <= T.
             UnreadableError: the file can no longer be read.
-            RecordingError: what it holds is no spike stream.
+            RecordingError: it does not hold a spike stream.
         """
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
@@ -109,21 +109,25 @@ class ArrayRecording(Recording):
         return self._spikes[start:stop]
 
 
+def _require_whole_bytes(path: Path, height: int, width: int) -> None:
+    if height < 1 or width < 1 or height * width % 8:
+        raise RecordingError(
+            f"`{path}`: frames of {height}x{width} are {height * width} bits, not a whole number of bytes "
+            "as .dat needs it",
+            hint="keep such streams as .npz: `numpy.savez_compressed(path, spk=frames)`",
+        )
+
+
 class _DatRecording(Recording):
     """Packed bits without a header, memory-mapped."""
 
     def __init__(self, path: Path, height: int | None, width: int | None) -> None:
         if height is None or width is None:
             raise RecordingError(
-                f"`{path}`: a .dat file has no header, so its geometry must be told",
-                hint="give height and width, for Vidar cameras 250 and 400",
+                f"`{path}`: a .dat file has no header, so its geometry must be given",
+                hint="give height and width; for Vidar cameras 250 and 400",
             )
-        if height < 1 or width < 1 or height * width % 8:
-            raise RecordingError(
-                f"`{path}`: frames of {height}x{width} are {height * width} bits, no whole number of bytes, "
-                "and .dat leaves open where the next frame would start",
-                hint="keep such streams in .npz or .npy",
-            )
+        _require_whole_bytes(path, height, width)
         size, frame = path.stat().st_size, frame_bytes(height, width)
         if size == 0:
             raise RecordingError(f"`{path}`: the file is empty")
@@ -151,7 +155,7 @@ class _DatRecording(Recording):
 
 
 class _ArrayFileRecording(Recording):
-    """Unpacked arrays in a file; `load` gives an array-like of which slices are read."""
+    """Unpacked arrays in a file; slices are read of what `load` gives."""
 
     def __init__(
         self,
@@ -174,8 +178,10 @@ class _ArrayFileRecording(Recording):
         return self._load()
 
     def _read(self, start: int, stop: int) -> PackedSpikes:
-        part = self._source[start:stop] if self._axes == "THW" else self._source[:, :, start:stop]
-        frames = np.asarray(part) if self._axes == "THW" else np.moveaxis(np.asarray(part), 2, 0)
+        if self._axes == "THW":
+            frames = np.asarray(self._source[start:stop])
+        else:
+            frames = np.moveaxis(np.asarray(self._source[:, :, start:stop]), 2, 0)
         if frames.dtype.kind not in "bui" or (frames.size and (frames.min() < 0 or frames.max() > 1)):
             raise RecordingError(
                 f"`{self._path}`: spikes are 0 and 1, found {frames.dtype} values "
@@ -210,13 +216,13 @@ def open_recording(
     Args:
         path: a `.dat`, `.npz`, `.npy`, `.h5` or `.hdf5` file.
         height: H; needed for `.dat`; for the others a check against what the file says.
-        width: W; likewise.
+        width: W; the same.
         axes: order of the axes of an array in the file.
 
     Raises:
-        UnreadableError: no such file, or not ours to read.
-        RecordingError: a directory, an unknown ending, an empty or truncated file, another geometry than
-            asked for. The message names the file, what was found and what was expected.
+        UnreadableError: the file is missing, or may not be read.
+        RecordingError: a directory, an unknown ending, an empty or truncated file, or another geometry than
+            asked for.
     """
     path = Path(path)
     try:
@@ -236,7 +242,7 @@ def open_recording(
 def _open(path: Path, height: int | None, width: int | None, axes: Axes) -> Recording:
     if path.is_dir():
         raise RecordingError(f"`{path}`: is a directory, not a recording")
-    with path.open("rb"):  # missing or not ours to read: the operating system's own words
+    with path.open("rb"):  # so that the operating system says what is wrong
         pass
     match path.suffix.lower():
         case ".dat":
@@ -278,8 +284,8 @@ def _load_npz(path: Path, key: str) -> NDArray[Any]:
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
-    """What a damaged file is called, whatever it makes NumPy, zipfile, zlib or h5py raise."""
-    return RecordingError(f"`{path}`: is damaged, or no recording: {_reason(error)}")
+    """One error for all that NumPy, zipfile, zlib and h5py raise on damaged files."""
+    return RecordingError(f"`{path}`: is damaged, or not a recording: {_reason(error)}")
 
 
 def _open_npy(path: Path, axes: Axes) -> Recording:
@@ -297,7 +303,7 @@ def _open_hdf5(path: Path, axes: Axes) -> Recording:
     import h5py
 
     if not h5py.is_hdf5(path):  # h5py reports damage as an OSError, as if the file could not be read
-        raise RecordingError(f"`{path}`: is no HDF5 file, or a truncated one")
+        raise RecordingError(f"`{path}`: is not an HDF5 file, or is truncated")
     with h5py.File(path, "r") as file:
         streams = [name for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
         key = _spike_key(path, streams)
@@ -337,17 +343,13 @@ def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
     The file appears whole or not at all.
 
     Raises:
-        RecordingError: H * W is no multiple of 8, there is no frame, or the file cannot be written.
+        RecordingError: H * W is not a multiple of 8, there is no frame, or the file cannot be written.
     """
     path = Path(path)
     count, height, width = spikes.shape
-    if height * width % 8:
-        raise RecordingError(
-            f"`{path}`: frames of {height}x{width} are {height * width} bits, no whole number of bytes",
-            hint="write such streams as .npz: `numpy.savez_compressed(path, spk=frames)`",
-        )
+    _require_whole_bytes(path, height, width)
     if count == 0:
-        raise RecordingError(f"`{path}`: a recording without frames")
+        raise RecordingError(f"`{path}`: a recording needs at least one frame")
     data = spikes.data if spikes.bottom_up else _bottom_up(spikes)
     try:
         write_atomically(path, data.tobytes())
@@ -360,5 +362,4 @@ def _bottom_up(spikes: PackedSpikes) -> NDArray[np.uint8]:
     count, height, width = spikes.shape
     if width % 8 == 0:  # rows are whole bytes
         return spikes.data.reshape(count, height, width // 8)[:, ::-1].reshape(count, -1)
-    flipped = np.ascontiguousarray(spikes.frames()[:, ::-1])
-    return PackedSpikes.pack(flipped).data
+    return PackedSpikes.pack(spikes.frames()[:, ::-1]).data

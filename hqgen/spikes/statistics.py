@@ -23,15 +23,15 @@ class StreamStatistics:
     """Statistics of one stream. They describe the sensor where the scene stands still.
 
     Attributes:
-        rate: mean firing rate, spikes a frame.
+        rate: mean firing rate, spikes per frame.
         rate_low: its 1st percentile over the pixels.
         rate_high: its 99th percentile.
-        interval_cv: median over the pixels of their intervals' standard deviation by their mean.
+        interval_cv: median over the pixels of their intervals' standard deviation divided by their mean.
         interval_deviation: median over the pixels of that standard deviation, frames.
         fixed_pattern: spread of the pixels' rates about their neighbours' median, as a share, in the quarter
             of the tiles where it is smallest: there the scene adds least.
         hot_share: share of pixels that fire more than twice as often as the median of their neighbourhood.
-        flicker: (spikes of even frames - spikes of odd frames) by all spikes, from as many of each.
+        flicker: (spikes of even frames - spikes of odd frames) / all spikes, from as many of each.
 
     Where no pixel has the spikes that a number needs, it is NaN.
     """

@@ -204,7 +204,7 @@ class TestPictures:
 
     def test_npz_holds_what_dat_cannot(self, tmp_path: Path) -> None:
         picture = self.draw(tmp_path / "a.png")
-        with pytest.raises(RecordingError, match="no whole number of bytes"):
+        with pytest.raises(RecordingError, match="not a whole number of bytes"):
             simulate_pictures(picture, tmp_path / "a.dat", sensor=IDEAL, frames=2, height=5, width=5)
         simulate_pictures(picture, tmp_path / "a.npz", sensor=IDEAL, frames=2, height=5, width=5)
         assert open_recording(tmp_path / "a.npz").shape == (2, 5, 5)

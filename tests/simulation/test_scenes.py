@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hqgen.pictures import load_pictures
@@ -16,7 +16,6 @@ from hqgen.simulation.scenes import (
     SceneMaker,
     Scenes,
     Sensor,
-    integrate_and_fire,
     mirror,
     render,
     soften,
@@ -25,17 +24,10 @@ from hqgen.simulation.scenes import (
 IDEAL = Sensor(noisy=0)
 SHARP = (0.0, 0.0)
 STILL = Motion(shift=0, rotation=0, zoom=0)
-NO_JITTER = np.zeros((1, 1, 1), np.float32)
 
 
 def maker(pictures: Path, scenes: Scenes | None = None, seed: int = 0) -> SceneMaker:
     return SceneMaker(load_pictures(pictures, longest=480, smallest=32), scenes or Scenes(), seed)
-
-
-def fire(charge: np.ndarray, start: float = 0.5, jitter: np.ndarray = NO_JITTER) -> np.ndarray:
-    spikes = np.empty(charge.shape, np.uint8)
-    integrate_and_fire(charge, jitter, np.full(charge.shape[1:], start, np.float32), spikes)
-    return spikes
 
 
 def test_batch_depends_on_seed_and_index_only(pictures: Path) -> None:
@@ -72,31 +64,6 @@ def test_noisy_sensor_deviates_from_the_rate_and_keeps_its_mean(pictures: Path) 
     error = batch.spikes.mean(1) - batch.rate
     assert np.abs(FRAMES * error).max() > 2
     assert abs(error.mean()) < 2e-3
-
-
-@settings(deadline=None)
-@given(rate=st.floats(0, 1, width=32), start=st.floats(0, 1, width=32, exclude_max=True))
-def test_integrate_and_fire_counts_the_whole_thresholds_passed(rate: float, start: float) -> None:
-    total = fire(np.full((FRAMES, 1, 1), rate, np.float32), start).sum()
-    assert abs(total - np.floor(start + FRAMES * rate)) <= 1  # float32 sums may fall to either side
-    assert abs(total - (start + FRAMES * rate)) < 1.001
-
-
-def test_saturated_pixel_fires_in_every_frame_and_recovers_at_once() -> None:
-    charge = np.concatenate([np.full((10, 1, 1), 5), np.zeros((10, 1, 1))]).astype(np.float32)
-    spikes = fire(charge)[:, 0, 0]
-    assert spikes[:10].all()
-    assert spikes[10:].sum() <= 1
-
-
-def test_dark_pixel_never_fires() -> None:
-    assert not fire(np.zeros((FRAMES, 3, 3), np.float32)).any()
-
-
-def test_jitter_moves_spikes() -> None:
-    charge = np.full((FRAMES, 8, 8), 0.3, np.float32)
-    jitter = 0.1 * np.random.default_rng(0).standard_normal(charge.shape, np.float32)
-    assert not np.array_equal(fire(charge), fire(charge, jitter=jitter))
 
 
 @given(index=st.integers(-40, 40), size=st.integers(2, 9))

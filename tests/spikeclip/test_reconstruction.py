@@ -182,7 +182,7 @@ def test_a_dat_file_needs_its_geometry(network: LRN, tmp_path: Path) -> None:
     write_dat(tmp_path / "r.dat", PackedSpikes.pack(frames(200)))
     (without,) = reconstruct(network, [tmp_path / "r.dat"], tmp_path, device="cpu")
     (wrong,) = reconstruct(network, [tmp_path / "r.dat"], tmp_path, height=33, width=80, device="cpu")
-    assert "its geometry must be told (give height and width" in (without.reason or "")
+    assert "its geometry must be given (give height and width" in (without.reason or "")
     assert "truncated" in (wrong.reason or "") or "more" in (wrong.reason or "")
 
 

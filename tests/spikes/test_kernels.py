@@ -6,16 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hqgen.spikes.kernels import (
-    count_spikes,
-    first_spike,
-    last_spike,
-    next_spike,
-    previous_spike,
-    steps_to_next,
-    steps_to_previous,
-    voxel_sums,
-)
+from hqgen.spikes.kernels import count_spikes, steps_to_next, steps_to_previous, voxel_sums
 from hqgen.spikes.packed import PackedSpikes
 
 
@@ -29,18 +20,12 @@ def streams(draw: st.DrawFn, *, longest: int = 70) -> NDArray[np.uint8]:
     return (generator.random((count, height, width)) < rate).astype(np.uint8)
 
 
-def brute_previous(frames: NDArray[np.uint8], frame: int) -> NDArray[np.int32]:
-    index = np.full(frames.shape[1:], -1, np.int32)
-    for t in range(frame + 1):
-        index[frames[t] == 1] = t
-    return index
-
-
-def brute_next(frames: NDArray[np.uint8], frame: int) -> NDArray[np.int32]:
-    index = np.full(frames.shape[1:], -1, np.int32)
-    for t in range(len(frames) - 1, frame, -1):
-        index[frames[t] == 1] = t
-    return index
+def brute_steps(frames: NDArray[np.uint8], order: range) -> NDArray[np.int64]:
+    """The place, from 1, of every pixel's first spike in some order of the frames; 0 without one."""
+    steps = np.zeros(frames.shape[1:], np.int64)
+    for place in range(len(order), 0, -1):
+        steps[frames[order[place - 1]] == 1] = place
+    return steps
 
 
 @given(streams())
@@ -56,20 +41,10 @@ def test_neighbouring_spikes_equal_a_search_frame_by_frame(
 ) -> None:
     spikes = PackedSpikes.pack(frames)
     frame = data.draw(st.integers(0, len(frames) - 1))
-    np.testing.assert_array_equal(previous_spike(spikes, frame), brute_previous(frames, frame))
-    np.testing.assert_array_equal(next_spike(spikes, frame), brute_next(frames, frame))
+    np.testing.assert_array_equal(steps_to_previous(spikes, frame), brute_steps(frames, range(frame, -1, -1)))
     np.testing.assert_array_equal(
-        steps_to_previous(spikes, frame), (frame + 1 - brute_previous(frames, frame)) % (frame + 2)
+        steps_to_next(spikes, frame), brute_steps(frames, range(frame + 1, len(frames)))
     )
-    after = brute_next(frames, frame)
-    np.testing.assert_array_equal(steps_to_next(spikes, frame), np.where(after < 0, 0, after - frame))
-
-
-@given(streams())
-def test_first_and_last_spikes_equal_a_search(frames: NDArray[np.uint8]) -> None:
-    spikes = PackedSpikes.pack(frames)
-    np.testing.assert_array_equal(last_spike(spikes), brute_previous(frames, len(frames) - 1))
-    np.testing.assert_array_equal(first_spike(spikes), brute_next(frames, -1))
 
 
 @given(streams(longest=12), st.integers(1, 9))
@@ -91,8 +66,8 @@ def test_a_stream_stored_bottom_up_gives_the_same_numbers_the_right_way_up(
     upright = PackedSpikes.pack(frames)
     middle = len(frames) // 2
     np.testing.assert_array_equal(count_spikes(stored), count_spikes(upright))
-    np.testing.assert_array_equal(previous_spike(stored, middle), previous_spike(upright, middle))
-    np.testing.assert_array_equal(next_spike(stored, middle), next_spike(upright, middle))
+    for steps in (steps_to_previous, steps_to_next):
+        np.testing.assert_array_equal(steps(stored, middle), steps(upright, middle))
     np.testing.assert_array_equal(voxel_sums(stored, 1), voxel_sums(upright, 1))
 
 
@@ -101,26 +76,25 @@ def test_long_streams_count_past_eight_bits() -> None:
     spikes = PackedSpikes.pack(frames)
     assert count_spikes(spikes).dtype == np.uint16
     assert (count_spikes(spikes) == 300).all()
-    assert (previous_spike(spikes, 299) == 299).all()
+    assert (steps_to_previous(spikes, 299) == 1).all()
     sparse = np.zeros((600, 2, 3), np.uint8)
     sparse[0] = sparse[599] = 1
-    assert (previous_spike(PackedSpikes.pack(sparse), 598) == 0).all()
-    assert (next_spike(PackedSpikes.pack(sparse), 0) == 599).all()
+    assert (steps_to_previous(PackedSpikes.pack(sparse), 598) == 599).all()
+    assert (steps_to_next(PackedSpikes.pack(sparse), 0) == 599).all()
 
 
 def test_no_frames_count_nothing() -> None:
     empty = PackedSpikes(np.zeros((0, 2), np.uint8), 2, 8)
     assert not count_spikes(empty).any()
-    assert (first_spike(empty) == -1).all()
 
 
 @pytest.mark.parametrize("frame", [-1, 3])
 def test_a_frame_outside_the_stream_is_an_index_error(frame: int) -> None:
     spikes = PackedSpikes.pack(np.zeros((3, 2, 2), np.uint8))
     with pytest.raises(IndexError, match="3 frames"):
-        previous_spike(spikes, frame)
+        steps_to_previous(spikes, frame)
     with pytest.raises(IndexError, match="3 frames"):
-        next_spike(spikes, frame)
+        steps_to_next(spikes, frame)
 
 
 @pytest.mark.parametrize("bins", [0, 3, 7])
