@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from zlib import crc32
@@ -66,6 +67,7 @@ def demo_scenes() -> list[str]:
     return list(_SCENES)
 
 
+@cache
 def demo_recording(name: str) -> PackedSpikes:
     """Simulate a scene in normal light: 61 frames of 250x400 pixels, always the same bits.
 

@@ -29,7 +29,7 @@ from hqgen.errors import SourceError, TrainingError
 from hqgen.progress import SILENT, Observer
 from hqgen.training.checkpoint import Checkpoint, require_free
 from spikeclip.clip.files import build_clip, save_clip
-from spikeclip.clip.frozen import class_texts, gray_constants
+from spikeclip.clip.frozen import class_texts, gray_constants, simple_tokenizer
 from spikeclip.clip.pictures import LabelledPictures, _drawn_shapes, _joined, _renumbered, read_labelled
 from spikeclip.clip.views import QUALITY_CAPTIONS, make_views, plain_views
 
@@ -205,10 +205,7 @@ def _split(
 
 def _tokens(classes: tuple[str, ...]) -> Tensor:
     """Tokens of the class captions and, behind them, of the quality captions, (C + 4, 77)."""
-    import open_clip
-
-    tokens: Tensor = open_clip.SimpleTokenizer()([*class_texts(classes), *QUALITY_CAPTIONS])
-    return tokens
+    return simple_tokenizer()([*class_texts(classes), *QUALITY_CAPTIONS])
 
 
 def _batches(pictures: int, per_epoch: int, settings: SmallClipSettings, first: int) -> Iterator[Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +51,7 @@ def expected(settings: BuildSettings, tmp_path: Path) -> dict[str, bytes]:
     return content(tmp_path / "expected")
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_any_number_of_workers_gives_the_same_bytes(
     settings: BuildSettings, expected: dict[str, bytes], workers: int
 ) -> None:
@@ -192,26 +191,32 @@ def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_ten_kills_at_random_moments_change_no_byte(
+def test_kills_at_random_moments_change_no_byte(
     settings: BuildSettings, recordings: Path, tmp_path: Path
 ) -> None:
+    """One while it starts, the others once so many more shards are done, and a little later."""
     for seed in range(6, 40):
         write_dat(recordings / f"scene{seed}.dat", stream(seed))
     build_again(settings, out=tmp_path / "expected")
-    began = time.monotonic()
-    assert start(settings, "--existing", "overwrite").wait(timeout=120) == 0
-    whole = time.monotonic() - began
-    shutil.rmtree(settings.out)
+    manifest = settings.out / "manifest.json"
+
+    def records() -> int:
+        return len(list(settings.out.glob("hq.build/records/*/*.json")))
+
     moments = random.Random(11)
     halfway = 0
-    for _ in range(10):
-        complete = (settings.out / "manifest.json").exists()
+    for more, later in ((0, 1.5), (1, 0.05), (2, 0.05), (4, 0.05), (8, 0.05)):
+        complete = manifest.exists()
         process = start(settings, "--existing", "overwrite" if complete else "resume")
-        time.sleep(moments.uniform(0.3, 1.0) * whole)
+        while complete and manifest.exists() and process.poll() is None:
+            time.sleep(0.01)
+        enough = min(records() + more, 20)
+        while records() < enough and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, later))
         process.kill()
         process.wait()
-        records = len(list(settings.out.glob("hq.build/records/*/*.json")))
-        halfway += 0 < records < 21
+        halfway += 0 < records() < 21
     assert halfway, "no kill came between the first and the last shard"
     assert start(settings).wait(timeout=120) == 0
     assert content(settings.out) == content(tmp_path / "expected")

@@ -220,7 +220,7 @@ def test_a_small_clip_is_trained_from_the_command_line(tmp_path: Path) -> None:
     )
     shown = run(*flags, "--out", out)
     assert shown.returncode == 0, shown.stderr
-    assert "epoch 1/1" in shown.stderr
+    assert "epoch 1" in shown.stderr
     assert out.is_file()
     assert run(*flags, "--out", out).returncode == 2
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from spikeclip.clip.files import build_clip
-from spikeclip.clip.frozen import FrozenClip
+from spikeclip.clip.frozen import FrozenClip, simple_tokenizer
 
 __all__ = ["tiny_clip", "tiny_config"]
 
@@ -24,11 +24,9 @@ def tiny_config(*, custom_text: bool = False, **text: Any) -> dict[str, Any]:
 
 def tiny_clip(config: dict[str, Any] | None = None, *, seed: int = 0) -> FrozenClip:
     """Build it, always the same for a seed; the global random state is left as it was."""
-    import open_clip
-
     config = config or tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_clip(config, {})
-    tokenizer = open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    tokenizer = simple_tokenizer(config["text_cfg"]["context_length"])
     return FrozenClip(model, tokenizer, name="tiny", config=config)

@@ -162,7 +162,7 @@ def test_grid_shows_three_rows_of_six_samples(done: RunFolder) -> None:
 
 
 def test_each_stage_learns(run: Train) -> None:
-    folder = run(coarse__epochs=10, prompt__epochs=6, fine__epochs=10)
+    folder = run(coarse__epochs=6, prompt__epochs=4, fine__epochs=6)
     for stage, name in (("coarse", "coarse"), ("prompt", "initial"), ("fine", "total")):
         losses = [float(row[name]) for row in curve(folder, stage)]  # type: ignore[arg-type]
         assert losses[-1] < losses[0] - 0.05 * abs(losses[0]), stage
@@ -343,7 +343,7 @@ def test_initial_network_of_another_form_is_named(run: Train, tmp_path: Path) ->
 
 
 def test_unet_trains(run: Train) -> None:
-    folder = run(only="coarse", network="unet", coarse__epochs=1)
+    folder = run(only="coarse", network="unet", coarse__epochs=1, coarse__batch=8)
     assert load_network(folder.network).name == "unet"
 
 
