@@ -2,134 +2,64 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-import hqgen
-from hqgen.console import QUARANTINED, print_json, run
+from hqgen.console import (
+    QUARANTINED,
+    AsJson,
+    Height,
+    Width,
+    geometry,
+    new_program,
+    print_json,
+    run,
+    settings_command,
+    show,
+    stopping,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hqgen.builder.prepare import BuildSettings
     from hqgen.builder.run import Outcome
+    from hqgen.builder.settings import BuildCommand
     from hqgen.inspection.truth import SourceTruth
     from hqgen.methods.learned.network import NetworkMethod
     from hqgen.verify import Damage
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="hqgen",
-    help="Build high-quality image sets from spike-camera recordings.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
 weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(weights_app, name="weights")
 
-DataRoot = Annotated[
-    Path, typer.Option(envvar="HQGEN_DATA_ROOT", help="Folder in which the datasets lie.", show_default=True)
+
+def _use_weights(folder: Path | None) -> Path | None:
+    """Let networks, in this process and in the workers that it starts, find weights in this folder."""
+    if folder is not None:
+        os.environ["HQGEN_WEIGHTS"] = str(folder.absolute())
+    return folder
+
+
+DataRoot = Annotated[Path, typer.Option(envvar="HQGEN_DATA_ROOT", help="Folder in which the datasets lie.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights-dir",
+        envvar="HQGEN_WEIGHTS",
+        callback=_use_weights,
+        help="Folder of the registered weights.",
+    ),
 ]
-WeightsDir = Annotated[
-    Path | None, typer.Option(envvar="HQGEN_WEIGHTS", help="Folder of the registered weights.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"hqgen {hqgen.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _hqgen(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None: ...
-
-
-def _configure(context: typer.Context, path: Path | None) -> Path | None:
-    """Let a configuration file give the defaults of the command's flags; what is no flag goes to `obj`."""
-    if path is None:
-        return None
-    from hqgen.config import read_config
-
-    own = {"_config", "plan", "print_config", "json"}
-    flags = {str(flag.name).replace("_", "-") for flag in context.command.params if flag.name not in own}
-    table = read_config(path, str(context.info_name), {*flags, "source-methods"})
-    context.obj = table.pop("source_methods", {})
-    context.default_map = table
-    return path
-
-
-@app.command()
+@app.command(cls=settings_command("hqgen.builder.settings:BuildCommand", "build"))
 def build(
     context: typer.Context,
-    sources: Annotated[
-        str,
-        typer.Option(
-            envvar="HQGEN_SOURCES",
-            help="Datasets, separated by commas: see `hqgen sources`; also `demo` and `folder:PATH`.",
-        ),
-    ],
-    data_root: DataRoot = Path("data"),
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            envvar="HQGEN_METHODS",
-            help="The ensemble, as in `tfp:window=21,tfi`. [default: every method that can run here]",
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(envvar="HQGEN_OUT", help="Folder that receives `hq.zarr` and `manifest.json`.")
-    ] = Path(),
-    workers: Annotated[
-        int | None,
-        typer.Option(envvar="HQGEN_WORKERS", min=1, help="Local processes. [default: one a core]"),
-    ] = None,
-    scheduler: Annotated[
-        str,
-        typer.Option(
-            envvar="HQGEN_SCHEDULER",
-            help="`local`, `sync` (in this process), the address of a Dask scheduler, or a scheduler file.",
-        ),
-    ] = "local",
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(envvar="HQGEN_DEVICE", help="Where networks run.")
-    ] = "auto",
-    metric: Annotated[
-        str, typer.Option(envvar="HQGEN_METRIC", help="What candidates are scored with; lower is better.")
-    ] = "niqe",
-    existing: Annotated[
-        Literal["error", "resume", "append", "overwrite"],
-        typer.Option(envvar="HQGEN_EXISTING", help="What to do where a build lies already."),
-    ] = "resume",
-    shard_size: Annotated[
-        int, typer.Option(envvar="HQGEN_SHARD_SIZE", min=1, help="Samples in a shard, the unit of work.")
-    ] = 32,
-    weights_dir: WeightsDir = None,
-    _config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            envvar="HQGEN_CONFIG",
-            callback=_configure,
-            is_eager=True,
-            help="TOML file with a table `[build]`; weaker than the environment and flags.",
-        ),
-    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and stop.")] = False,
-    print_config: Annotated[
-        bool, typer.Option("--print-config", help="Show the settings as a configuration file, and stop.")
-    ] = False,
     json: AsJson = False,
 ) -> int:
     """Build an HQ store: run the ensemble on every sample, score, keep the best.
@@ -137,58 +67,29 @@ def build(
     The same command again does only what is missing. Exit code 3: done, but some recordings or samples gave
     no picture; `hqgen inspect` shows them with the reasons.
     """
-    from hqgen.builder.prepare import BuildSettings
-
-    settings = BuildSettings(
-        sources=tuple(sources.split(",")),
-        data_root=data_root,
-        out=out,
-        methods=methods,
-        source_methods=context.obj or {},
-        metric=metric,
-        existing=existing,
-        scheduler=scheduler,
-        workers=workers,
-        device=device,
-        shard_size=shard_size,
-    )
-    _use_weights(weights_dir)
-    if print_config:
-        return _print_config(settings)
-    return _estimate(settings, json) if plan else _build(settings, json)
+    settings: BuildCommand = context.obj
+    _use_weights(settings.weights_dir)
+    if plan:
+        return _estimate(settings, json)
+    return _build(settings, json)
 
 
-def _print_config(settings: BuildSettings) -> int:
-    from hqgen.config import to_toml
-
-    values = asdict(settings) | {"sources": ",".join(settings.sources)}
-    typer.echo(to_toml("build", {name.replace("_", "-"): value for name, value in values.items()}), nl=False)
-    return 0
-
-
-def _estimate(settings: BuildSettings, json: bool) -> int:
+def _estimate(settings: BuildCommand, json: bool) -> int:
     from hqgen.builder.estimate import estimate
     from hqgen.progress import stderr_observer
     from hqgen.report.build_view import estimate_view
 
-    found = estimate(settings, stderr_observer())
-    if json:
-        print_json(asdict(found))
-    else:
-        _stdout().print(estimate_view(found))
+    show(estimate(settings, stderr_observer()), estimate_view, json)
     return 0
 
 
-def _build(settings: BuildSettings, json: bool) -> int:
+def _build(settings: BuildCommand, json: bool) -> int:
     from hqgen.builder.run import build
     from hqgen.progress import stderr_observer
     from hqgen.report.build_view import outcome_view
 
     outcome = build(settings, stderr_observer())
-    if json:
-        print_json(_outcome_json(outcome))
-    else:
-        _stdout().print(outcome_view(outcome))
+    show(_outcome_json(outcome) if json else outcome, outcome_view, json)
     return QUARANTINED if outcome.manifest.quarantined else 0
 
 
@@ -217,14 +118,13 @@ def inspect(
         Path | None, typer.Option(help="Write a PNG of the best, worst and most ambiguous picks.")
     ] = None,
     data_root: DataRoot = Path("data"),
-    weights_dir: WeightsDir = None,
+    _weights: Weights = None,
     json: AsJson = False,
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
     from hqgen.inspection.statistics import statistics
     from hqgen.manifest import read_manifest
 
-    _use_weights(weights_dir)
     document = read_manifest(manifest)
     found = statistics(document)
     damage = _verify(manifest, found.samples) if verify else None
@@ -239,16 +139,18 @@ def inspect(
         html_page(manifest, html, data_root)
     if json:
         parts = {"damage": damage, "truth": compared}
-        extra = {name: [asdict(item) for item in part] for name, part in parts.items() if part is not None}
-        print_json(asdict(found) | extra)
+        print_json(asdict(found) | {name: part for name, part in parts.items() if part is not None})
     else:
-        from hqgen.report.terminal import damage_view, show, truth_view
+        from rich.console import Console
 
-        show(found, _stdout())
+        from hqgen.report import terminal
+
+        console = Console()
+        terminal.show(found, console)
         if compared is not None:
-            _stdout().print(truth_view(compared, found.scorer))
+            console.print(terminal.truth_view(compared, found.scorer))
         if damage is not None:
-            _stdout().print(damage_view(damage))
+            console.print(terminal.damage_view(damage))
     return 1 if damage else 0
 
 
@@ -274,38 +176,25 @@ def sources(data_root: DataRoot = Path("data"), json: AsJson = False) -> None:
     from hqgen.report.terminal import sources_view
     from hqgen.sources.describe import describe_sources
 
-    rows = describe_sources(data_root)
-    if json:
-        print_json([asdict(row) | {"entry": row.entry.model_dump(mode="json")} for row in rows])
-    else:
-        _stdout().print(sources_view(rows))
+    show(describe_sources(data_root), sources_view, json)
 
 
 @app.command()
-def methods(weights_dir: WeightsDir = None, json: AsJson = False) -> None:
+def methods(_weights: Weights = None, json: AsJson = False) -> None:
     """List the reconstruction methods, their parameters, and why some cannot run here."""
     from hqgen.methods.registry import describe_methods
     from hqgen.report.terminal import methods_view
 
-    _use_weights(weights_dir)
-    rows = describe_methods()
-    if json:
-        print_json([asdict(row) for row in rows])
-    else:
-        _stdout().print(methods_view(rows))
+    show(describe_methods(), methods_view, json)
 
 
 @weights_app.command("list")
-def list_weights(weights_dir: WeightsDir = None, json: AsJson = False) -> None:
+def list_weights(weights: Weights = None, json: AsJson = False) -> None:
     """List the registered weights."""
     from hqgen.methods.weights import list_weights
     from hqgen.report.terminal import weights_view
 
-    entries = list_weights(weights_dir)
-    if json:
-        print_json([asdict(entry) for entry in entries])
-    else:
-        _stdout().print(weights_view(entries))
+    show(list_weights(weights), weights_view, json)
 
 
 @weights_app.command("add")
@@ -321,7 +210,7 @@ def add_weights(
         typer.Option(help="Scale of the output. [default: the published weights' scale]"),
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="Digest that the file must have.")] = None,
-    weights_dir: WeightsDir = None,
+    weights: Weights = None,
 ) -> None:
     """Check a checkpoint and register it for a method."""
     from hqgen.methods.registration import add_weights
@@ -333,7 +222,7 @@ def add_weights(
         source=source,
         brightness=brightness,
         sha256=sha256,
-        folder=weights_dir,
+        folder=weights,
     )
     typer.echo(f"{entry.name}: {entry.file}", err=True)
 
@@ -341,7 +230,7 @@ def add_weights(
 @weights_app.command("check")
 def check_weights(
     names: Annotated[list[str] | None, typer.Argument(help="Methods. [default: all registered]")] = None,
-    weights_dir: WeightsDir = None,
+    weights: Weights = None,
 ) -> int:
     """Read registered weights again, whole: digest, names, shapes, values.
 
@@ -351,10 +240,9 @@ def check_weights(
     from hqgen.methods.registration import check_weights
     from hqgen.methods.weights import list_weights
 
-    _use_weights(weights_dir)
     damaged = 0
     # Weights of a variant are registered as `method-variant`.
-    registered = [entry.name.replace("-", ":variant=") for entry in list_weights(weights_dir)]
+    registered = [entry.name.replace("-", ":variant=") for entry in list_weights(weights)]
     for name in names or registered:
         try:
             check_weights(_network_method(name))
@@ -377,20 +265,11 @@ def _network_method(text: str) -> NetworkMethod:
 
 
 @app.command()
-def doctor(data_root: DataRoot = Path("data"), weights_dir: WeightsDir = None, json: AsJson = False) -> None:
+def doctor(data_root: DataRoot = Path("data"), _weights: Weights = None, json: AsJson = False) -> None:
     """Say what this machine has: versions, cores, memory, GPU, data, weights."""
     from hqgen.report.doctor import doctor_view, examine
 
-    _use_weights(weights_dir)
-    findings = examine(data_root)
-    if json:
-        print_json(findings)
-    else:
-        _stdout().print(doctor_view(findings))
-
-
-Height = Annotated[int | None, typer.Option(min=1, help="Rows of a headerless `.dat`. [default: 250]")]
-Width = Annotated[int | None, typer.Option(min=1, help="Columns of a headerless `.dat`. [default: 400]")]
+    show(examine(data_root), doctor_view, json)
 
 
 @app.command()
@@ -406,7 +285,7 @@ def reconstruct(
     height: Height = None,
     width: Width = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
-    weights_dir: WeightsDir = None,
+    _weights: Weights = None,
 ) -> None:
     """Reconstruct one frame of a recording with one method."""
     from hqgen.methods.api import reconstruct
@@ -414,14 +293,9 @@ def reconstruct(
     from hqgen.pictures import write_image
     from hqgen.spikes.recording import open_recording
 
-    _use_weights(weights_dir)
     (chosen,) = parse_methods(method)
-    headerless = recording.suffix.lower() == ".dat"
-    spikes = open_recording(
-        recording,
-        height=height or (250 if headerless else None),
-        width=width or (400 if headerless else None),
-    )
+    rows, columns = geometry([recording], height, width)
+    spikes = open_recording(recording, height=rows, width=columns)
     write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
 
 
@@ -505,31 +379,14 @@ def train_method(
     Interrupted, the same command goes on from the last checkpoint.
     """
     del method  # `base` is the only one so far
-    from hqgen.interrupt import Stop, stoppable
     from hqgen.progress import stderr_observer
     from hqgen.training.base import train_base
     from hqgen.training.recipe import Recipe, load_recipe
 
     settings = load_recipe(recipe) if recipe else Recipe()
-    stop = Stop()
-    message = "stopping: this step is finished and kept; interrupt again to stop at once"
-    with stoppable(stop, message):
+    with stopping() as stop:
         train_base(pictures, out, settings, observer=stderr_observer(), stop=lambda: stop.asked)
     return 130 if stop.asked else 0
-
-
-def _use_weights(folder: Path | None) -> None:
-    """Let networks, in this process and in the workers that it starts, find weights in this folder."""
-    if folder is not None:
-        import os
-
-        os.environ["HQGEN_WEIGHTS"] = str(folder.absolute())
-
-
-def _stdout() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 def main() -> NoReturn:

@@ -1,4 +1,4 @@
-"""Configuration files: TOML whose tables are commands and whose keys are their flags.
+"""Settings: one model a command, of which flags, environment, configuration files and recipes are views.
 
 ::
 
@@ -10,68 +10,187 @@
     [build.source-methods]   # only in files: other methods for some sources
     reds = "wgse"
 
-A file is weaker than the environment (`HQGEN_DATA_ROOT`, ...), and that is weaker than flags.
+In files a table is named after its command, and keys are written with `-`. A file is weaker than the
+environment (`HQGEN_DATA_ROOT`, ...), and that is weaker than flags.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from hqgen.errors import UnknownNameError, UsageError
 
-__all__ = ["read_config", "to_toml"]
+__all__ = [
+    "ENV",
+    "FLAG",
+    "Cluster",
+    "Count",
+    "Device",
+    "Flag",
+    "Names",
+    "Section",
+    "as_toml",
+    "flags",
+    "merged",
+    "read_table",
+    "read_toml",
+    "split_names",
+    "validated",
+]
 
 
-def read_config(path: Path, command: str, keys: Collection[str]) -> dict[str, Any]:
-    """The table of one command, with `_` for `-` in the keys.
+class Section(BaseModel):
+    """A table of settings: unknown keys are errors, values do not change, docstrings are the help."""
 
-    Args:
-        path: the file.
-        command: name of the table.
-        keys: the legal keys, with `-`.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Makes a setting a flag of its command.
+
+    Attributes:
+        variable: of the environment; True for `PROGRAM_NAME`, False for none.
+        name: the flag's, where it is not the field's.
+    """
+
+    variable: str | bool = False
+    name: str = ""
+
+
+FLAG = Flag()
+ENV = Flag(variable=True)
+
+Count = Annotated[int, Field(ge=1)]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def split_names(value: Any) -> Any:
+    """A list of names; a text holds them separated by commas, as a flag does."""
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+
+
+class Cluster(Section):
+    """Where work runs."""
+
+    scheduler: Annotated[str, ENV] = "local"
+    """`local`, `sync` (in this process), the address of a Dask scheduler, or a scheduler file."""
+    workers: Annotated[int | None, Field(ge=1), ENV] = None
+    """Local processes. [default: one a core]"""
+
+
+def flags(model: type[BaseModel], *outer: str) -> Iterator[tuple[str, tuple[str, ...], FieldInfo, Flag]]:
+    """The flags of a model: name, place of the setting in the model, the setting, how it is marked."""
+    for name, item in model.model_fields.items():
+        inner = _section(item.annotation)
+        if inner is not None:
+            yield from flags(inner, *outer, name)
+        for mark in item.metadata:
+            if isinstance(mark, Flag):
+                yield mark.name or name, (*outer, name), item, mark
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation such as `Section | None` or `tuple[Section, ...]`."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables of settings with some values changed; keys are written with `_` or `-`."""
+    result = {key.replace("-", "_"): value for key, value in values.items()}
+    for key, value in changes.items():
+        name = key.replace("-", "_")
+        before = result.get(name)
+        tables = isinstance(value, Mapping) and isinstance(before, Mapping)
+        result[name] = merged(before, value) if tables else value  # type: ignore[arg-type]
+    return result
+
+
+def read_toml(path: Path, kind: str, hint: str = "") -> dict[str, Any]:
+    """Read a TOML file; messages call it a `kind`.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or holds something that does not belong there.
+        UsageError: it cannot be read, or is not TOML.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"the configuration `{path}` cannot be read: {error.strerror}") from error
+        raise UsageError(f"cannot read the {kind} `{path}`: {error.strerror}", hint=hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the configuration `{path}` is no TOML: {error}") from error
-    table = document.get(command, {})
+        raise UsageError(f"the {kind} `{path}` is not TOML: {error}", hint=hint) from error
+
+
+def read_table(path: Path, command: str) -> dict[str, Any]:
+    """The table of one command in a configuration file; empty where the file has none.
+
+    Raises:
+        UsageError: the file cannot be read, or the command's part of it is not a table.
+    """
+    table = read_toml(path, "configuration").get(command, {})
     if not isinstance(table, dict):
-        raise UsageError(f"`{command}` in `{path}` is no table", hint=f"write it as `[{command}]`")
-    for key in table:
-        if key not in keys:
-            raise UnknownNameError(f"key of `[{command}]` in `{path}`", key, keys)
-    return {key.replace("-", "_"): _flag(value) for key, value in table.items()}
+        raise UsageError(f"`{command}` in `{path}` is not a table", hint=f"write it as `[{command}]`")
+    return table
 
 
-def _flag(value: Any) -> Any:
-    """A value as the command line would have it: a list is written with commas."""
-    return ",".join(str(item) for item in value) if isinstance(value, list) else value
-
-
-def to_toml(command: str, values: dict[str, Any]) -> str:
+def as_toml(command: str, settings: BaseModel) -> str:
     """A command's settings as a configuration file; those that are None are left out."""
-    tables = {key: value for key, value in values.items() if isinstance(value, dict) and value}
-    lines = [f"[{command}]"]
-    lines += [
-        f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict | type(None))
-    ]
-    for name, table in tables.items():
-        lines += ["", f"[{command}.{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
+    return tomli_w.dumps({command: settings.model_dump(mode="json", by_alias=True, exclude_none=True)})
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+def validated(model: type[Model], values: Mapping[str, Any], where: str, hint: str = "") -> Model:
+    """Make settings of values that a user wrote.
+
+    Args:
+        model: what they must fit.
+        values: keys with `-` or `_`.
+        where: how a message calls the place of the values.
+        hint: what to do about a wrong value.
+
+    Raises:
+        UsageError: the first key or value that the model cannot have.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        place = first["loc"]
+        key = f"`{'.'.join(str(part) for part in place)}` in " if place else ""
+        wrong = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            wrong = "is missing"
+        if first["type"] == "extra_forbidden":
+            wrong = "there is no such setting"
+            hint = UnknownNameError("setting", str(place[-1]), _known(model, place)).hint
+        raise UsageError(f"{key}{where}: {wrong}", hint=hint) from error
+
+
+def _known(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that an unknown key stands in."""
+    for part in place[:-1]:
+        for name, item in model.model_fields.items():
+            if part in (name, item.alias):
+                model = _section(item.annotation) or model
+    return [item.alias or name for name, item in model.model_fields.items()]

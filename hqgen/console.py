@@ -1,4 +1,4 @@
-"""How a command line of this project ends: exit codes, and errors that say what to do.
+"""What the command lines of this project share: flags made of settings, errors, exit codes, output.
 
 =====  ==========================================================
 exit   meaning
@@ -16,24 +16,185 @@ stdout carries data only; everything else goes to stderr.
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, TextIO
 
 import typer
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
+import hqgen
 from hqgen.errors import HqgenError
+from hqgen.interrupt import Stop, stoppable
 
-__all__ = ["QUARANTINED", "print_json", "run"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+    from hqgen.config import Flag
+
+__all__ = [
+    "QUARANTINED",
+    "AsJson",
+    "Height",
+    "Width",
+    "geometry",
+    "new_program",
+    "print_json",
+    "run",
+    "settings_command",
+    "show",
+    "stopping",
+]
 
 QUARANTINED = 3
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+Height = Annotated[int | None, typer.Option(min=1, help="Rows of a headerless `.dat`. [default: 250]")]
+Width = Annotated[int | None, typer.Option(min=1, help="Columns of a headerless `.dat`. [default: 400]")]
+
+
+def geometry(
+    recordings: Sequence[Path], height: int | None, width: int | None
+) -> tuple[int | None, int | None]:
+    """Rows and columns of recordings: where a headerless `.dat` is among them, those of the usual camera."""
+    headerless = any(path.suffix.lower() == ".dat" for path in recordings)
+    return height or (250 if headerless else None), width or (400 if headerless else None)
+
+
+def new_program(name: str, description: str) -> typer.Typer:
+    """A command line without commands."""
+    program = typer.Typer(
+        name=name,
+        help=description,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    program.callback()(_program)
+    return program
+
+
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{context.info_name} {hqgen.__version__}")
+        raise typer.Exit
+
+
+def _program(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None: ...
+
+
+class _SettingsCommand(TyperCommand):
+    """A command whose flags are the marked settings of a model, which it finds in `context.obj`.
+
+    The model is imported only where its flags are needed, so that the help of the whole program is quick.
+    """
+
+    home: ClassVar[str]
+    table: ClassVar[str]
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        module, _, name = self.home.partition(":")
+        model: type[BaseModel] = getattr(import_module(module), name)
+        return model
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return [*self._flags(ctx.find_root().info_name.upper()), *super().get_params(ctx)]
+
+    def _flags(self, program: str) -> list[Any]:
+        from hqgen.config import flags
+
+        marked = sorted(flags(self.model), key=lambda flag: not flag[2].is_required())
+        found = [_parameter(name, item, mark, program) for name, _, item, mark in marked]
+        if self.table:
+            text = f"TOML file with a table `[{self.table}]`; weaker than the environment and flags."
+            file = typer.Option("--config", envvar=f"{program}_CONFIG", help=text)
+            shown = typer.Option(
+                "--print-config", help="Show the settings as a configuration file, and stop."
+            )
+            found += [_option("config", Path | None, file), _option("print_config", bool, shown, False)]
+
+        def bare(**_: Any) -> None: ...
+
+        bare.__annotations__ = {item.name: item.annotation for item in found}
+        bare.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+        carrier = typer.Typer(add_completion=False)
+        carrier.command()(bare)
+        return typer.main.get_command(carrier).params
+
+    def invoke(self, ctx: Any) -> Any:
+        from hqgen.config import as_toml, flags, merged, read_table, validated
+
+        file = ctx.params.pop("config", None)
+        print_config = ctx.params.pop("print_config", False)
+        values = merged({}, read_table(file, self.table)) if file else {}
+        given: dict[str, Any] = {}
+        for name, place, _, _ in flags(self.model):
+            value = ctx.params.pop(name)
+            if place != (name,) and not isinstance(values.get(name, {}), dict):
+                values = merged(_nested(place, values.pop(name)), values)
+            if ctx.get_parameter_source(name).name in {"COMMANDLINE", "ENVIRONMENT"}:
+                given = merged(given, _nested(place, value))
+        where = f"the settings of `{ctx.command_path}`" + (f" and `{file}`" if file else "")
+        hint = f"see `{ctx.command_path} --help`"
+        ctx.obj = validated(self.model, merged(values, given), where, hint)
+        if print_config:
+            typer.echo(as_toml(self.table, ctx.obj), nl=False)
+            return 0
+        return super().invoke(ctx)
+
+
+def _nested(place: Sequence[str], value: Any) -> dict[str, Any]:
+    for name in reversed(place):
+        value = {name: value}
+    return dict(value)
+
+
+def _parameter(name: str, item: FieldInfo, mark: Flag, program: str) -> inspect.Parameter:
+    """A setting as a parameter that typer makes a flag of."""
+    kind, default = item.annotation, None if item.is_required() else item.default
+    if not isinstance(default, str | int | float | None):
+        default = ",".join(default) if isinstance(default, tuple) else str(default)
+    variable = f"{program}_{name.upper()}" if mark.variable is True else mark.variable or None
+    if "tuple" in str(kind):
+        kind = str | None
+    least = next((rule.ge for rule in item.metadata if hasattr(rule, "ge")), None)
+    text = " ".join((item.description or "").split()) + ("  [required]" if item.is_required() else "")
+    flag = f"--{name.replace('_', '-')}"
+    return _option(name, kind, typer.Option(flag, envvar=variable, help=text, min=least), default)
+
+
+def _option(name: str, kind: Any, info: Any, default: Any = None) -> inspect.Parameter:
+    annotation = Annotated[kind, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def settings_command(home: str, table: str = "") -> type[TyperCommand]:
+    """The class of a command that takes its flags from the model `home` (`module:Class`).
+
+    With `table`, the command reads a table of that name in the file of `--config`, and shows it with
+    `--print-config`.
+    """
+    return type("SettingsCommand", (_SettingsCommand,), {"home": home, "table": table})
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -96,6 +257,30 @@ def _save_traceback() -> Path:
 
 
 def print_json(value: Any) -> None:
-    """Write JSON for a script to stdout."""
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False, default=str)
+    """Write JSON for a script to stdout; dataclasses and models become objects, other things text."""
+    json.dump(value, sys.stdout, indent=1, ensure_ascii=False, default=_plain)
     sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
+
+
+def show(value: Any, view: Callable[[Any], Any], as_json: bool) -> None:
+    """Write a result to stdout: as JSON for a script, or a view of it for a person."""
+    if as_json:
+        print_json(value)
+    else:
+        from rich.console import Console
+
+        Console().print(view(value))
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Ctrl-C lets a training finish its step; a second one stops it at once."""
+    stop = Stop()
+    with stoppable(stop, "stopping: this step is finished and kept; interrupt again to stop at once"):
+        yield stop

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.manifest import read_manifest
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
@@ -69,7 +69,7 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "<cut>.dat").write_bytes(b"\x00" * 100)
     sources = (f"folder:{folder}",)
     made_by = BuildSettings(
-        sources, data_root=root, out=root / "out", methods="tfp,tfi", scheduler="sync", shard_size=2
+        sources=sources, data_root=root, out=root / "out", methods="tfp,tfi", scheduler="sync", shard_size=2
     )
     build_again(made_by)
     return root

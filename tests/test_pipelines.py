@@ -24,7 +24,7 @@ def test_a_build_recipe_names_sources_and_methods_that_exist(recipe: Path) -> No
     shown = run("build", "--config", recipe, "--print-config")
     assert shown.returncode == 0, shown.stderr
     table = tomllib.loads(shown.stdout)["build"]
-    assert set(table["sources"].split(",")) <= set(load_catalog())
+    assert set(table["sources"]) <= set(load_catalog())
     for text in (table["methods"], *table.get("source-methods", {}).values()):
         for item in text.split(","):
             parse_method(item)

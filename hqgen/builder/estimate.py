@@ -12,7 +12,8 @@ from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import Scoring, Shard, planned_methods
-from hqgen.builder.prepare import BuildSettings, Request, resolve
+from hqgen.builder.prepare import Request, resolve
+from hqgen.builder.settings import BuildSettings
 from hqgen.methods.base import Method
 from hqgen.progress import Observer
 from hqgen.sources.source import Source

@@ -20,7 +20,7 @@ from hqgen.builder.jobs import ShardJob
 from hqgen.builder.legs import ShardLeg, commit, run_leg
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, Scoring, Shard
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError
 from hqgen.interrupt import Stop
 from hqgen.manifest import ShardRecord

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.builder.settings import SHARD_SIZE
 from hqgen.errors import UsageError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
@@ -25,7 +26,6 @@ from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
 
 __all__ = [
-    "SHARD_SIZE",
     "PlannedBuild",
     "PlannedMethod",
     "PlannedSource",
@@ -38,8 +38,6 @@ __all__ = [
     "planned_methods",
 ]
 
-SHARD_SIZE = 32
-"""Samples in a shard: enough that a task costs little beside its work, few enough to lose on a kill."""
 
 Digest = Callable[[SourceRecording], str]
 

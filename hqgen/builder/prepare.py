@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from hqgen.builder.digests import digest_recordings
-from hqgen.builder.plan import SHARD_SIZE, PlannedBuild, Scoring, make_plan
+from hqgen.builder.plan import PlannedBuild, Scoring, make_plan
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods, default_ensemble, parse_methods
@@ -22,48 +23,11 @@ from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
 __all__ = [
-    "BuildSettings",
-    "Device",
-    "Existing",
     "Request",
     "RequestedSource",
     "plan_request",
     "resolve",
 ]
-
-Existing = Literal["error", "resume", "append", "overwrite"]
-Device = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True)
-class BuildSettings:
-    """What the user asked for.
-
-    Attributes:
-        sources: names of sources, as `resolve_sources` takes them.
-        data_root: where the catalog's folders lie.
-        out: receives `hq.zarr` and `manifest.json`.
-        methods: as `parse_methods` takes them; None for every available one.
-        source_methods: the same for single sources, instead of `methods`.
-        metric: name of the scorer.
-        existing: what to do where a build lies already.
-        scheduler: `local`, `sync`, an address or a scheduler file.
-        workers: processes of the local scheduler; None for one a core.
-        device: where networks run.
-        shard_size: samples in a shard.
-    """
-
-    sources: tuple[str, ...]
-    data_root: Path
-    out: Path
-    methods: str | None = None
-    source_methods: Mapping[str, str] = field(default_factory=dict)
-    metric: str = "niqe"
-    existing: Existing = "resume"
-    scheduler: str = "local"
-    workers: int | None = None
-    device: Device = "auto"
-    shard_size: int = SHARD_SIZE
 
 
 class RequestedSource(NamedTuple):

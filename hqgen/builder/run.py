@@ -16,7 +16,8 @@ from hqgen.builder.execute import Failure, open_executor
 from hqgen.builder.jobs import ShardJob, missing_jobs
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, by_name, joined
-from hqgen.builder.prepare import BuildSettings, plan_request, resolve
+from hqgen.builder.prepare import plan_request, resolve
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError, StoreError, UnreadableError
 from hqgen.interrupt import Stop, stoppable
 from hqgen.manifest import (

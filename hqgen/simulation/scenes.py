@@ -14,9 +14,10 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from hqgen.compiled import compiled
+from hqgen.config import Section
 from hqgen.simulation.pixels import fire_scene
 
 __all__ = ["Batch", "Motion", "SceneMaker", "Scenes", "Sensor"]
@@ -272,13 +273,7 @@ Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
 Scales = Annotated[tuple[Scale, Scale], AfterValidator(_ascending)]
 
 
-class Table(BaseModel):
-    """A TOML table: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Motion(Table):
+class Motion(Section):
     """How far a layer moves over the 41 frames; each value is the largest that is drawn."""
 
     shift: Size = 20.0
@@ -291,7 +286,7 @@ class Motion(Table):
     """Logarithm of the scale."""
 
 
-class Sensor(Table):
+class Sensor(Section):
     """Deviations from ideal integrate-and-fire on the noisy scenes; each is the largest that is drawn."""
 
     noisy: Share = 0.3
@@ -308,7 +303,7 @@ class Sensor(Table):
     """Share of pixels that fire whatever they see."""
 
 
-class Scenes(Table):
+class Scenes(Section):
     """What is drawn of the pictures."""
 
     layered: Share = 0.5

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from hqgen.errors import UsageError
-from hqgen.simulation.scenes import Scenes, Table
+from hqgen.config import Count, Section, read_toml, validated
+from hqgen.simulation.scenes import Scenes
 
 __all__ = ["Phase", "Recipe", "load_recipe"]
 
 
-class Phase(Table):
+class Phase(Section):
     """A stretch of the training with one size of batch."""
 
-    steps: Annotated[int, Field(gt=0)]
-    batch: Annotated[int, Field(gt=0)]
+    steps: Count
+    batch: Count
     patch: Annotated[int, Field(ge=16, multiple_of=2)]
     """Pixels a side, even."""
 
 
-class Recipe(Table):
+class Recipe(Section):
     """Everything that decides the trained weights besides the pictures.
 
     The defaults are those of pipelines/train-base.toml, which made the weights that ship with hqgen.
@@ -42,7 +41,7 @@ class Recipe(Table):
     """Decay a step of the running mean of the weights; that mean is what is kept."""
     bfloat16: bool = True
     """Run the convolutions of the training in bfloat16 (twice as fast where the CPU has AVX512_BF16)."""
-    validate_every: Annotated[int, Field(gt=0)] = 100
+    validate_every: Count = 100
     """Steps between two points of the learning curve, which are also the checkpoints."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = (
         Phase(steps=13000, batch=12, patch=48),
@@ -68,17 +67,7 @@ def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        UsageError: the file is no TOML or holds keys or values that a recipe cannot have.
+        UsageError: the file is not TOML or holds keys or values that a recipe cannot have.
     """
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe `{path}`: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"`{path}` is no TOML: {error}", hint="see pipelines/train-base.toml") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"`{where}` in the recipe `{path}`: {first['msg']}", hint="see pipelines/train-base.toml"
-        ) from error
+    hint = "see pipelines/train-base.toml"
+    return validated(Recipe, read_toml(path, "recipe", hint), f"the recipe `{path}`", hint)

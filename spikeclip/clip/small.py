@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,9 +30,10 @@ from hqgen.training.checkpoint import Checkpoint, require_free
 from spikeclip.clip.files import build_clip, save_clip
 from spikeclip.clip.frozen import class_texts, gray_constants, simple_tokenizer
 from spikeclip.clip.pictures import LabelledPictures, _drawn_shapes, _joined, _renumbered, read_labelled
+from spikeclip.clip.settings import SmallClipSettings
 from spikeclip.clip.views import QUALITY_CAPTIONS, make_views, plain_views
 
-__all__ = ["Point", "SmallClipSettings", "train_clip"]
+__all__ = ["Point", "train_clip"]
 
 HELD_OUT = 20  # without test pictures, every 20th one draws the learning curve and trains nothing
 WARM_UP = 0.05
@@ -41,41 +41,6 @@ TEXT_SHARE = 0.1  # of the learning rate: embeddings start small, and captions t
 QUALITY_WEIGHT = 0.3
 SMOOTHING = 0.1
 LARGEST_SCALE = 100.0  # as CLIP was trained
-
-Positive = Annotated[int, Field(gt=0)]
-
-
-class SmallClipSettings(BaseModel):
-    """All that decides the weights besides the pictures; the defaults made the shipped ones."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    image_size: Annotated[int, Field(ge=32)] = 64
-    tower: str = "test_resnet"
-    """Image tower: a network of timm by name. This one is its smallest residual network, 0.4 M parameters;
-    CLIP's own, with thin bottlenecks and attention pooling, learned far slower from so few pictures."""
-    text_width: Annotated[int, Field(ge=16, multiple_of=16)] = 32
-    """Of the text tower. The embedding of 49,408 tokens is the largest part of the model."""
-    embed_dim: Positive = 64
-    """Numbers in a feature."""
-    epochs: Positive = 30
-    batch: Positive = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    """Of AdamW, at its highest: it rises over the first twentieth of the steps and falls as a cosine."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    shapes: Annotated[int, Field(ge=0)] = 250
-    """Drawn shapes of each class of the demo that it learns beside the pictures."""
-    seed: int = 0
-    bfloat16: bool = True
-    """Run the towers in bfloat16 (twice as fast where the CPU has AVX512_BF16)."""
-
-    def open_clip_config(self) -> dict[str, Any]:
-        """The model in the words of open_clip's configurations."""
-        vision = {"image_size": self.image_size, "timm_model_name": self.tower}
-        vision |= {"timm_pool": "avg", "timm_proj": "linear"}
-        text = {"context_length": 77, "vocab_size": 49408, "width": self.text_width, "layers": 2}
-        heads = self.text_width // 16
-        return {"embed_dim": self.embed_dim, "vision_cfg": vision, "text_cfg": text | {"heads": heads}}
 
 
 @dataclass(frozen=True)

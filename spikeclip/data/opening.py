@@ -1,48 +1,19 @@
-"""From what a user names to the low-light set and the settings that go with it."""
+"""From what a user names to the low-light set."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hqgen.errors import UsageError
 from hqgen.progress import SILENT, Observer
+from spikeclip.data.settings import DEMO, SimulateSettings
 
 if TYPE_CHECKING:
     from spikeclip.data.lowlight import LowLightSet
 
-__all__ = ["DEMO", "dataset_under", "demo_settings", "merged", "open_spikes"]
-
-DEMO = "demo"
-
-DEMO_TRAINING: dict[str, Any] = {
-    "crop": 64,
-    "clip": {"model": "small"},
-    "coarse": {"epochs": 24, "batch": 8, "learning_rate": 1e-3},
-    "prompt": {"epochs": 2, "batch": 8, "learning_rate": 1e-3},
-    "fine": {"epochs": 6, "batch": 8, "learning_rate": 1e-4},
-}
-"""What a training on the demo has where nothing else is said: with 64 samples, the paper's small steps would
-take hundreds of epochs, and the demo must run where the published CLIP is not."""
-
-
-def demo_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a training on the demo: `values`, and those of `DEMO_TRAINING` where it has none."""
-    # A CLIP that was named is taken as it is: the demo's is another model.
-    usual = {name: value for name, value in DEMO_TRAINING.items() if name != "clip" or not values.get("clip")}
-    return merged(usual, values)
-
-
-def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables of settings with some values changed; keys are written with `_` or `-`."""
-    result = {key.replace("-", "_"): value for key, value in values.items()}
-    for key, value in changes.items():
-        own = result.get(key.replace("-", "_"))
-        tables = isinstance(value, Mapping) and isinstance(own, Mapping)
-        result[key.replace("-", "_")] = merged(own, value) if tables else value  # type: ignore[arg-type]
-    return result
+__all__ = ["dataset_under", "open_spikes", "simulated"]
 
 
 def dataset_under(data_root: Path) -> str:
@@ -87,7 +58,7 @@ def open_spikes(
         return open_low_light(spikes)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not prepared.is_dir():
         raise UsageError(
-            f"`{spikes}` is no low-light set, and the processes of one training cannot all make it",
+            f"`{spikes}` is not a low-light set, and the processes of one training cannot all make it",
             hint="make it once with `spikeclip prepare`, and name it in `--spikes`",
         )
     if spikes == DEMO:
@@ -95,3 +66,20 @@ def open_spikes(
 
         return demo_low_light(prepared, observer=observer)
     return prepare(Path(spikes), prepared, entry=entry, observer=observer)
+
+
+def simulated(
+    pictures: Path, out: Path, settings: SimulateSettings, observer: Observer = SILENT
+) -> LowLightSet:
+    """Simulate a low-light set, or open it where it lies; see `simulate_low_light`."""
+    from hqgen.simulation.camera import preset
+    from spikeclip.data.simulated import simulate_low_light
+
+    return simulate_low_light(
+        pictures,
+        out,
+        per_class={"train": settings.train} | ({"test": settings.test} if settings.test else {}),
+        sensor=preset(settings.light),
+        observer=observer,
+        **settings.model_dump(include={"seed", "height", "width", "frames", "labels"}),
+    )

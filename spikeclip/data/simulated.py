@@ -27,7 +27,7 @@ from spikeclip.data.prepare import write_or_open
 from spikeclip.data.screen import SCREEN, film
 from spikeclip.data.shapes import SHAPES, draw
 
-__all__ = ["DEMO_CROP", "demo_low_light", "simulate_low_light"]
+__all__ = ["demo_low_light", "simulate_low_light"]
 
 
 def simulate_low_light(
@@ -158,8 +158,6 @@ def _first(
 
 _DEMO_COUNTS = {"train": 8, "test": 2}
 _DEMO_SIDE, _DEMO_FRAMES = 72, 200
-DEMO_CROP = 64
-"""Side of the crop that suits the frames of `demo_low_light`, 72x72 pixels."""
 
 
 def demo_low_light(out: Path, *, observer: Observer = SILENT) -> LowLightSet:

@@ -16,30 +16,24 @@ Paths start where the command was called.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from hqgen.errors import UsageError
-from spikeclip.data.opening import merged
-from spikeclip.training.settings import Section, TrainSettings, train_settings
+from hqgen.builder.settings import StoreSettings
+from hqgen.config import ENV, Cluster, Count, Names, Section, merged, read_toml, validated
+from spikeclip.data.settings import Entry, SimulateSettings, Spikes
+from spikeclip.evaluation.settings import Comparison
+from spikeclip.training.settings import TrainSettings, train_settings
 
-__all__ = ["Ablation", "Evaluation", "HQBuild", "LowLight", "Recipe", "Recordings", "Row", "read_recipe"]
+__all__ = ["Ablation", "HQStore", "LowLight", "Recipe", "Recordings", "Row", "RunCommand", "read_recipe"]
 
-Count = Annotated[int, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Part(Section):
-    """A table of a recipe; keys are written with `-`."""
-
-    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
-
-
-class Recordings(Part):
+class Recordings(Section):
     """Normal-light recordings, one a picture, in which the picture fills the frame and barely moves."""
 
     pictures: Path
@@ -52,37 +46,20 @@ class Recordings(Part):
     seed: int = 0
 
 
-class HQBuild(Part):
-    """The HQ store; see `hqgen.builder.prepare.BuildSettings`."""
+class HQStore(StoreSettings):
+    """The HQ store."""
 
-    sources: tuple[Text, ...] = ()
-    """None: the recordings of `[recordings]`."""
-    data_root: Path = Path("data")
-    methods: tuple[Text, ...] | None = None
-    source_methods: dict[str, str] = Field(default_factory=dict)
-    metric: str = "niqe"
-    shard_size: Count = 32
+    sources: Names = ()
+    """Empty: the recordings of `[recordings]`."""
 
 
-class LowLight(Part):
+class LowLight(SimulateSettings):
     """The low-light set: `spikes`, or `pictures` that it is simulated from."""
 
-    spikes: str | None = None
-    """A low-light set, a folder of labelled recordings, or `demo`."""
-    entry: str | None = None
-    """The catalog's name for the folder's dataset."""
+    spikes: Spikes | None = None
+    entry: Entry = None
     pictures: Path | None = None
     """A folder with `train` and `test`, each a folder or a zip archive of CLASS/NAME.jpg."""
-    train: Count = 100
-    """Pictures of each class to train on."""
-    test: Count = 20
-    """Pictures of each class to test on."""
-    height: Count = 250
-    width: Count = 250
-    frames: Count = 200
-    labels: tuple[Text, ...] | None = None
-    """Classes in the order of their numbers."""
-    seed: int = 0
 
     @model_validator(mode="after")
     def _one_of_both(self) -> LowLight:
@@ -91,7 +68,7 @@ class LowLight(Part):
         return self
 
 
-class Row(Part):
+class Row(Section):
     """One training of an ablation: what it changes in `[train]`."""
 
     model_config = ConfigDict(extra="allow")
@@ -106,7 +83,7 @@ class Row(Part):
         return dict(self.model_extra or {})
 
 
-class Ablation(Part):
+class Ablation(Section):
     """Several trainings, each once a seed: a table with means and deviations."""
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -119,33 +96,21 @@ class Ablation(Part):
             if row.name in before:
                 raise ValueError(f"two rows are called `{row.name}`")
             if row.after is not None and row.after not in before:
-                raise ValueError(f"row `{row.name}` comes after `{row.after}`, which is no row before it")
+                raise ValueError(f"row `{row.name}` comes after `{row.after}`, which is not a row before it")
             before.append(row.name)
         return self
 
 
-class Evaluation(Part):
-    """What the tables show."""
-
-    methods: tuple[Text, ...] | None = None
-    """Methods of hqgen to compare with; none: all that can run here."""
-    metrics: tuple[Text, ...] = ("niqe", "brisque", "piqe")
-    samples: Count | None = None
-    """How many test samples, spread evenly; none: all."""
-    runs: Annotated[int, Field(ge=0)] = 100
-    """Timed for the latency; 0 leaves the costs out."""
-
-
-class Recipe(Part):
+class Recipe(Section):
     """A recipe."""
 
     out: Path
     recordings: Recordings | None = None
-    hq_store: HQBuild | None = None
+    hq_store: HQStore | None = None
     low_light: LowLight
-    train: dict[str, Any] = Field(default_factory=dict)
+    train: TrainSettings = TrainSettings()
     ablation: Ablation | None = None
-    evaluate: Evaluation = Evaluation()
+    evaluate: Comparison = Comparison()
 
     @model_validator(mode="after")
     def _parts_that_fit(self) -> Recipe:
@@ -160,33 +125,28 @@ class Recipe(Part):
             UsageError: a setting that there is not, or cannot be.
         """
         if self.ablation is None:
-            yield "network", None, train_settings(self.train, where="`[train]`")
+            yield "network", None, self.train
             return
         for row in self.ablation.rows:
             start = {"initial": row.after} if row.after else {}  # the name stands for its network's file
-            values = merged(self.train, row.changes | start)
+            values = merged(self.train.model_dump(exclude_unset=True), row.changes | start)
             yield row.name, row, train_settings(values, where=f"row `{row.name}`")
+
+
+class RunCommand(Cluster):
+    """The settings of `spikeclip run`."""
+
+    out: Annotated[Path | None, ENV] = None
+    """Folder for all that it makes. [default: the recipe's]"""
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        UsageError: it cannot be read, is no TOML, or holds a key or value that no recipe has.
+        UsageError: it cannot be read, is not TOML, or holds a key or value that no recipe has.
     """
-    try:
-        recipe = Recipe.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe `{path}`: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"`{path}` is no TOML: {error}", hint="see the recipes in pipelines/") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(
-            f"{f'`{where}` in ' if where else ''}the recipe `{path}`: {message}",
-            hint="see the recipes in pipelines/",
-        ) from error
+    hint = "see the recipes in pipelines/"
+    recipe = validated(Recipe, read_toml(path, "recipe", hint), f"the recipe `{path}`", hint)
     list(recipe.trainings())
     return recipe

@@ -31,9 +31,10 @@ import hqgen
 from hqgen.files import digest_file, write_atomically
 from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
-from spikeclip.data.opening import open_spikes
+from spikeclip.data.opening import open_spikes, simulated
+from spikeclip.evaluation.settings import Comparison
 from spikeclip.evaluation.table import ResultTable, combined
-from spikeclip.recipes.recipe import Evaluation, LowLight, Recipe, Recordings
+from spikeclip.recipes.recipe import LowLight, Recipe, Recordings
 from spikeclip.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def _workshop(scheduler: str, workers: int | None) -> Iterator[_Workshop]:
 
 
 def _hq_stores(recipe: Recipe, folder: Path, workshop: _Workshop, observer: Observer) -> list[Path]:
-    from hqgen.builder.prepare import BuildSettings
     from hqgen.builder.run import build
+    from hqgen.builder.settings import BuildSettings
 
     own = recipe.hq_store
     if recipe.recordings is not None:
@@ -142,14 +143,10 @@ def _hq_stores(recipe: Recipe, folder: Path, workshop: _Workshop, observer: Obse
     if own is None:
         return []
     settings = BuildSettings(
+        **own.model_dump(exclude={"sources"}),
         sources=own.sources or (f"folder:{folder / 'recordings'}",),
-        data_root=own.data_root,
         out=folder / "hq",
-        methods=",".join(own.methods) if own.methods else None,
-        source_methods=own.source_methods,
-        metric=own.metric,
         scheduler=workshop.scheduler,
-        shard_size=own.shard_size,
     )
     return [build(settings, observer).output.store.path]
 
@@ -200,22 +197,10 @@ def _pictures(recordings: Recordings, target: Path) -> list[Path]:
 
 
 def _low_light(own: LowLight, path: Path, observer: Observer) -> LowLightSet:
-    from spikeclip.data.simulated import simulate_low_light
-
     if own.spikes is not None:
         return open_spikes(own.spikes, path, own.entry, observer)
     assert own.pictures is not None
-    return simulate_low_light(
-        own.pictures,
-        path,
-        per_class={"train": own.train, "test": own.test},
-        seed=own.seed,
-        height=own.height,
-        width=own.width,
-        frames=own.frames,
-        labels=own.labels,
-        observer=observer,
-    )
+    return simulated(own.pictures, path, own, observer)
 
 
 @dataclass(frozen=True)
@@ -360,20 +345,18 @@ def _evaluate(
     networks: Mapping[str, Path],
     low_light: LowLightSet,
     settings: TrainSettings,
-    own: Evaluation,
+    own: Comparison,
     observer: Observer,
 ) -> ResultTable:
     from hqgen.devices import resolve_device
-    from hqgen.methods.registry import parse_methods
     from spikeclip.clip.frozen import load_clip
     from spikeclip.evaluation.comparison import evaluate
 
-    methods = None if own.methods is None else parse_methods(",".join(own.methods)) if own.methods else []
     return evaluate(
         networks,
         low_light,
         load_clip(settings.clip.model, settings.clip.weights, resolve_device("auto")),
-        methods=methods,
+        methods=own.chosen_methods(),
         metrics=own.metrics,
         crop=settings.crop,
         samples=own.samples,

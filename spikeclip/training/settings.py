@@ -23,18 +23,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from hqgen.errors import UsageError
+from hqgen.config import ENV, Count, Flag, Names, Section, as_toml, split_names, validated
+from spikeclip.clip.settings import ClipSettings
+from spikeclip.data.settings import Entry, Spikes, demo_defaults
 
 __all__ = [
     "STAGES",
-    "ClipSettings",
     "CoarseSettings",
     "FineSettings",
     "PromptSettings",
     "StageName",
     "StageSettings",
+    "TrainCommand",
     "TrainSettings",
     "train_settings",
 ]
@@ -44,29 +46,8 @@ StageName = Literal["coarse", "prompt", "fine"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages, in the order in which they run."""
 
-Count = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _names(value: Any) -> Any:
-    """A list of names; a text holds them separated by commas, as a flag of the command line does."""
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-class Section(BaseModel):
-    """A TOML table: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClipSettings(Section):
-    """Which CLIP judges the images."""
-
-    model: str = "ViT-B-32"
-    """Name of an open_clip model, or `small` for the one that ships with spikeclip."""
-    weights: str | None = None
-    """A tag of open_clip or a file; none: those that OpenAI published, as in the paper, or the only ones."""
 
 
 class StageSettings(Section):
@@ -121,13 +102,15 @@ class FineSettings(StageSettings):
 class TrainSettings(Section):
     """Everything that decides the weights besides the data, and how they are computed."""
 
-    network: Literal["lrn", "unet"] = "lrn"
+    network: Annotated[Literal["lrn", "unet"], ENV] = "lrn"
+    """What is trained."""
     bins: Count = 50
     """Bins of the voxel, the channels that the network takes."""
-    crop: Count = 224
+    crop: Annotated[int, Field(ge=8), ENV] = 224
     """Side of the square that is cut from the middle of a sample, and of the HQ crops."""
-    seed: int = 0
-    stages: Annotated[tuple[StageName, ...], BeforeValidator(_names), Field(min_length=1)] = STAGES
+    seed: Annotated[int, ENV] = 0
+    """Random seed."""
+    stages: Annotated[tuple[StageName, ...], BeforeValidator(split_names), Field(min_length=1)] = STAGES
     """What this training consists of; without `coarse`, the network starts from `initial` or at random."""
     initial: Path | None = None
     """Network to start from: a file that `spikeclip.load` takes; none starts from random weights."""
@@ -138,7 +121,8 @@ class TrainSettings(Section):
     tenth of the training set, but one at least."""
     accumulate: Count = 1
     """Micro-batches that a batch is computed in: less memory, the same gradient."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$"), ENV] = "auto"
+    """Where networks run: `auto`, `cpu`, `cuda`, `cuda:1`."""
     bfloat16: bool | None = None
     """Run networks in bfloat16 (losses are always float32); none: where the hardware computes in it."""
     compile: bool | None = None
@@ -173,12 +157,34 @@ class TrainSettings(Section):
 
     def toml(self) -> str:
         """These settings as a configuration file that `train_settings` reads back."""
-        from hqgen.config import to_toml
-
-        return to_toml("train", _document(self.model_dump(mode="json", exclude_none=True)))
+        return as_toml("train", self)
 
 
-def train_settings(values: Mapping[str, Any], *, where: str = "the training's settings") -> TrainSettings:
+class TrainCommand(TrainSettings):
+    """The settings of `spikeclip train`."""
+
+    hq_store: Annotated[Names, ENV] = ()
+    """HQ stores of `hqgen build`, separated by commas."""
+    spikes: Spikes = ""
+    data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
+    """Where U-CALTECH or U-CIFAR lies without --spikes."""
+    out: Annotated[Path, ENV] = Path("run")
+    """Folder of the training."""
+    entry: Entry = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _demo(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return demo_defaults(values, training=True)
+
+    def training(self) -> TrainSettings:
+        """What decides the weights."""
+        return TrainSettings(**{name: getattr(self, name) for name in TrainSettings.model_fields})
+
+
+def train_settings(
+    values: Mapping[str, Any], *, where: str = "the settings of the training"
+) -> TrainSettings:
     """Settings from the table `[train]` of a configuration file.
 
     Args:
@@ -188,40 +194,4 @@ def train_settings(values: Mapping[str, Any], *, where: str = "the training's se
     Raises:
         UsageError: a key or a value that settings cannot have.
     """
-    try:
-        return TrainSettings.model_validate(_underscored(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).replace("_", "-")
-        what = f"`{key}` in {where}" if key else where
-        unknown = first["type"] == "extra_forbidden"
-        known = ", ".join(sorted(_known(first["loc"]))).replace("_", "-") if unknown else ""
-        wrong = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
-        raise UsageError(
-            f"{what}: {wrong}",
-            hint=f"known: {known}" if unknown else "`spikeclip train --print-config` shows all settings",
-        ) from error
-
-
-def _known(place: tuple[int | str, ...]) -> set[str]:
-    """Settings that the table of an unknown key has."""
-    model: Any = TrainSettings
-    for part in place[:-1]:
-        model = model.model_fields[part].annotation
-    return set(model.model_fields)
-
-
-def _underscored(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key.replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-    }
-
-
-def _document(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys with `-`, lists with commas, as configuration files and flags have them."""
-    plain = {}
-    for key, value in values.items():
-        written = _document(value) if isinstance(value, dict) else value
-        plain[key.replace("_", "-")] = ",".join(written) if isinstance(written, list) else written
-    return plain
+    return validated(TrainSettings, values, where, "`spikeclip train --print-config` shows all settings")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import build
+from hqgen.builder.settings import BuildSettings
 from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat

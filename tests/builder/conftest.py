@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.spikes.recording import write_dat
 from tests.builder.small import HEIGHT, WIDTH, Recorder, stream
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import Outcome, build
+from hqgen.builder.settings import BuildSettings
 from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
 
@@ -57,7 +57,7 @@ class Recorder(Observer):
 
 def build_again(settings: BuildSettings, **changes: Any) -> Outcome:
     """Build with some settings changed, telling nobody."""
-    return build(replace(settings, **changes), Recorder())
+    return build(settings.model_copy(update=changes), Recorder())
 
 
 def content(out: Path) -> dict[str, bytes]:

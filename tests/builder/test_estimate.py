@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from hqgen.builder.estimate import estimate
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again
 
 
@@ -29,4 +28,4 @@ def test_an_estimate_knows_what_is_there_already(settings: BuildSettings) -> Non
     (settings.out / "hq.build/records/folder-recordings/000002.json").unlink()
     found = estimate(settings, Recorder())
     assert found.sources[0].missing == 1
-    assert estimate(replace(settings, methods="tfp"), Recorder()).sources[0].missing == 4
+    assert estimate(settings.model_copy(update={"methods": "tfp"}), Recorder()).sources[0].missing == 4

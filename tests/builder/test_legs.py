@@ -13,7 +13,8 @@ from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import LegResult, ShardLeg, commit, merge, run_leg, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedMethod, Scoring, Shard, planned_methods
-from hqgen.builder.prepare import BuildSettings, plan_request, resolve
+from hqgen.builder.prepare import plan_request, resolve
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import MethodError, UnreadableError
 from hqgen.methods.base import Method
 from hqgen.quality.normalise import Normalisation

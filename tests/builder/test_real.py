@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import StoreError
 from hqgen.manifest import Manifest, read_manifest
 from hqgen.quality.niqe import pristine
@@ -117,7 +117,9 @@ def test_a_file_system_that_is_read_only_is_said(data_root: Path, tmp_path: Path
     )
     if mounted.returncode:
         pytest.skip("mounting a file system is not allowed here")
-    settings = BuildSettings(("recvidar2019",), data_root, folder / "out", methods="tfp", scheduler="sync")
+    settings = BuildSettings(
+        sources=("recvidar2019",), data_root=data_root, out=folder / "out", methods="tfp", scheduler="sync"
+    )
     try:
         with pytest.raises(StoreError, match="cannot be written"):
             build_again(settings)

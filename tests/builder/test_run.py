@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hqgen.builder.legs import commit
-from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import InterruptedBuildError, build
+from hqgen.builder.settings import BuildSettings
 from hqgen.errors import (
     BuildError,
     HqgenError,

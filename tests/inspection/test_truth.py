@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.cli import app
 from hqgen.errors import SourceError, StoreError
 from hqgen.inspection.truth import SkippedPick, SourceTruth, compare_with_truth, output_scale, psnr, ssim
@@ -68,7 +68,9 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(NAMES[:2]):
         Image.fromarray(truth(seed)).save(root / "lab" / "gt" / f"{name}.png")
     sources = (f"folder:{root / 'lab'}",)
-    build_again(BuildSettings(sources, data_root=root, out=root / "out", methods="tfp", scheduler="sync"))
+    build_again(
+        BuildSettings(sources=sources, data_root=root, out=root / "out", methods="tfp", scheduler="sync")
+    )
     return root
 
 
@@ -212,7 +214,9 @@ def test_the_command_shows_the_table_and_gives_the_numbers_as_json(built_once: P
 def test_tfp_has_its_known_psnr_on_spike_reds_and_the_ground_truth_its_niqe(
     data_root: Path, tmp_path: Path
 ) -> None:
-    build_again(BuildSettings(("reds",), data_root, tmp_path, methods="tfp", scheduler="sync"))
+    build_again(
+        BuildSettings(sources=("reds",), data_root=data_root, out=tmp_path, methods="tfp", scheduler="sync")
+    )
     (source,) = compare_with_truth(tmp_path / "manifest.json", data_root)
     assert len(source.picks) == 13
     tests = source.picks[:3]

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from hqgen.builder.estimate import estimate
-from hqgen.builder.prepare import BuildSettings
+from hqgen.builder.settings import BuildSettings
 from hqgen.report.build_view import estimate_view, outcome_view
 from hqgen.spikes.recording import write_dat
 from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, stream
@@ -26,7 +26,13 @@ def settings_of(tmp_path: Path) -> BuildSettings:
     for seed in range(3):
         write_dat(folder / f"{seed}.dat", stream(seed))
     (folder / "empty.dat").touch()
-    return BuildSettings((f"folder:{folder}",), tmp_path, tmp_path / "out", "tfp,tfi", scheduler="sync")
+    return BuildSettings(
+        sources=(f"folder:{folder}",),
+        data_root=tmp_path,
+        out=tmp_path / "out",
+        methods="tfp,tfi",
+        scheduler="sync",
+    )
 
 
 def test_an_estimate_fits_80_columns_and_says_what_it_does_not_know(tmp_path: Path) -> None:

@@ -110,11 +110,15 @@ def test_long_names_and_reasons_stay_on_the_sheet() -> None:
 
 @pytest.mark.real
 def test_real_recordings_give_a_sheet(data_root: Path, tmp_path: Path) -> None:
-    from hqgen.builder.prepare import BuildSettings
+    from hqgen.builder.settings import BuildSettings
     from tests.builder.small import build_again
 
     settings = BuildSettings(
-        ("reds", "recvidar2019"), data_root=data_root, out=tmp_path, methods="tfp,tfi", scheduler="sync"
+        sources=("reds", "recvidar2019"),
+        data_root=data_root,
+        out=tmp_path,
+        methods="tfp,tfi",
+        scheduler="sync",
     )
     build_again(settings)
     contact_sheet(tmp_path / "manifest.json", tmp_path / "sheet.png")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.builder.prepare import BuildSettings
 from hqgen.builder.run import build
+from hqgen.builder.settings import BuildSettings
 from hqgen.spikes.recording import write_dat
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare

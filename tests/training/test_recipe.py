@@ -37,7 +37,7 @@ PHASE = "[[phases]]\nsteps = 1\nbatch = 1\npatch = 16\n"
     ("text", "where"),
     [
         ("seeds = 1\n" + PHASE, "seeds"),
-        ("learning_rate = -1\n" + PHASE, "learning_rate"),
+        ("learning-rate = -1\n" + PHASE, "learning-rate"),
         ("phases = []", "phases"),
         (PHASE.replace("16", "17"), "phases.0.patch"),
         (PHASE + "[scenes.sensor]\nnoisy = 1.5", "scenes.sensor.noisy"),
@@ -52,7 +52,7 @@ def test_what_a_recipe_cannot_have_is_named(text: str, where: str, tmp_path: Pat
 
 
 def test_file_that_is_no_toml_or_absent_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match="is not TOML"):
         load_recipe(write(tmp_path, "phases = ["))
     with pytest.raises(UsageError, match="cannot read the recipe"):
         load_recipe(tmp_path / "absent.toml")

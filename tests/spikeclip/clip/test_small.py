@@ -15,7 +15,8 @@ from hqgen.errors import SourceError, TrainingError, UsageError
 from spikeclip.clip import small as clip_train
 from spikeclip.clip.frozen import load_clip
 from spikeclip.clip.pictures import read_labelled
-from spikeclip.clip.small import Point, SmallClipSettings, train_clip
+from spikeclip.clip.settings import SmallClipSettings
+from spikeclip.clip.small import Point, train_clip
 from spikeclip.data.shapes import SHAPES, draw
 from tests.builder.small import Recorder
 

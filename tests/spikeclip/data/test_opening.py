@@ -6,27 +6,7 @@ import pytest
 
 from hqgen.errors import SourceError, UsageError
 from spikeclip.data.lowlight import LowLightSet
-from spikeclip.data.opening import DEMO_TRAINING, dataset_under, demo_settings, merged, open_spikes
-from spikeclip.training.settings import train_settings
-
-
-def test_tables_are_merged_value_by_value_whichever_way_keys_are_written() -> None:
-    values = {"crop": 64, "fine": {"learning-rate": 1.0, "batch": 8}}
-    changed = merged(values, {"seed": 3, "fine": {"learning_rate": 2.0}})
-    assert changed == {"crop": 64, "seed": 3, "fine": {"learning_rate": 2.0, "batch": 8}}
-    assert values["fine"] == {"learning-rate": 1.0, "batch": 8}
-
-
-def test_the_demo_trains_with_settings_of_its_own_where_nothing_else_is_said() -> None:
-    settings = train_settings(demo_settings({"coarse": {"epochs": 1}, "clip": {}}))
-    assert settings.clip.model == "small"
-    assert settings.crop == DEMO_TRAINING["crop"]
-    assert (settings.coarse.epochs, settings.coarse.batch) == (1, DEMO_TRAINING["coarse"]["batch"])
-
-
-def test_a_clip_that_was_named_is_not_replaced_by_the_demos() -> None:
-    settings = train_settings(demo_settings({"clip": {"weights": "openai"}}))
-    assert (settings.clip.model, settings.clip.weights) == ("ViT-B-32", "openai")
+from spikeclip.data.opening import dataset_under, open_spikes
 
 
 def test_a_low_light_set_is_opened_where_it_lies(low_light: LowLightSet, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hqgen.errors import SourceError, StoreError, UsageError
 from hqgen.simulation.camera import preset
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.screen import film
-from spikeclip.data.simulated import DEMO_CROP, demo_low_light, simulate_low_light
+from spikeclip.data.settings import DEMO_CROP
+from spikeclip.data.simulated import demo_low_light, simulate_low_light
 from tests.builder.small import Recorder
 
 

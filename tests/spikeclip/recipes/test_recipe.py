@@ -7,9 +7,8 @@ import pytest
 from hqgen.errors import UsageError
 from hqgen.methods.registry import parse_method
 from hqgen.sources.catalog import load_catalog
-from spikeclip.data.opening import demo_settings
 from spikeclip.recipes.recipe import Recipe, read_recipe
-from spikeclip.training.settings import train_settings
+from spikeclip.training.settings import TrainCommand
 
 PIPELINES = Path(__file__).parents[3] / "pipelines"
 RECIPES = ["demo", "u-caltech", "u-cifar", "u-cifar-simulated"]
@@ -35,7 +34,11 @@ def test_the_recipes_of_the_repository_combine_parts_that_are_there(name: str) -
     store = found.hq_store
     assert store is not None
     assert set(store.sources) <= set(load_catalog())
-    for method in (*(store.methods or ()), *(found.evaluate.methods or ()), *store.source_methods.values()):
+    for method in (
+        *(store.methods or "").split(","),
+        *(found.evaluate.methods or ()),
+        *store.source_methods.values(),
+    ):
         parse_method(method)
 
 
@@ -84,7 +87,7 @@ def test_a_row_changes_single_values_of_the_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("out = ", "is no TOML"),
+        ("out = ", "is not TOML"),
         (SMALL + "[evalaute]\nruns = 1", "`evalaute` in the recipe"),
         ("[low-light]\nspikes = 'demo'", "`out` in the recipe"),
         ('out = "a"\n[low-light]\nspikes = "demo"\npictures = "b"', "one of spikes and pictures"),
@@ -110,4 +113,4 @@ def test_a_recipe_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_the_demos_recipe_trains_as_the_command_line_does() -> None:
     ((_, _, settings),) = read_recipe(PIPELINES / "demo.toml").trainings()
-    assert settings == train_settings(demo_settings({}))
+    assert settings == TrainCommand.model_validate({"spikes": "demo"}).training()

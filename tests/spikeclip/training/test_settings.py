@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from hqgen.config import read_config
 from hqgen.errors import UsageError
-from spikeclip.training.settings import ClipSettings, FineSettings, TrainSettings, train_settings
+from spikeclip.training.settings import TrainSettings, train_settings
 
 
 def test_defaults_are_the_papers() -> None:
@@ -16,21 +12,6 @@ def test_defaults_are_the_papers() -> None:
     assert settings.coarse.learning_rate == settings.fine.learning_rate == 4e-5
     assert (settings.bins, settings.crop, settings.prompt.context) == (50, 224, 16)
     assert settings.fine.prompt_weight == 100
-
-
-def test_settings_written_as_toml_are_read_back(tmp_path: Path) -> None:
-    settings = TrainSettings(
-        stages=("coarse", "fine"),
-        initial=Path("some where/network.pth"),
-        bfloat16=False,
-        clip=ClipSettings(model="small"),
-        fine=FineSettings(prompt_weight=0, learning_rate=1e-4),
-    )
-    text = settings.toml()
-    assert train_settings(tomllib.loads(text)["train"]) == settings
-    (tmp_path / "config.toml").write_text(text)
-    keys = {name.replace("_", "-") for name in TrainSettings.model_fields}
-    assert train_settings(read_config(tmp_path / "config.toml", "train", keys)) == settings
 
 
 def test_keys_are_taken_with_either_dash() -> None:
@@ -43,7 +24,7 @@ def test_keys_are_taken_with_either_dash() -> None:
     [
         ({"epochs": 3}, "`epochs` in x: there is no such setting"),
         ({"fine": {"lambda": 1}}, "`fine.lambda` in x: there is no such setting"),
-        ({"fine": {"epochs": 0}}, r"`fine.epochs` in x: Input should be greater than 0"),
+        ({"fine": {"epochs": 0}}, r"`fine.epochs` in x: Input should be greater than or equal to 1"),
         ({"coarse": {"learning-rate": float("nan")}}, "`coarse.learning-rate` in x"),
         ({"stages": ""}, "`stages"),
         ({"stages": "fine,coarse"}, "stages are given once and in the order coarse, prompt, fine"),

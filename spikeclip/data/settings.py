@@ -1,0 +1,83 @@
+"""The settings of simulated low-light sets, and those that go with the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hqgen.config import ENV, FLAG, Count, Names, Section, merged
+
+__all__ = ["DEMO", "DEMO_CROP", "Entry", "PrepareSettings", "SimulateSettings", "Spikes", "demo_defaults"]
+
+DEMO = "demo"
+DEMO_CROP = 64
+"""Side of the crop that suits the frames of the demo, 72x72 pixels."""
+
+Side = Annotated[int, Field(ge=8)]
+
+Spikes = Annotated[
+    str,
+    ENV,
+    Field(
+        description="A low-light set (`spikeclip prepare`, `simulate`), a folder of labelled recordings, "
+        "or `demo`."
+    ),
+]
+Entry = Annotated[
+    str | None,
+    ENV,
+    Field(
+        description="The catalog's name for the folder's dataset, `u-caltech` or `u-cifar`. "
+        "[default: the folder's]"
+    ),
+]
+
+
+class PrepareSettings(Section):
+    """How recordings become a low-light set."""
+
+    out: Annotated[Path, FLAG]
+    """The low-light set, a Zarr store."""
+    entry: Entry = None
+
+
+class SimulateSettings(Section):
+    """How a low-light set is simulated from pictures."""
+
+    train: Annotated[Count, FLAG] = 100
+    """Pictures of each class to train on."""
+    test: Annotated[int, Field(ge=0), FLAG] = 20
+    """Pictures of each class to test on."""
+    height: Annotated[Side, FLAG] = 250
+    """Rows."""
+    width: Annotated[Side, FLAG] = 250
+    """Columns."""
+    frames: Annotated[Count, FLAG] = 200
+    """Length of a sample."""
+    light: Annotated[Literal["normal", "low"], FLAG] = "low"
+    """How much light there is."""
+    labels: Annotated[Names | None, FLAG] = None
+    """Classes in the order of their numbers, separated by commas. [default: all]"""
+    seed: Annotated[int, Field(ge=0), FLAG] = 0
+    """Random seed of motion, pixels and noise."""
+
+
+_DEMO_TRAINING: dict[str, Any] = {
+    "coarse": {"epochs": 24, "batch": 8, "learning_rate": 1e-3},
+    "prompt": {"epochs": 2, "batch": 8, "learning_rate": 1e-3},
+    "fine": {"epochs": 6, "batch": 8, "learning_rate": 1e-4},
+}
+"""With 64 samples, the paper's small steps would take hundreds of epochs."""
+
+
+def demo_defaults(values: dict[str, Any], *, training: bool) -> dict[str, Any]:
+    """Settings with other defaults where their `spikes` are the demo.
+
+    A CLIP that was named is taken as it is: the demo's is another model, which needs no published weights.
+    """
+    if values.get("spikes") != DEMO:
+        return values
+    usual = {"crop": DEMO_CROP} | (_DEMO_TRAINING if training else {})
+    return merged(usual | ({} if values.get("clip") else {"clip": {"model": "small"}}), values)
