@@ -3,11 +3,11 @@
 For a recording `NAME.dat` the output folder receives::
 
     NAME.png    the middle window: 200 frames, four to a bin of the network
-    NAME.gif    of a recording with room for several windows: a picture of each, 20 pictures a second
+    NAME.gif    if there is room for several windows: a picture of each, 20 per second
     NAME.npy    where asked for: the network's own values, float32 (N, H, W), of the video or the one picture
 
-An animated GIF holds 256 levels of grey exactly, plays in every browser, and video encoders take it. A film
-needs an encoder, which none of the packages brings that this project depends on.
+An animated GIF holds 256 levels of grey exactly and plays in every browser. A film would need an encoder,
+which none of the packages has that this project depends on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from hqgen.errors import RecordingError, ScoreError, UsageError
 from hqgen.files import write_atomically
+from hqgen.pictures import png
 from hqgen.progress import SILENT, Observer
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.recording import Recording, open_recording
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["Reconstruction", "reconstruct", "reconstruct_windows"]
 
 FRAMES_PER_BIN = 4
-"""As the published networks were trained: 200 frames in 50 bins."""
+"""The published networks were trained on 200 frames in 50 bins."""
 
 PAD = 20
 """Pixels by which a picture is mirrored at its edges before the network, and cropped after it."""
 
 BATCH_PIXELS = 400_000
-"""Of the pictures that are made together: four of 250x400."""
+"""Pictures of so many pixels are made together: four of 250x400."""
 
 FRAME_MS = 50
 """Milliseconds that a picture of a video is shown."""
@@ -101,28 +103,28 @@ def reconstruct(
         recordings: files in any format of hqgen.
         out: folder for the pictures; made where it is missing.
         height: H; needed for `.dat`.
-        width: W; likewise.
+        width: W; the same.
         stride: frames from one picture of a video to the next; None for a whole window, so that no spike
             counts twice.
         video: whether a recording with room for several windows becomes a video too. Its pictures are held
-            in memory, 4 bytes a pixel.
+            in memory, 4 bytes per pixel.
         raw: whether to write the network's own values too.
         device: auto, cpu or cuda.
-        observer: is told how it goes on.
+        observer: gets the progress.
 
     Returns:
-        One item a recording, in their order.
+        One item for each recording, in their order.
 
     Raises:
         WeightsError: the checkpoint is missing or of the wrong form.
         MethodError: there is no such device.
-        UsageError: no recording, two of one name, a stride below 1, or a folder that cannot be written.
+        UsageError: no recording, two with one name, a stride below 1, or a folder that cannot be written.
     """
     from hqgen.devices import resolve_device
     from spikeclip.networks import load_network
 
     if stride is not None and stride < 1:
-        raise UsageError(f"a stride of {stride} frames leads nowhere", hint="give 1 or more")
+        raise UsageError(f"a stride of {stride} frames does not move the window", hint="give 1 or more")
     _check_names(recordings)
     network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
     network = network.to(resolve_device(device)).eval()
@@ -136,8 +138,8 @@ def reconstruct(
         ]
 
 
-def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Image:
-    """Reconstruct the windows of a recording that begin at some frames.
+def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Iterator[Image]:
+    """Reconstruct the windows of a recording that begin at some frames, as many at a time as fit together.
 
     The voxel is mirrored by 20 pixels at its edges before the network and the output cropped by as many, as
     the public toolbox does, so that the network's zero padding does not show.
@@ -145,16 +147,11 @@ def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Seque
     Args:
         network: on the device where it is to run.
         recording: T frames of H x W pixels.
-        starts: first frames of windows of 4 frames a bin, each within the recording.
+        starts: first frames of windows of 4 frames per bin, each within the recording.
 
-    Returns:
-        float32 (N, H, W), the network's own values.
+    Yields:
+        float32 (n, H, W), the network's own values.
     """
-    return np.concatenate(list(_pieces(network, recording, starts)))
-
-
-def _pieces(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Iterator[Image]:
-    """The pictures, as many at a time as the network makes together."""
     import torch
 
     from hqgen.devices import exact_arithmetic
@@ -187,7 +184,7 @@ def _check_names(recordings: Sequence[Path]) -> None:
 
 
 def _job(path: Path, height: int | None, width: int | None, length: int, stride: int | None) -> _Job | str:
-    """What there is to do for a recording, or why nothing can be done."""
+    """What to do for a recording, or why nothing can be done."""
     try:
         recording = open_recording(path, height=height, width=width)
     except RecordingError as error:
@@ -201,65 +198,44 @@ def _job(path: Path, height: int | None, width: int | None, length: int, stride:
 
 
 def _attempt(
-    network: LRN | UNet,
-    path: Path,
-    job: _Job | str,
-    out: Path,
-    raw: bool,
-    advance: Callable[[int], None],
+    network: LRN | UNet, path: Path, job: _Job | str, out: Path, raw: bool, advance: Callable[[int], None]
 ) -> Reconstruction:
     if isinstance(job, str):
         return Reconstruction(path, reason=job)
     pieces = []
     try:
-        for piece in _pieces(network, job.recording, job.starts):
+        for piece in reconstruct_windows(network, job.recording, job.starts):
             pieces.append(piece)
             advance(len(piece))
+        images = np.concatenate(pieces)
+        return _written(path, images[0], images[1:], out, raw)
     except RecordingError as error:
         return Reconstruction(path, reason=error.message)
-    images = np.concatenate(pieces)
-    try:
-        return _written(path, images[0], images[1:], out / path.stem, raw)
     except OSError as error:
         raise UsageError(f"`{out}` cannot be written: {error.strerror or error}") from error
 
 
-def _written(path: Path, image: Image, frames: Image, target: Path, raw: bool) -> Reconstruction:
-    """Write what a recording became: `image` (H, W) of its middle, and `frames` (N, H, W) of its video."""
-    picture, video, values = (Path(f"{target}.{ending}") for ending in ("png", "gif", "npy"))
+def _written(path: Path, image: Image, frames: Image, out: Path, raw: bool) -> Reconstruction:
+    """Write the results of a recording: `image` (H, W) of its middle, and `frames` (N, H, W) of its video."""
+    picture, video, values = (out / f"{path.stem}.{ending}" for ending in ("png", "gif", "npy"))
+    made = Reconstruction(path)
     if raw:
-        write_atomically(values, _npy(frames if len(frames) else image[None]))
-    made = Reconstruction(path, raw=values if raw else None)
+        buffer = BytesIO()
+        np.save(buffer, frames if len(frames) else image[None])
+        write_atomically(values, buffer.getvalue())
+        made = replace(made, raw=values)
     try:
         shown = to_uint8(image)
         # One white point for all: the rule sees the pictures of a video as one tall picture.
-        moving = to_uint8(frames.reshape(-1, frames.shape[2])).reshape(frames.shape) if len(frames) else None
+        moving = to_uint8(frames.reshape(-1, image.shape[1])).reshape(frames.shape) if len(frames) else frames
     except ScoreError as error:
         return replace(made, reason=error.message)
-    write_atomically(picture, _png(shown))
-    if moving is not None:
-        write_atomically(video, _gif(moving))
-    return replace(made, picture=picture, video=None if moving is None else video, frames=len(frames))
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    from PIL import Image as Pillow
-
+    write_atomically(picture, png(Pillow.fromarray(shown)))
+    made = replace(made, picture=picture)
+    if not len(frames):
+        return made
     buffer = BytesIO()
-    Pillow.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _gif(pictures: NDArray[np.uint8]) -> bytes:
-    from PIL import Image as Pillow
-
-    buffer = BytesIO()
-    first, *others = (Pillow.fromarray(picture) for picture in pictures)
+    first, *others = (Pillow.fromarray(each) for each in moving)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
-    return buffer.getvalue()
-
-
-def _npy(images: Image) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, images)
-    return buffer.getvalue()
+    write_atomically(video, buffer.getvalue())
+    return replace(made, video=video, frames=len(frames))

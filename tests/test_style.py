@@ -104,7 +104,6 @@ EXCUSED: set[str] = {
     "spikeclip/data/voxels.py",
     "spikeclip/recipes/recipe.py",
     "spikeclip/recipes/run.py",
-    "spikeclip/reconstruction.py",
     "spikeclip/training/folder.py",
     "spikeclip/training/hardware.py",
     "spikeclip/training/loop.py",

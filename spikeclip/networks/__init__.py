@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,7 @@ from hqgen.errors import MethodError, UnknownNameError, WeightsError
 from spikeclip.networks.lrn import LRN
 from spikeclip.networks.unet import UNet
 
-__all__ = ["LRN", "NETWORKS", "NetworkName", "UNet", "build", "load_network", "save_network"]
-
-NetworkName = Literal["lrn", "unet"]
+__all__ = ["LRN", "NETWORKS", "UNet", "build", "load_network", "save_network"]
 
 NETWORKS: dict[str, type[LRN | UNet]] = {"lrn": LRN, "unet": UNet}
 
@@ -52,7 +50,7 @@ def save_network(
         network: the network itself, not what DistributedDataParallel or torch.compile made of it.
         name: of the network, as `build` takes it.
         bins: channels of its voxel.
-        meta: what else is known of it; plain values that `torch.load(weights_only=True)` reads.
+        meta: what else is known about it; plain values that `torch.load(weights_only=True)` reads.
     """
     state = {key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}
     content = {"format": FORMAT, "name": name, "bins": bins, "meta": dict(meta), "state_dict": state}
@@ -63,14 +61,14 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | 
     """Load a network from a checkpoint, in eval mode; its `name` and `bins` tell what it is.
 
     The checkpoint is one of `save_network` or a state_dict, bare or wrapped, as the published one of LRN is;
-    which network it is follows from its tensors. No code that the file may hold is run.
+    its tensors show which network it is. No code that the file may hold is run.
 
     Args:
         path: the checkpoint.
         device: where the network goes.
 
     Raises:
-        WeightsError: missing, damaged, no checkpoint, or not of one of the networks.
+        WeightsError: missing, damaged, not a checkpoint, or not of one of the networks.
     """
     path = Path(path)
     if not path.is_file():

@@ -17,7 +17,7 @@ from hqgen.simulation.camera import PRESETS, Sensor, preset, simulate, simulate_
 from hqgen.sources.demo import demo_truth
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording
-from hqgen.spikes.statistics import StreamStatistics, stream_statistics
+from tests.simulation.stream_statistics import StreamStatistics, stream_statistics
 
 IDEAL = Sensor(sensitivity=1)
 PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"

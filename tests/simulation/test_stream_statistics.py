@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hqgen.spikes.packed import PackedSpikes
-from hqgen.spikes.statistics import stream_statistics
+from tests.simulation.stream_statistics import stream_statistics
 
 
 def test_a_regular_stream_has_no_spread() -> None:
