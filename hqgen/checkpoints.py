@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
+__all__ = ["existing_file", "file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
 """Names under which training scripts put the state_dict; the first one present is taken."""
@@ -58,7 +58,7 @@ def load_weights(
         MethodError: missing, of another sha256, damaged, no checkpoint, or not the tensors of `network`; the
             message names the first tensor that differs, with the expected and the found shape.
     """
-    path, shown = _existing(Path(path)), shown or Path(path)
+    path, shown = existing_file(Path(path)), shown or Path(path)
     if sha256 is not None and (found := file_digest(path)) != sha256.lower():
         raise MethodError(
             f"`{shown}` is not the expected file: its sha256 is {found}, not {sha256.lower()}",
@@ -125,7 +125,8 @@ def _digest(path: str, _size: int, _changed: int, _inode: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _existing(path: Path) -> Path:
+def existing_file(path: Path) -> Path:
+    """`path`, or a MethodError that says that there is no such file."""
     if not path.is_file():
         raise MethodError(f"no weights file `{path}`", hint="see docs/weights.md for where to get it")
     return path

@@ -217,7 +217,7 @@ def test_methods_without_weights_are_not_ready_and_say_where_they_were_looked_fo
     assert ready == ["tfp", "tfi", "tfstp", "base"]
     for name in states.keys() - set(ready):
         assert states[name] == "not ready"
-        assert f"{name}: no weights `{name}` in `{tmp_path}`" in below
+        assert f"{name}: there are no weights `{name}` in `{tmp_path}`" in below
 
 
 def test_a_method_is_ready_once_its_weights_are_added(tmp_path: Path, checkpoint: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_method_whose_weights_are_damaged_is_not_ready_and_no_other_is_harmed(
     states, below = shown_methods(folder)
     assert states["ssir"] == "not ready"
     assert states["base"] == "ready"
-    assert f"ssir: `{file}` is not what was registered: its sha256 is " in below
+    assert f"ssir: `{file}` is not the registered file: its sha256 is " in below
     checked = run("weights", "check", env=weights)
     assert checked.returncode == 1
     assert "base: sound" in checked.stdout

@@ -1,1 +1,1 @@
-"""Reconstruction methods: spikes -> image, one file a method."""
+"""Reconstruction methods: spikes -> image, one file per method."""

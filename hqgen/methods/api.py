@@ -31,21 +31,21 @@ def reconstruct(
         method: a name such as `tfi`, or a method.
         spikes: a recording, packed spikes, or an array (T, H, W) of 0 and 1 (any number type, or bool).
         centre: the frame, 0..T-1; by default T // 2.
-        params: parameters of the method, where it is given by name.
+        params: parameters of the method; only for a method given by name.
 
     Returns:
         float32 (H, W), in the method's own units (`hqgen.quality.normalise.to_uint8` makes a picture of it).
 
     Raises:
-        UsageError: `centre` is no frame of the stream; a wrong parameter; an unknown name.
-        RecordingError: there are no frames, or the array is no spike stream.
+        UsageError: `centre` is not a frame of the stream, or a name or a parameter is wrong.
+        RecordingError: there are no frames, or the array is not a spike stream.
         MethodError: the method cannot run on this machine or this window.
     """
     if isinstance(method, str):
         method = get_method(method, **params)
     elif params:
         raise UsageError(
-            f"parameters for `{method.name}`, which is built already: {', '.join(params)}",
+            f"method `{method.name}` already has its parameters, but more are given: {', '.join(params)}",
             hint="give the method by name, or build it with these parameters",
         )
     return method.reconstruct(_window(spikes, centre, *method.span))
@@ -59,13 +59,13 @@ def _window(
     shape = spikes.shape
     if len(shape) != 3 or 0 in shape:
         raise RecordingError(
-            f"a spike stream has frames, rows and columns, (T, H, W), not the shape {tuple(shape)}"
+            f"a spike stream has the shape (T, H, W) (frames, rows, columns), not {tuple(shape)}"
         )
     frames = shape[0]
     centre = frames // 2 if centre is None else centre
     if not 0 <= centre < frames:
         raise UsageError(
-            f"frame {centre} is not one of the {frames} frames of the stream",
+            f"frame {centre} is not in the stream, which has {frames} frames",
             hint=f"give `centre` as 0 to {frames - 1}",
         )
     if isinstance(spikes, Recording):
@@ -78,7 +78,7 @@ def _pack(frames: NDArray[Any]) -> PackedSpikes:
     spikes = frames.astype(bool)
     if frames.dtype.kind not in "buif" or not np.array_equal(frames, spikes):
         raise RecordingError(
-            f"spikes are 0 and 1; the array ({frames.dtype}) holds other values",
+            f"spikes are 0 and 1, but the array ({frames.dtype}) holds other values",
             hint="simulate spikes from pictures with `hqgen simulate`",
         )
     return PackedSpikes.pack(spikes)

@@ -19,20 +19,20 @@ Leg = Literal["cpu", "gpu"]
 """The kind of worker that a method needs: `cpu` for model-based methods, `gpu` for networks."""
 
 Span = tuple[int, int]
-"""Frames wanted before and after the centre frame."""
+"""How many frames are needed before and after the centre frame."""
 
 
 @dataclass(frozen=True)
 class Method(ABC):
     """A way from spikes to an image.
 
-    A subclass is a frozen dataclass whose fields are the parameters, each with a default; two instances with
-    equal fields give equal images. `reconstruct` is pure and deterministic, and knows nothing of files.
+    A subclass is a frozen dataclass. Its fields are the parameters, each with a default. Two instances with
+    equal fields give equal images. `reconstruct` is pure and deterministic and reads no files.
 
     Class attributes:
         name: what users type; lower case.
-        rank: place in the ensemble; of two equal scores the lower rank wins.
-        version: raised by one whenever the same window would give another image than before.
+        rank: place in the ensemble; between equal scores the lower rank wins.
+        version: goes up by one when the same window would give another image than before.
         leg: the kind of worker it needs.
         citation: the paper that defines it.
     """
@@ -46,7 +46,7 @@ class Method(ABC):
     @property
     @abstractmethod
     def span(self) -> Span:
-        """Frames it looks at before and after the centre frame, given a recording that is long enough."""
+        """Frames that it uses before and after the centre frame, if the recording is long enough."""
 
     @abstractmethod
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
@@ -56,11 +56,11 @@ class Method(ABC):
             float32 (H, W), in the method's own units.
 
         Raises:
-            MethodError: the window is too short for this method; the message gives both numbers.
+            MethodError: the window is too short; the message gives both numbers.
         """
 
     def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
-        """Reconstruct several windows: for each its image, or the error that says why there is none."""
+        """Reconstruct several windows; each gives its image, or the error that says why there is no image."""
         return [self._attempt(window) for window in windows]
 
     def _attempt(self, window: Window) -> NDArray[np.float32] | MethodError:
@@ -70,16 +70,16 @@ class Method(ABC):
             return error
 
     def unavailable(self) -> str | None:
-        """Why it cannot run on this machine (weights that are absent, say); None where it can."""
+        """Why it cannot run on this machine, for example missing weights; None if it can."""
         return None
 
     def on(self, device: Literal["auto", "cpu", "cuda"]) -> Method:
-        """The same method running on `device`; one without a network runs where it always does."""
+        """The same method on `device`; a method without a network always runs on the CPU."""
         del device
         return self
 
     def weights_digest(self) -> str | None:
-        """sha256 of the weights that it would use; None for a method without weights."""
+        """The sha256 of its weights; None for a method without weights."""
         return None
 
     def parameters(self) -> dict[str, Any]:
@@ -88,4 +88,4 @@ class Method(ABC):
 
 
 OutputScale = Literal["rate", "brightness", "other"]
-"""What the published weights put out: spikes per frame, ground-truth brightness in [0, 1], or neither."""
+"""Unit of the output with the published weights: spikes per frame, brightness in [0, 1], or another one."""

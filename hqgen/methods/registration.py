@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqgen.checkpoints import _existing, file_digest, load_weights
+from hqgen.checkpoints import existing_file, file_digest, load_weights
 from hqgen.errors import MethodError
+from hqgen.methods.weights import WeightsEntry, read_registry, weights_folder, write_registry
 
 if TYPE_CHECKING:
     from hqgen.methods.base import OutputScale
     from hqgen.methods.learned.network import NetworkMethod
-
-from hqgen.methods.weights import WeightsEntry, _read_registry, _write_registry, weights_folder
 
 __all__ = ["add_weights", "check_weights"]
 
@@ -29,17 +28,18 @@ def add_weights(
     sha256: str | None = None,
     folder: str | Path | None = None,
 ) -> WeightsEntry:
-    """Copy a checkpoint into the user's folder and register it for `method`, in place of an earlier one.
+    """Copy a checkpoint into the user's folder and register it for `method`.
 
-    The copy is loaded into the method's network first, and nothing changes when it does not fit.
+    An earlier entry for the same weights is replaced. The copy is loaded into the method's network first: a
+    file that does not fit is not registered.
 
     Args:
         file: the checkpoint.
         method: the method, with the parameters (such as a variant) that the weights were trained for.
-        licence: of the weights; None: the licence of the published ones.
-        source: where they come from; empty: the file's name.
-        brightness: scale of the output with these weights; None: that of the published ones.
-        sha256: what the file must have, where the publisher says so.
+        licence: of the weights; by default that of the published ones.
+        source: where they come from; by default the file's name.
+        brightness: scale of the output with these weights; by default that of the published ones.
+        sha256: the expected digest of the file; None checks nothing.
         folder: see `weights_folder`.
 
     Raises:
@@ -49,13 +49,13 @@ def add_weights(
     name = method.weights_name
     try:
         target.mkdir(parents=True, exist_ok=True)
-        entries = _read_registry(target)
+        entries = read_registry(target)
         with tempfile.TemporaryDirectory(dir=target, prefix=".adding-") as temporary:
             copy = Path(temporary) / "checkpoint"
-            shutil.copyfile(_existing(Path(file)), copy)
+            shutil.copyfile(existing_file(Path(file)), copy)
             load_weights(method.network(), copy, sha256, shown=Path(file))
             digest = file_digest(copy)
-            # Named after its content: a build that reads the file registered before is not disturbed.
+            # The digest is part of the name: a build may still read the file that was registered before.
             kept = target / f"{name}-{digest[:12]}.pth"
             copy.replace(kept)
         entry = WeightsEntry(
@@ -66,7 +66,7 @@ def add_weights(
             source or Path(file).name,
             brightness or method.output,
         )
-        _write_registry(target, entries | {name: entry})
+        write_registry(target, entries | {name: entry})
     except OSError as error:
         raise MethodError(
             f"cannot write the weights folder `{target}`: {error.strerror}",
@@ -76,10 +76,10 @@ def add_weights(
 
 
 def check_weights(method: NetworkMethod) -> None:
-    """Read the weights of `method` again, whole: digest, names, shapes, values.
+    """Read all of the weights of `method` again: digest, names, shapes, values.
 
     Raises:
-        MethodError: absent, changed since they were added, or unfit.
+        MethodError: they are missing, have changed since they were added, or do not fit.
     """
     path, sha256 = method.checkpoint()
     load_weights(method.network(), path, sha256)

@@ -1,7 +1,7 @@
 """Methods by name: the built-in ones, and those that other packages add.
 
-Built-in methods are imported when they are first asked for, so that listing names costs no import of torch.
-Another package adds a method by an entry point of the group `hqgen.methods`; docs/methods.md shows one whole.
+Built-in methods are imported when they are first used, so a list of the names does not import torch. Another
+package adds a method by an entry point of the group `hqgen.methods`; docs/methods.md has a whole example.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 GROUP = "hqgen.methods"
 FIRST_FOREIGN_RANK = 1000
-"""Ranks below are the built-in methods'; so adding a package changes no winner among them on a tie."""
+"""Lower ranks belong to the built-in methods, so they win a tie against a method of another package."""
 
 BUILT_IN = {
     "tfp": "hqgen.methods.tfp:TFP",
@@ -62,8 +62,8 @@ class Availability(NamedTuple):
 
     Attributes:
         name: what users type.
-        method: None where its code cannot even be loaded.
-        reason: why it cannot run; None where it can.
+        method: None if its code cannot be loaded.
+        reason: why it cannot run; None if it can.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Availability(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodRow:
-    """What `hqgen methods` shows of a method; None and empty where its code cannot be loaded."""
+    """What `hqgen methods` shows of a method; None or empty if its code cannot be loaded."""
 
     name: str
     rank: int | None
@@ -90,7 +90,7 @@ def method_names() -> tuple[str, ...]:
     """Names of all methods, available or not: the built-in ones by rank, then the others by name.
 
     Raises:
-        UsageError: two packages claim one name.
+        UsageError: two packages have methods of one name.
     """
     return (*BUILT_IN, *sorted(_foreign()))
 
@@ -100,7 +100,7 @@ def get_method(name: str, **params: Any) -> Method:
 
     Raises:
         UnknownNameError: there is no such method.
-        UsageError: a parameter that it does not have, or a value that the parameter does not take.
+        UsageError: it does not have the parameter, or the parameter does not take the value.
         MethodError: it cannot run on this machine.
     """
     return _available(_make(name, params))
@@ -126,7 +126,7 @@ def parse_methods(text: str) -> list[Method]:
         The methods in rank order.
 
     Raises:
-        UsageError: an item that is no `name:parameter=value:...`, or as `get_method` and `ensemble`.
+        UsageError: an item is not `name:parameter=value:...`, or as `get_method` and `ensemble`.
         MethodError: as `get_method`.
     """
     return ensemble([_available(parse_method(item.strip())) for item in text.split(",")])
@@ -136,18 +136,18 @@ def ensemble(methods: Iterable[Method]) -> list[Method]:
     """Put methods in rank order.
 
     Raises:
-        UsageError: none, one of them twice, or two of equal rank, which would leave ties open.
+        UsageError: there is no method, one is there twice, or two have one rank.
     """
     ordered = sorted(methods, key=lambda method: method.rank)
     if not ordered:
-        raise UsageError("an ensemble without methods", hint=f"known: {', '.join(method_names())}")
+        raise UsageError("the ensemble has no methods", hint=f"known: {', '.join(method_names())}")
     for one, other in pairwise(ordered):
         if one.name == other.name:
             raise UsageError(f"method `{one.name}` is listed twice", hint="leave one of them out")
         if one.rank == other.rank:
             raise UsageError(
                 f"methods `{one.name}` and `{other.name}` both have the rank {one.rank}",
-                hint="ranks decide between equal scores and must differ; leave one of them out",
+                hint="the rank decides between equal scores, so ranks must differ; leave one of them out",
             )
     return ordered
 
@@ -156,7 +156,7 @@ def available_methods() -> list[Availability]:
     """Every method with its default parameters, in rank order; those that cannot be loaded come last.
 
     Raises:
-        UsageError: two packages claim one name.
+        UsageError: two packages have methods of one name.
     """
     found = [_availability(name) for name in method_names()]
     return sorted(found, key=lambda item: float("inf") if item.method is None else item.method.rank)
@@ -172,19 +172,19 @@ def default_ensemble() -> list[Method]:
 
 
 def describe_methods() -> list[MethodRow]:
-    """One row a method, in the order of `available_methods`."""
+    """One row per method, in the order of `available_methods`."""
     return [_row(item) for item in available_methods()]
 
 
 def _foreign() -> dict[str, EntryPoint]:
-    """Entry points of other packages by method name; nothing is imported."""
+    """Entry points of other packages by method name, not yet imported."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         if point.name in BUILT_IN or (point.name in found and found[point.name].value != point.value):
             rival = "hqgen itself" if point.name in BUILT_IN else f"`{_package(found[point.name])}`"
             raise UsageError(
                 f"method `{point.name}` of the package `{_package(point)}` is also a method of {rival}",
-                hint=f"uninstall `{_package(point)}` or have its method renamed",
+                hint=f"uninstall `{_package(point)}`, or rename its method",
             )
         found[point.name] = point
     return found
@@ -199,7 +199,7 @@ def _load(name: str) -> type[Method]:
 
     Raises:
         UnknownNameError: there is no such method.
-        MethodError: it cannot be imported, or is no method that the registry can use.
+        MethodError: it cannot be imported, or the registry cannot use it.
     """
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
@@ -218,25 +218,25 @@ def _load_foreign(point: EntryPoint) -> type[Method]:
     where = f"`{point.value}` of the package `{_package(point)}`"
     try:
         loaded = point.load()
-    except Exception as error:  # whatever a stranger's module raises, the other methods still work
+    except Exception as error:  # the module of another package may raise anything; other methods still work
         raise MethodError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     problem = _problem(point.name, loaded)
     if problem is not None:
         raise MethodError(f"{where} {problem}")
-    parameter_rows(loaded)  # raises where the types of its parameters cannot be told
+    parameter_rows(loaded)  # raises if the types of its parameters mean nothing
     return loaded  # type: ignore[no-any-return]
 
 
 def _problem(name: str, loaded: object) -> str | None:
     """Why `loaded` cannot serve as the method `name`."""
     if not (isinstance(loaded, type) and issubclass(loaded, Method) and is_dataclass(loaded)):
-        return "is no dataclass derived from `hqgen.methods.base.Method`"
+        return "is not a dataclass derived from `hqgen.methods.base.Method`"
     missing = [item for item in ("name", "rank", "citation") if not hasattr(loaded, item)]
     missing += sorted(getattr(loaded, "__abstractmethods__", ()))
     if missing:
         return f"does not define {', '.join(f'`{item}`' for item in missing)}"
     if loaded.name != name:
-        return f"calls itself `{loaded.name}`, its entry point says `{name}`"
+        return f"has the name `{loaded.name}`, but its entry point says `{name}`"
     if loaded.rank < FIRST_FOREIGN_RANK:
         return f"has the rank {loaded.rank}; ranks below {FIRST_FOREIGN_RANK} are hqgen's own"
     bare = without_default(loaded)
@@ -250,7 +250,7 @@ def _availability(name: str) -> Availability:
         return Availability(name, method, method.unavailable())
     except HqgenError as error:
         return Availability(name, None, error.message)
-    except Exception as error:  # noqa: BLE001 - a stranger's method; the others still work
+    except Exception as error:  # noqa: BLE001 - of another package; other methods still work
         return Availability(name, None, f"{type(error).__name__}: {error}")
 
 
@@ -283,7 +283,7 @@ def parse_method(item: str) -> Method:
         key, equals, text = assignment.partition("=")
         if not equals or key in params:
             raise UsageError(
-                f"`{assignment}` in `{item}` is {'given twice' if equals else 'no `parameter=value`'}",
+                f"`{assignment}` in `{item}` is {'given twice' if equals else 'not `parameter=value`'}",
                 hint="write a method with parameters as `name:parameter=value:parameter=value`",
             )
         params[key] = read_parameter(method_class, key, text)

@@ -24,21 +24,21 @@ HALF_WINDOWS: dict[Variant, int] = {"toolbox": 20, "spikeclip": 49, "paper": 100
 
 @dataclass(frozen=True)
 class TFI(Method):
-    """1 / (t+ - t-): t- the last spike at or before the centre frame, t+ the first one after it.
+    """1 / (t+ - t-): t- is the last spike at or before the centre frame, t+ the first one after it.
 
-    With h the half window, t- is looked for in frames centre - h + 1 .. centre and t+ in centre + 1 ..
-    centre + h, as far as the recording reaches. The variants differ in what a side without a spike becomes:
+    With the half window h, t- is searched in frames centre - h + 1 .. centre and t+ in centre + 1 ..
+    centre + h, as far as the recording reaches. The variants treat a side without a spike differently:
 
-    - `toolbox`: the interval is taken as 2 h, even where the other side is near (Spike-Zoo, SpikeCV).
-    - `spikeclip`: that side alone is taken as centre - h or centre + h (SpikeCLIP's code, SSML's too).
+    - `toolbox`: the interval becomes 2 h, even if the other side has a spike (Spike-Zoo, SpikeCV).
+    - `spikeclip`: only that side becomes centre - h or centre + h (the code of SpikeCLIP and SSML).
     - `paper`: the interval is infinite and the pixel 0 (SpikeCLIP's Eq. 5; no published code does it).
 
     So a pixel that never fires is 1 / (2 h), or 0 with `paper`; one that fires in every frame is 1. A spike
-    in frame 0 of a recording counts; the published codes use index 0 as their mark for "none" and lose it.
+    in frame 0 of a recording counts; published codes lose it, because their index 0 means "no spike".
 
     Args:
         variant: one of the above.
-        half_window: h in frames, at least 1; None takes the published one: 20, 49 and 100 in that order.
+        half_window: h in frames, at least 1; None is the published one: 20, 49 or 100, in that order.
 
     Source: Zhu et al., ICME 2019; variants as named.
     """
@@ -53,7 +53,7 @@ class TFI(Method):
     def __post_init__(self) -> None:
         if self.half_window is not None and self.half_window < 1:
             raise UsageError(
-                f"tfi: a half window of {self.half_window} frames holds nothing",
+                f"tfi: the half window must be at least 1 frame long, not {self.half_window}",
                 hint="give `half_window` >= 1, or leave it out for the published one",
             )
 
@@ -64,11 +64,11 @@ class TFI(Method):
 
     @property
     def span(self) -> Span:
-        """One frame less before the centre, whose own spike belongs to that side."""
+        """One frame less before the centre, because the centre frame itself belongs to that side."""
         return self.reach - 1, self.reach
 
     def parameters(self) -> dict[str, Any]:
-        """As given, with the half window that is meant when none was given."""
+        """The parameters; a half window of None becomes the published one."""
         return {"variant": self.variant, "half_window": self.reach}
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ class TFI(Method):
         on = steps_to_next(near.spikes, near.centre)
         dark = {"toolbox": 0.5 / self.reach, "paper": 0.0, "spikeclip": np.nan}[self.variant]
         image = np.empty(back.shape, np.float32)
-        # In one piece, as vector instructions need them: a recording stored bottom-up gives reversed rows.
+        # `ravel` copies reversed rows (of a recording stored bottom-up): vector instructions need one piece.
         _inverse_interval(back.ravel(), on.ravel(), np.int32(self.reach), np.float32(dark), image.reshape(-1))
         return image
 
@@ -87,9 +87,11 @@ class TFI(Method):
 def _inverse_interval(
     back: Numbers, on: Numbers, reach: np.int32, dark: np.float32, image: NDArray[np.float32]
 ) -> None:
-    """1 / interval from steps; without a spike on a side `dark`, or, if that is NaN, as if it were the last.
+    """1 / interval from the steps to the spikes on both sides.
 
-    Steps back count from 1 for the centre itself, so that an interval is one less than their sum.
+    Without a spike on one side the pixel is `dark`; if `dark` is NaN, the end of the window counts as a
+    spike. Steps back start at 1 for the centre frame itself, so an interval is one less than the sum of the
+    steps.
     """
     ends_count = np.isnan(dark)
     for pixel in range(image.size):
@@ -97,6 +99,6 @@ def _inverse_interval(
         whole = (before > 0) & (after > 0)
         before = before if before > 0 else reach + np.int32(1)
         after = after if after > 0 else reach
-        # Dividing in any case keeps the loop free of branches, so that it is vectorised.
+        # Always divide: a loop without branches is vectorised.
         inverse = np.float32(1) / np.float32(before + after - np.int32(1))
         image[pixel] = inverse if whole | ends_count else dark

@@ -21,9 +21,9 @@ class TFP(Method):
     """Spikes per frame over a centred window: the picture that an ordinary exposure would give.
 
     Frames centre - window // 2 .. centre + (window - 1) // 2 are counted, exactly `window` of them; an even
-    window takes its extra frame before the centre, so that 200 frames around frame 100 of 200 are all of them
-    (what SpikeCLIP calls TFP). Where a recording ends inside the window, the mean is over the frames that
-    are there. A pixel that never fires is 0, one that always fires is 1.
+    window takes its extra frame before the centre, so a window of 200 around frame 100 of 200 holds all of
+    them (what SpikeCLIP calls TFP). If the recording ends inside the window, the mean is over the frames
+    that are there. A pixel that never fires is 0, one that always fires is 1.
 
     Args:
         window: frames, at least 1. Long windows have less noise and more motion blur.
@@ -40,7 +40,7 @@ class TFP(Method):
     def __post_init__(self) -> None:
         if self.window < 1:
             raise UsageError(
-                f"tfp: a window of {self.window} frames holds nothing", hint="give `window` >= 1"
+                f"tfp: the window must be at least 1 frame long, not {self.window}", hint="give `window` >= 1"
             )
 
     @property

@@ -1,22 +1,22 @@
-"""TFSTP: texture from short-term plasticity, the rate that a synapse model remembers.
+"""TFSTP: texture from short-term plasticity, the firing rate by a model of a synapse.
 
 Every pixel drives a synapse with resources R (at rest 1) and a release probability u (at rest u0). A spike
 that comes Δ frames after the one before it changes them to
 
     R' = 1 - (1 - R (1 - u)) exp(-Δ / D)        u' = u0 + (u + f (1 - u) - u0) exp(-Δ / F)
 
-In a steady state (R' = R, u' = u) either equation can be solved for Δ. Applied to the state after each spike,
-the solutions are two estimates of the firing rate 1 / Δ that remember earlier intervals: ρ_R for about D
-frames, ρ_u for about F. Zheng et al., CVPR 2021; constants of the SpikeCV code.
+In a steady state (R' = R, u' = u) each equation can be solved for Δ. Applied to the state after each spike,
+the solutions are two estimates of the firing rate 1 / Δ. They remember earlier intervals: ρ_R for about D
+frames, ρ_u for about F. Source: Zheng et al., CVPR 2021; constants of the SpikeCV code.
 
-In dim light 1 - R is about exp(-Δ) and drowns in the rounding of R. So the state is kept as the distance from
-rest, q = 1 - R and v = u - u0, together with the factors a and b that the exponentials were multiplied with:
+In dim light 1 - R is about exp(-Δ), which is lost in the rounding of R. So the state is kept as the distance
+from rest, q = 1 - R and v = u - u0, together with the factors a and b of the exponentials:
 
     q' = a exp(-Δ / D),  a = u + q (1 - u)      v' = b exp(-Δ / F),  b = f - u0 + u (1 - f)
 
-which turns the two solutions into ρ_R = 1 / (Δ + D ln(a' / a)) and ρ_u = 1 / (Δ + F ln(b' / b)), a' and b'
-made of the new state: the last interval, corrected by how far the synapse still is from its steady state. No
-small difference is left in them.
+The two solutions become ρ_R = 1 / (Δ + D ln(a' / a)) and ρ_u = 1 / (Δ + F ln(b' / b)), with a' and b' from
+the new state. They are the last interval, corrected for the distance of the synapse from its steady state.
+They contain no small differences, so rounding does little harm.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ F_INCREMENT = 0.15
 D = 1.0
 F = 10.0
 BLOCK = 64
-"""Bytes (8 pixels each) whose states stay in the fastest cache while all frames pass over them."""
+"""Bytes (8 pixels each) that are worked on together: their states stay in the fastest cache."""
 
 
 class Plasticity(NamedTuple):
@@ -97,7 +97,7 @@ class Plasticity(NamedTuple):
 def plasticity(spikes: PackedSpikes, centre: int) -> Plasticity:
     """Run the synapse model from rest, up to and with the first spike after frame `centre`.
 
-    The first spike of a pixel starts its clock and changes nothing: how long it was waited for is not known.
+    The first spike of a pixel only starts its clock, because the interval before it is not known.
     """
     decay = np.exp(-np.arange(len(spikes)) / np.array([[D], [F]]))
     state = _run(np.ascontiguousarray(spikes.data), centre, decay)
@@ -131,7 +131,7 @@ def _run(data: NDArray[np.uint8], centre: int, decay: NDArray[np.float64]) -> ND
 
 @compiled
 def _spike(state: NDArray[np.float64], pixel: int, interval: int, decay: NDArray[np.float64]) -> None:
-    """Update one pixel's state by a spike `interval` frames after the one before."""
+    """Update the state of one pixel with a spike that comes `interval` frames after the last one."""
     q, u = state[1, pixel], U0 + state[2, pixel]
     a = u + q * (1 - u)
     b = F_INCREMENT - U0 + u * (1 - F_INCREMENT)
@@ -147,14 +147,15 @@ class TFSTP(Method):
     """Firing rate by the synapse model, from rest at the start of the window.
 
     - `mended`: (ρ_R + ρ_u) / 2, spikes per frame, of the state after the interval around the centre frame.
-    - `published`: what SpikeCV's code computes before its contrast stretch, which is not a rate: the sum of
-      the two halves, the time constant F where the increment f belongs in ρ_u (which squeezes it into
-      0.007..0.033), and only spikes up to the centre frame, so that the picture lags behind by an interval.
-      The float32 rounding that makes its ρ_R vanish above 16 frames an interval is not reproduced.
+    - `published`: what SpikeCV's code computes before its contrast stretch; it is not a rate. It differs in
+      three ways: the two parts are added, not averaged; ρ_u has the time constant F where the increment f
+      belongs, so it lies in 0.007..0.033; and only spikes up to the centre frame count, so the picture is
+      late by one interval. In that code float32 rounding sets ρ_R to 0 above intervals of 16 frames; here
+      not.
 
-    A pixel with fewer than two spikes in reach is 0. Where a recording ends inside the window, fewer
-    intervals go into the state, which takes a few of them to settle; a pixel that fires in every frame
-    settles at 1 (mended). State never passes from one window to the next.
+    A pixel with fewer than two spikes in the window is 0. The state needs a few intervals to settle, so it is
+    less exact if the recording ends inside the window. A pixel that fires in every frame settles at 1
+    (mended). Every window starts from rest.
 
     Args:
         formula: one of the above.
@@ -176,17 +177,17 @@ class TFSTP(Method):
     def __post_init__(self) -> None:
         if self.half_window < 1:
             raise UsageError(
-                f"tfstp: a half window of {self.half_window} frames holds nothing",
+                f"tfstp: the half window must be at least 1 frame long, not {self.half_window}",
                 hint="give `half_window` >= 1",
             )
 
     @property
     def span(self) -> Span:
-        """`half_window` frames on both sides; none behind the centre for `published`."""
+        """`half_window` frames on both sides; for `published` only before the centre."""
         return self.half_window, self.half_window if self.formula == "mended" else 0
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
-        """float32 (H, W): spikes per frame in [0, 1] (mended); [0, 1.04], no rate (published)."""
+        """float32 (H, W): spikes per frame in [0, 1] (mended); in [0, 1.04], not a rate (published)."""
         near = window.around(*self.span)
         state = plasticity(near.spikes, near.centre)
         if self.formula == "published":

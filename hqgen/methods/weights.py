@@ -1,15 +1,15 @@
-"""Trained weights: where they lie, whether they are the right ones, and how they get into a network.
+"""Trained weights: where their files are, and what is registered about them.
 
-A folder of weights holds checkpoint files and a registry, `weights.json`, that says of each which method it
-is for, its sha256, licence, source and brightness convention. There are two such folders: the user's
-(`weights_folder`) and the one that ships with this package; where both know a name, the user's wins.
+A folder of weights holds checkpoint files and a registry, `weights.json`. The registry gives for each file
+the method, the sha256, the licence, the source and the scale of the output. There are two such folders: the
+user's (`weights_folder`) and the one that ships with this package. If both have a name, the user's wins.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from hqgen.methods.base import OutputScale
 
 
-__all__ = ["SHIPPED", "WeightsEntry", "find_weights", "list_weights", "weights_folder"]
+__all__ = [
+    "SHIPPED",
+    "WeightsEntry",
+    "find_weights",
+    "list_weights",
+    "read_registry",
+    "weights_folder",
+    "write_registry",
+]
 
 SHIPPED = Path(__file__).with_name("weights_data")
 """The folder of weights that comes with the package."""
@@ -37,7 +45,7 @@ class WeightsEntry:
         name: what the weights are for: `NetworkMethod.weights_name`.
         file: the checkpoint; relative in `weights.json`, absolute here.
         sha256: of the file, lower-case hex.
-        licence: of the weights, in the words of whoever published them.
+        licence: of the weights, in the words of their publisher.
         source: where they were published.
         brightness: scale of the network's output with these weights.
     """
@@ -64,18 +72,23 @@ def list_weights(folder: str | Path | None = None) -> list[WeightsEntry]:
     """All registered weights by name, the user's before the shipped ones.
 
     Raises:
-        MethodError: a registry that cannot be read.
+        MethodError: a registry cannot be read.
     """
-    entries = _read_registry(SHIPPED) | _read_registry(weights_folder(folder))
+    entries = read_registry(SHIPPED) | read_registry(weights_folder(folder))
     return [entries[name] for name in sorted(entries)]
 
 
 def find_weights(name: str, folder: str | Path | None = None) -> WeightsEntry | None:
     """The registered weights for `name`, or None; see `list_weights`."""
-    return _read_registry(weights_folder(folder)).get(name) or _read_registry(SHIPPED).get(name)
+    return read_registry(weights_folder(folder)).get(name) or read_registry(SHIPPED).get(name)
 
 
-def _read_registry(folder: Path) -> dict[str, WeightsEntry]:
+def read_registry(folder: Path) -> dict[str, WeightsEntry]:
+    """The entries of a folder by name, with absolute files; empty without a registry.
+
+    Raises:
+        MethodError: the registry cannot be read.
+    """
     path = folder / REGISTRY
     try:
         entries = [WeightsEntry(**fields) for fields in json.loads(path.read_text())["weights"]]
@@ -86,17 +99,12 @@ def _read_registry(folder: Path) -> dict[str, WeightsEntry]:
             f"cannot read the registry of weights `{path}`: {error}",
             hint="remove it and add the weights again with `hqgen weights add`",
         ) from error
-    return {entry.name: _moved(entry, folder / entry.file) for entry in entries}
+    return {entry.name: replace(entry, file=folder / entry.file) for entry in entries}
 
 
-def _write_registry(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
-    """Write `weights.json` whole or not at all."""
-    moved = [_moved(entries[name], Path(entries[name].file.name)) for name in sorted(entries)]
-    document = {"weights": [asdict(entry) | {"file": str(entry.file)} for entry in moved]}
+def write_registry(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
+    """Write `weights.json` whole or not at all; the files are written without their folder."""
+    rows = [asdict(entries[name]) | {"file": entries[name].file.name} for name in sorted(entries)]
     temporary = folder / f".{REGISTRY}.{os.getpid()}"
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    temporary.write_text(json.dumps({"weights": rows}, indent=1) + "\n")
     temporary.replace(folder / REGISTRY)
-
-
-def _moved(entry: WeightsEntry, file: Path) -> WeightsEntry:
-    return WeightsEntry(**{**asdict(entry), "file": file})

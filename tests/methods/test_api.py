@@ -57,7 +57,9 @@ def test_nested_lists_are_a_stream_too() -> None:
 
 @pytest.mark.parametrize("centre", [-1, 120])
 def test_a_centre_outside_the_stream_is_refused_with_the_legal_range(frames: np.ndarray, centre: int) -> None:
-    with pytest.raises(UsageError, match=f"frame {centre} is not one of the 120 frames") as caught:
+    with pytest.raises(
+        UsageError, match=f"frame {centre} is not in the stream, which has 120 frames"
+    ) as caught:
         reconstruct("tfp", frames, centre=centre)
     assert caught.value.hint == "give `centre` as 0 to 119"
 
@@ -90,5 +92,5 @@ def test_an_unknown_method_and_an_unknown_parameter_are_refused(frames: np.ndarr
 
 
 def test_parameters_beside_a_method_that_is_built_are_refused(frames: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="built already: window"):
+    with pytest.raises(UsageError, match="already has its parameters, but more are given: window"):
         reconstruct(TFI(), frames, window=5)

@@ -234,11 +234,11 @@ def test_parse_methods_reads_every_kind_of_parameter(install: Install) -> None:
         ("", "unknown method ``"),
         ("tfp,,tfi", "unknown method ``"),
         ("tfp,tfi,tfp:window=3", "`tfp` is listed twice"),
-        ("tfp:21", "`21` in `tfp:21` is no `parameter=value`"),
+        ("tfp:21", "`21` in `tfp:21` is not `parameter=value`"),
         ("tfp:window=3:window=5", "given twice"),
         ("tfp:window=x", "cannot be `x`"),
         ("tfp:window=", "cannot be ``"),
-        ("tfp:window=0", "window of 0 frames"),
+        ("tfp:window=0", "window must be at least 1 frame long, not 0"),
         ("tfi:variant=zoo", "cannot be `zoo`"),
         ("tfp:=3", "no parameter ``"),
     ],
@@ -249,7 +249,7 @@ def test_parse_methods_refuses_what_makes_no_sense(text: str, message: str) -> N
 
 
 def test_an_ensemble_needs_methods() -> None:
-    with pytest.raises(UsageError, match="without methods"):
+    with pytest.raises(UsageError, match="has no methods"):
         registry.ensemble([])
 
 
@@ -267,9 +267,9 @@ def test_a_foreign_method_is_listed_built_and_described(install: Install) -> Non
 @pytest.mark.parametrize(
     ("methods", "reason"),
     [
-        ({"flat": 3}, "is no dataclass derived from"),
-        ({"flat": Flat()}, "is no dataclass derived from"),
-        ({"other": Flat}, "calls itself `flat`, its entry point says `other`"),
+        ({"flat": 3}, "is not a dataclass derived from"),
+        ({"flat": Flat()}, "is not a dataclass derived from"),
+        ({"other": Flat}, "has the name `flat`, but its entry point says `other`"),
         ({"low_rank": LowRank}, "has the rank 15; ranks below 1000 are hqgen's own"),
         ({"unfinished": Unfinished}, "does not define `citation`, `reconstruct`, `span`"),
         ({"picky": Picky}, "refuses its own default"),

@@ -128,7 +128,7 @@ def test_published_asks_for_no_frame_behind_the_centre() -> None:
 
 
 def test_an_empty_half_window_is_refused() -> None:
-    with pytest.raises(UsageError, match="half window of 0 frames"):
+    with pytest.raises(UsageError, match="half window must be at least 1 frame long, not 0"):
         TFSTP(half_window=0)
 
 

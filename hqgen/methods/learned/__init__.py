@@ -1,1 +1,1 @@
-"""Methods that are trained networks, one file a method."""
+"""Methods that are trained networks, one file per method."""

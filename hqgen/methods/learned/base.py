@@ -1,4 +1,4 @@
-"""`base`: the learned method that works out of the box, trained by this project on simulated streams only."""
+"""`base`: the learned method whose weights ship with hqgen, trained on simulated streams only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hqgen.methods.learned.layers import Residual, conv3x3
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["Base", "BaseNetwork"]
@@ -17,22 +18,28 @@ FRAMES = 41
 
 
 class BaseNetwork(nn.Module):
-    """41 frames to the rate at the centre frame.
+    """41 frames to the firing rate at the centre frame.
 
-    One convolution at full resolution, residual blocks at half resolution (four times cheaper, and they see
-    twice as far: the way a fast scene moves within the window), two convolutions at full resolution.
+    One convolution at full resolution, residual blocks at half resolution, two convolutions at full
+    resolution. Half resolution is four times cheaper and sees twice as far, as far as a fast scene moves in
+    the window.
     """
 
     def __init__(self, wide: int = 32, deep: int = 48, blocks: int = 3) -> None:
         super().__init__()
-        self.head = nn.Conv2d(FRAMES, wide, 3, padding=1)
-        self.down = nn.Conv2d(4 * wide, deep, 3, padding=1)
-        self.body = nn.Sequential(*(Residual(deep) for _ in range(blocks)))
-        self.up = nn.Conv2d(deep // 4 + wide, wide, 3, padding=1)
-        self.tail = nn.Conv2d(wide, 1, 3, padding=1)
+        self.head = conv3x3(FRAMES, wide)
+        self.down = conv3x3(4 * wide, deep)
+        self.body = nn.Sequential(
+            *(
+                Residual(first=conv3x3(deep, deep), between=nn.ReLU(), second=conv3x3(deep, deep))
+                for _ in range(blocks)
+            )
+        )
+        self.up = conv3x3(deep // 4 + wide, wide)
+        self.tail = conv3x3(wide, 1)
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W) spikes, H and W even, to (B, H, W) spikes a frame."""
+        """(B, 41, H, W) spikes, H and W even, to (B, H, W) spikes per frame."""
         fine = torch.relu(self.head(spikes))
         coarse = self.body(torch.relu(self.down(functional.pixel_unshuffle(fine, 2))))
         merged = torch.cat([functional.pixel_shuffle(coarse, 2), fine], dim=1)
@@ -40,26 +47,12 @@ class BaseNetwork(nn.Module):
         return rate[:, 0]
 
 
-class Residual(nn.Module):
-    """Two convolutions around which the input is added."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        correction: Tensor = self.second(torch.relu(self.first(x)))
-        return x + correction
-
-
 @dataclass(frozen=True)
 class Base(NetworkMethod):
     """A small network (0.2 M parameters) whose weights ship with hqgen.
 
-    Trained on spikes simulated from moving pictures, never on those of a camera or a public data set; how,
-    and what it reaches, is in docs/base.md.
+    It was trained on spikes simulated from moving pictures, never on a real recording or a public data set;
+    docs/base.md has the training and the results.
     """
 
     name: ClassVar[str] = "base"
@@ -73,7 +66,7 @@ class Base(NetworkMethod):
         return BaseNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W) to (B, H, W), spikes a frame, not negative; odd sides are padded by one."""
+        """(B, 41, H, W) to (B, H, W), spikes per frame, not negative; odd sides are padded by one."""
         height, width = spikes.shape[-2:]
         padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")
         rate: Tensor = network(padded)[:, :height, :width].clamp(min=0)

@@ -1,4 +1,4 @@
-"""BSF: intervals of four lengths instead of spikes, aligned between five windows and fused."""
+"""BSF: intervals between spikes, in five windows that are aligned and fused."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from hqgen.methods.learned.network import NetworkMethod
 __all__ = ["BSF", "BSFNetwork", "spike_intervals"]
 
 WINDOW, STEP, WINDOWS = 21, 10, 5
-"""Frames a window, frames between the starts of two windows, and windows; 61 frames in all."""
+"""Frames per window, frames between the starts of two windows, number of windows; 61 frames in all."""
 
 KEY, NEIGHBOURS = 2, (0, 1, 3, 4)
-"""The window in the middle, and those that are aligned to it."""
+"""The window in the middle, and the windows that are aligned to it."""
 
 FEATURES = 64
 GROUPS = 4
 PATCH, CONTEXT = 3, 9
-"""Side of a patch of the key features, and of the patch of a neighbour in which it looks for its like."""
+"""Side of a patch of the key features, and of the patch of a neighbour that it attends to."""
 
 
 def spike_intervals(spikes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The interval that each frame lies in, alone and together with the intervals next to it (DSFT maps).
+    """The interval around each frame, alone and together with the intervals next to it (DSFT maps).
 
-    An interval goes from the last spike at or before a frame to the first one behind it; where the window
-    holds no such spike, from its first frame and to just behind its last one. The next interval is taken only
-    where two more spikes follow, and the previous one where two have been by then; else the frame's own
-    stands in.
+    An interval goes from the last spike at or before a frame to the first spike after it. If the window has
+    no such spike, the interval starts at its first frame, or ends just after its last. The next interval
+    needs two more spikes after the frame, the previous one two spikes up to the frame; else the interval
+    counts twice.
 
     Args:
         spikes: (B, T, H, W), values 0 and 1.
@@ -42,7 +42,7 @@ def spike_intervals(spikes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     Returns:
         int64 (B, T, H, W) each, in frames: the interval; with the next; with the previous; with both.
 
-    Source: the DSFT of Zhao et al., CVPR 2024, within one window as Spike-Zoo computes it.
+    Source: the DSFT of Zhao et al., CVPR 2024, within one window as in Spike-Zoo.
     """
     frames = spikes.shape[1]
     fired = spikes > 0
@@ -64,7 +64,7 @@ def conv_pair(inputs: int, outputs: int, stride: int = 1, hidden: int = FEATURES
 
 
 class Representation(nn.Module):
-    """Inverse intervals of the four lengths to features; the longer ones correct the shortest."""
+    """Inverse intervals of four lengths to features; the longer ones correct the shortest."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
 
 
 class PatchAttention(nn.Module):
-    """Adds to a neighbour's features those that look like the key's, patch by patch.
+    """Adds to the features of a neighbour those that look like the features of the key.
 
     Each 3x3 patch of the key attends to the 9x9 pixels of the neighbour around it.
     """
@@ -110,7 +110,7 @@ class PatchAttention(nn.Module):
     def forward(self, neighbour: Tensor, key: Tensor) -> Tensor:
         """Both (B, 64, H, W), to the same shape."""
         batch, _, height, width = key.shape
-        # A side that needs no padding is padded all the same, by a whole patch, as in the published code.
+        # As in the published code, a side that needs no padding is padded by a whole patch.
         padding = (0, PATCH - width % PATCH, 0, PATCH - height % PATCH)
         inside = functional.pad(torch.ones_like(key[:1, :1]), padding)
         key, source = functional.pad(key, padding), functional.pad(neighbour, padding)
@@ -124,13 +124,13 @@ class PatchAttention(nn.Module):
 
 
 def _patches(x: Tensor, side: int) -> Tensor:
-    """(B, C, H, W) to (B, patches, side * side, C): one patch about every 3x3 pixels, zero outside."""
+    """(B, C, H, W) to (B, patches, side * side, C): one patch around every 3x3 pixels, zero outside."""
     columns = functional.unfold(x, side, padding=(side - PATCH) // 2, stride=PATCH)
     return torch.unflatten(columns, 1, (x.shape[1], side**2)).permute(0, 3, 2, 1)
 
 
 class Level(nn.Module):
-    """Offsets of one level of the pyramid; below the coarsest they refine those of the level above."""
+    """Offsets of one level of the pyramid; a finer level refines the offsets of the level above."""
 
     def __init__(self, coarsest: bool = False) -> None:
         super().__init__()
@@ -147,13 +147,13 @@ class Level(nn.Module):
         return offsets
 
     def fuse(self, aligned: Tensor, coarser: Tensor) -> Tensor:
-        """Add what the coarser level found: (B, 64, H, W) and half of that to (B, 64, H, W)."""
+        """Add the result of the coarser level: (B, 64, H, W) and half of that size to (B, 64, H, W)."""
         fused: Tensor = self.fuse_feat(torch.cat([aligned, upsample(coarser)], dim=1))
         return fused
 
 
 class Alignment(nn.Module):
-    """Aligns the neighbours' features to those of the key, from a quarter of the size to the whole."""
+    """Aligns the features of the neighbours to those of the key, from a quarter of the size to full size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,19 +166,19 @@ class Alignment(nn.Module):
         self.align_L1 = Level()
 
     def pyramid(self, x: Tensor) -> list[Tensor]:
-        """(B, 64, H, W) to itself, half and quarter of the size."""
+        """(B, 64, H, W) to three tensors: at full, half and quarter size."""
         half = self.conv_ds_L2(x)
         return [x, half, self.conv_ds_L3(half)]
 
     def forward(self, pyramids: list[list[Tensor]]) -> list[Tensor]:
-        """The pyramid of each window to its aligned (B, 64, H, W); the key's own stays as it is."""
+        """The pyramid of each window to its aligned (B, 64, H, W); the key does not change."""
         aligned: list[Tensor] = []
         offsets: dict[int, Tensor] = {}
         for scale, level in ((2, self.align_L3), (1, self.align_L2), (0, self.align_L1)):
             coarser, aligned = aligned, [pyramid[scale] for pyramid in pyramids]
             key = aligned[KEY]
-            # The published weights were trained with neighbours 0, 1, 3, 4 fused with what the coarser level
-            # holds for windows 0, 1, 2, 3: behind the key each gets the one before it, the first the key.
+            # The published weights were trained with neighbours 0, 1, 3, 4 fused with the coarser level of
+            # windows 0, 1, 2, 3: windows after the key get the window before them (window 3 gets the key).
             for position, index in enumerate(NEIGHBOURS):
                 attended = self.kpa(aligned[index], key)
                 offsets[index] = level.offsets(attended, key, offsets.get(index))
@@ -214,7 +214,7 @@ class BSFNetwork(nn.Module):
         return image[:, 0]
 
     def _features(self, rates: list[Tensor], start: int) -> list[Tensor]:
-        """Features of the window that begins with frame `start`, as a pyramid."""
+        """Feature pyramid of the window that begins with frame `start`."""
         window = [rate[:, start : start + WINDOW] for rate in rates]
         return self.align.pyramid(self.encoder(self.rep(window)))
 
@@ -223,12 +223,12 @@ class BSFNetwork(nn.Module):
 class BSF(NetworkMethod):
     """BSF: 61 frames as intervals between spikes, in five overlapping windows aligned to the middle one.
 
-    With the published weights the output is the firing rate: the authors divide it by the light factor of
-    their simulator to meet the ground truth. That factor is 0.35 to 0.7, which makes mean rates of about 0.1
-    to 0.4; the usable rates here are a factor of two wider.
+    With the published weights the output is the firing rate; the authors divide it by the light factor of
+    their simulator to get the ground truth. That factor is 0.35 to 0.7, so mean rates were about 0.1 to
+    0.4. The usable rates are a factor of two wider.
 
-    Source: Zhao et al., CVPR 2024. The intervals are those within the 61 frames (as in Spike-Zoo; the authors
-    look 20 frames further on either side).
+    Source: Zhao et al., CVPR 2024. Intervals end at the ends of the 61 frames, as in Spike-Zoo; the authors
+    look 20 frames further on both sides.
     """
 
     name: ClassVar[str] = "bsf"
@@ -239,7 +239,6 @@ class BSF(NetworkMethod):
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/ruizhao26/BSF"
-    batch: ClassVar[int] = 2
     citation: ClassVar[str] = (
         "Zhao et al., Boosting Spike Camera Image Reconstruction from a Perspective of Dealing with Spike "
         "Fluctuations, CVPR 2024"
@@ -250,7 +249,7 @@ class BSF(NetworkMethod):
         return BSFNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W) to (B, H, W) spikes a frame; sides are mirrored to multiples of 4 and cut again."""
+        """(B, 61, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""
         height, width = spikes.shape[-2:]
         image: Tensor = network(pad_symmetric(spikes, 4))
         return image[:, :height, :width]

@@ -1,17 +1,70 @@
-"""Layers and paddings that several of the published networks share."""
+"""Building blocks and paddings that several of the published networks share.
+
+A published checkpoint gives every parameter a name. `chain` and `Residual` make a block of torch's layers
+with these names. Layers without parameters may have any name.
+"""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import Permute
 
-__all__ = ["conv3x3", "offsets_and_mask", "pad_symmetric", "upsample"]
+__all__ = [
+    "Residual",
+    "chain",
+    "channels_first",
+    "channels_last",
+    "conv3x3",
+    "crop_evenly",
+    "offsets_and_mask",
+    "pad_evenly",
+    "pad_symmetric",
+    "upsample",
+]
+
+
+def chain(**layers: nn.Module) -> nn.Sequential:
+    """Layers that run one after the other, each with the name that it has in the checkpoint."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+class Residual(nn.Sequential):
+    """Layers, named as in `chain`, whose output is added to their input.
+
+    Args:
+        relu: whether a ReLU follows the sum.
+        layers: keep the shape; or one of input and output has a single channel, which is added to all others.
+    """
+
+    def __init__(self, *, relu: bool = False, **layers: nn.Module) -> None:
+        super().__init__(OrderedDict(layers))
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...) to the same shape."""
+        change = x
+        for layer in self:
+            change = layer(change)
+        return torch.relu(x + change) if self.relu else x + change
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution with bias that keeps the size, or divides it by `stride`."""
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
+
+
+def channels_last() -> nn.Module:
+    """(B, C, H, W) to (B, H, W, C)."""
+    return Permute([0, 2, 3, 1])  # type: ignore[no-any-return]
+
+
+def channels_first() -> nn.Module:
+    """(B, H, W, C) to (B, C, H, W)."""
+    return Permute([0, 3, 1, 2])  # type: ignore[no-any-return]
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -20,10 +73,10 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def offsets_and_mask(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Split what a convolution predicts for a modulated deformable 3x3 convolution with G groups.
+    """Split the input of a modulated deformable 3x3 convolution with G groups.
 
     Args:
-        x: (B, 27 * G, H, W): two thirds offsets, the last third the logits of the mask.
+        x: (B, 27 * G, H, W): two thirds are offsets, the last third holds the logits of the mask.
 
     Returns:
         The offsets (B, 18 * G, H, W) and the mask (B, 9 * G, H, W) in the layout of
@@ -38,8 +91,24 @@ def pad_symmetric(frames: Tensor, multiple: int) -> Tensor:
 
     Args:
         frames: (..., H, W), H and W at least `multiple`.
-        multiple: what the sides of the result are multiples of.
+        multiple: of which the sides of the result are multiples.
     """
     rows, columns = -frames.shape[-2] % multiple, -frames.shape[-1] % multiple
     frames = torch.cat([frames, frames[..., frames.shape[-2] - rows :, :].flip(-2)], dim=-2)
     return torch.cat([frames, frames[..., frames.shape[-1] - columns :].flip(-1)], dim=-1)
+
+
+def pad_evenly(image: Tensor, multiple: int, mode: str) -> Tensor:
+    """Pad (B, C, H, W) at all edges until both sides are multiples of `multiple`.
+
+    An odd row or column goes to the bottom or to the right. `mode` is one of `torch.nn.functional.pad`.
+    """
+    rows, columns = -image.shape[-2] % multiple, -image.shape[-1] % multiple
+    top, left = rows // 2, columns // 2
+    return functional.pad(image, (left, columns - left, top, rows - top), mode=mode)
+
+
+def crop_evenly(image: Tensor, height: int, width: int) -> Tensor:
+    """The middle `height` x `width` pixels of (..., H, W); undoes `pad_evenly`."""
+    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
+    return image[..., top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""What the learned methods share: frames in, weights, padding, batches, devices."""
+"""What the learned methods share: weights, batches, devices, checks of a window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hqgen.checkpoints import file_digest, load_weights
+from hqgen.checkpoints import existing_file, file_digest, load_weights
 from hqgen.devices import exact_arithmetic, resolve_device
 from hqgen.errors import MethodError
 from hqgen.methods.base import Leg, Method, OutputScale, Span
@@ -28,17 +28,17 @@ __all__ = ["NetworkMethod"]
 class NetworkMethod(Method):
     """A method that is a trained network.
 
-    Two fields are no parameters, as they do not decide what the method is: `weights`, a checkpoint file in
-    place of the registered one (its digest goes into the plan instead), and `device`: auto, cpu or cuda.
+    Two fields are not parameters: `weights`, a checkpoint file to use instead of the registered one (its
+    digest goes into the plan), and `device`: auto, cpu or cuda.
 
     Class attributes:
-        before, after: frames it takes before and after the centre; always all of them.
+        before, after: frames that it needs before and after the centre frame.
         output: scale of the output with the published weights.
-        valid_rate: mean firing rates (spikes a frame) for which the output is usable.
+        valid_rate: lowest and highest mean firing rate (spikes per frame) with a usable output.
         weights_licence: licence of the published weights.
         weights_source: where they are published.
-        batch_on: windows that the network takes at once on each device; fewer where memory does not suffice.
-            On a CPU a batch is no faster, and one at a time keeps an image independent of its neighbours.
+        batch_on: windows that the network takes at once on each device; fewer if memory is too small. On a
+            CPU a batch is no faster, and one window at a time keeps an image independent of the others.
     """
 
     leg: ClassVar[Leg] = "gpu"
@@ -55,17 +55,17 @@ class NetworkMethod(Method):
 
     @property
     def span(self) -> Span:
-        """All of its frames."""
+        """`before` and `after`."""
         return self.before, self.after
 
     @property
     def weights_name(self) -> str:
-        """Name of its weights in the registry: the method's, and the variant's where weights differ by it."""
+        """Name of its weights in the registry: the method, or the variant if it has other weights."""
         return self.name
 
     @property
     def usable_rates(self) -> tuple[float, float]:
-        """`valid_rate`, for a method in which it depends on the parameters."""
+        """`valid_rate`; a method overrides it if the rates depend on its parameters."""
         return self.valid_rate
 
     @abstractmethod
@@ -77,11 +77,11 @@ class NetworkMethod(Method):
         """Run the network on a batch of windows.
 
         Args:
-            network: what `network()` built, with weights loaded, in eval mode.
+            network: from `network()`, with weights loaded, in eval mode.
             spikes: float32 (B, before + 1 + after, H, W), values 0 and 1, top row first.
 
         Returns:
-            float32 (B, H, W) in the scale `output`; any H and W (padding and cropping happen here).
+            float32 (B, H, W) in the scale `output`; any H and W (this method pads and crops).
         """
 
     def parameters(self) -> dict[str, Any]:
@@ -93,10 +93,10 @@ class NetworkMethod(Method):
         return replace(self, device=device)
 
     def checkpoint(self) -> tuple[Path, str | None]:
-        """The weights file and the sha256 it was registered with, None for a file given by `weights`.
+        """The weights file and its registered sha256; None for a file given by `weights`.
 
         Raises:
-            MethodError: there is none.
+            MethodError: no weights are registered.
         """
         if self.weights is not None:
             return Path(self.weights), None
@@ -104,40 +104,38 @@ class NetworkMethod(Method):
             return entry.file, entry.sha256
         source = f" ({self.weights_source})" if self.weights_source else ""
         raise MethodError(
-            f"no weights `{self.weights_name}` in `{weights_folder()}`",
+            f"there are no weights `{self.weights_name}` in `{weights_folder()}`",
             hint=f"get the published file{source} and register it with `hqgen weights add`: docs/weights.md",
         )
 
     def unavailable(self) -> str | None:
-        """Why it cannot run here (no weights, or damaged ones), or None; reads no tensor."""
+        """Why it cannot run (weights missing or damaged), or None; does not read the tensors."""
         try:
             path, sha256 = self.checkpoint()
             found = self.weights_digest()
         except MethodError as error:
             return error.message
         if sha256 is not None and found != sha256.lower():
-            return f"`{path}` is not what was registered: its sha256 is {found}, not {sha256.lower()}"
+            return f"`{path}` is not the registered file: its sha256 is {found}, not {sha256.lower()}"
         return None
 
     def weights_digest(self) -> str:
         """The sha256 of its weights file, for the plan.
 
         Raises:
-            MethodError: there are no weights, or they cannot be read.
+            MethodError: the weights are missing or cannot be read.
         """
         path, _ = self.checkpoint()
-        if not path.is_file():
-            raise MethodError(f"no weights file `{path}`", hint="see docs/weights.md for where to get it")
         try:
-            return file_digest(path)
+            return file_digest(existing_file(path))
         except OSError as error:
             raise MethodError(f"the weights `{path}` cannot be read: {error.strerror}") from error
 
     def loaded(self) -> nn.Module:
-        """The network with its weights on its device, in eval mode; built once a process.
+        """The network with its weights on its device, in eval mode; each process builds it once.
 
         Raises:
-            MethodError: the weights are absent, changed or unfit, or there is no such device.
+            MethodError: the weights are missing, changed or do not fit, or there is no such device.
         """
         path, sha256 = self.checkpoint()
         return _loaded(
@@ -156,7 +154,7 @@ class NetworkMethod(Method):
             float32 (H, W) in the scale `output`.
 
         Raises:
-            MethodError: too few frames, a firing rate outside `usable_rates`, or whatever `loaded` raises.
+            MethodError: too few frames, a firing rate outside `usable_rates`, or as `loaded`.
         """
         (outcome,) = self.reconstruct_batch([window])
         if isinstance(outcome, MethodError):
@@ -167,11 +165,11 @@ class NetworkMethod(Method):
         """Reconstruct the centre frame of each window; windows of one size share a run of the network.
 
         Returns:
-            For each window in turn its image as `reconstruct` gives it, or the MethodError that says what is
-            wrong with that window.
+            For each window, in order, its image (see `reconstruct`), or the MethodError that says what is
+            wrong with the window.
 
         Raises:
-            MethodError: what is wrong is not the windows: weights, device, memory.
+            MethodError: the weights, the device or the memory are the problem, not a window.
         """
         outcomes: list[NDArray[np.float32] | MethodError | None] = [
             self._objection(window) for window in windows
@@ -187,12 +185,12 @@ class NetworkMethod(Method):
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _objection(self, window: Window) -> MethodError | None:
-        """Why this window gives no picture, or None."""
+        """The reason why this window gives no picture, or None."""
         before, after = self.span
         if window.before < before or window.after < after:
             return MethodError(
                 f"`{self.name}` needs {before} frames before and {after} after the centre frame, "
-                f"the window has {window.before} and {window.after}",
+                f"but the window has {window.before} and {window.after}",
                 hint="choose a frame further from the edge of the recording",
             )
         rate, (low, high) = _firing_rate(window.around(before, after)), self.usable_rates
@@ -204,7 +202,7 @@ class NetworkMethod(Method):
         return None
 
     def _images(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
-        """Run the network on windows of one size, on fewer at a time where memory does not suffice."""
+        """Run the network on windows of one size, on fewer at a time if memory is too small."""
         network, device = self.loaded(), resolve_device(self.device)
         size = self.batch_on[device]
         images: list[NDArray[np.float32]] = []
@@ -222,7 +220,7 @@ class NetworkMethod(Method):
         return images
 
     def _run(self, network: nn.Module, windows: Sequence[Window], device: str) -> NDArray[np.float32] | None:
-        """float32 (B, H, W), or None when the device's memory does not suffice."""
+        """float32 (B, H, W), or None if the memory of the device is too small."""
         frames = torch.from_numpy(np.stack([window.spikes.frames() for window in windows]))
         try:
             with exact_arithmetic():
@@ -246,11 +244,11 @@ def _loaded(
     """Build the network and load its weights.
 
     Args:
-        _kind: the method's class; instances of two classes may be equal in their fields and their hash.
+        _kind: the method's class, because instances of two classes may have equal fields.
         method: without `weights` and `device`.
         path: the checkpoint.
-        sha256: what it must have.
-        _found: what it has now, so that a file that changed is read again.
+        sha256: the expected digest.
+        _found: the digest now, so that a changed file is read again.
         device: cpu or cuda.
     """
     network = method.network()
@@ -260,6 +258,6 @@ def _loaded(
 
 
 def _firing_rate(window: Window) -> float:
-    """Spikes a pixel and frame."""
+    """Spikes per pixel and frame."""
     count, height, width = window.spikes.shape
     return int(np.bitwise_count(window.spikes.data).sum(dtype=np.int64)) / (count * height * width)

@@ -1,4 +1,4 @@
-"""RSIR: short exposures fused one after the other, with the sensor's fixed pattern taken out."""
+"""RSIR: short exposures, fused one after the other; the fixed pattern of the sensor is removed."""
 
 from __future__ import annotations
 
@@ -16,69 +16,62 @@ from torch.nn import functional
 from hqgen.checkpoints import file_digest
 from hqgen.errors import MethodError, UsageError
 from hqgen.methods.base import OutputScale, Span
-from hqgen.methods.learned.layers import conv3x3
+from hqgen.methods.learned.layers import (
+    chain,
+    channels_first,
+    channels_last,
+    conv3x3,
+    crop_evenly,
+    pad_evenly,
+)
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["RSIR", "RSIRNetwork", "Step", "read_calibration"]
 
 FRAMES, STEPS = 16, 10
-"""Frames an exposure, and exposures."""
+"""Frames per exposure, and number of exposures."""
 
 GAMMA = 2.2
 LIGHT = 335.0
-"""Illuminance of the bright calibration recording, lux."""
+"""Illuminance of the bright calibration recording, in lux."""
 
 WINDOW, EMBEDDING, HEADS = 8, 96, 3
-"""Side of an attention window in pixels, channels in it, heads."""
+"""Side of an attention window in pixels, its channels, and its heads."""
 
 MULTIPLE = 2 * WINDOW
-"""The sides of an image are made a multiple of this: its wavelet bands then divide into attention windows."""
+"""The sides of an image are padded to a multiple of this, so that wavelet bands divide into windows."""
 
 
-class PixelNetwork(nn.Module):
-    """Four 1x1 convolutions: the same function of every pixel."""
-
-    def __init__(self, inputs: int, last: nn.Module) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, 16, 1)
-        self.conv2 = nn.Conv2d(16, 16, 1)
-        self.conv3 = nn.Conv2d(16, 16, 1)
-        self.conv4 = nn.Conv2d(16, 1, 1)
-        self.last = last
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, 1, H, W)."""
-        for conv in (self.conv1, self.conv2, self.conv3):
-            x = functional.leaky_relu(conv(x), 0.1)
-        out: Tensor = self.last(self.conv4(x))
-        return out
+def pixel_network(inputs: int, last: nn.Module) -> nn.Sequential:
+    """Four 1x1 convolutions, the same function of every pixel: (B, inputs, H, W) to (B, 1, H, W)."""
+    return chain(
+        conv1=nn.Conv2d(inputs, 16, 1),
+        leaky1=nn.LeakyReLU(0.1),
+        conv2=nn.Conv2d(16, 16, 1),
+        leaky2=nn.LeakyReLU(0.1),
+        conv3=nn.Conv2d(16, 16, 1),
+        leaky3=nn.LeakyReLU(0.1),
+        conv4=nn.Conv2d(16, 1, 1),
+        last=last,
+    )
 
 
-class MaskNetwork(nn.Module):
-    """Three 3x3 convolutions to a weight in (0, 1) for each pixel."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.net1 = conv3x3(inputs, 16)
-        self.net2 = conv3x3(16, 16)
-        self.net3 = conv3x3(16, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, 1, H, W)."""
-        return torch.sigmoid(self.net3(torch.relu(self.net2(torch.relu(self.net1(x))))))
+def mask_network(inputs: int) -> nn.Sequential:
+    """Three 3x3 convolutions to a weight in (0, 1): (B, inputs, H, W) to (B, 1, H, W)."""
+    return chain(
+        net1=conv3x3(inputs, 16),
+        relu1=nn.ReLU(),
+        net2=conv3x3(16, 16),
+        relu2=nn.ReLU(),
+        net3=conv3x3(16, 1),
+        weight=nn.Sigmoid(),
+    )
 
 
-def _haar(*taps: tuple[float, float], shape: tuple[int, ...]) -> nn.Parameter:
-    """Fixed filters; the published checkpoint holds them as parameters."""
-    return nn.Parameter((torch.tensor(taps) / 2**0.5).reshape(shape), requires_grad=False)
-
-
-class Filters(nn.Module):
-    """A holder of fixed filters, for their names in the state_dict."""
-
-    def __init__(self, weight: nn.Parameter) -> None:
-        super().__init__()
-        self.weight = weight
+def _haar(*taps: tuple[float, float], shape: tuple[int, ...]) -> nn.ParameterDict:
+    """Fixed filters, which the published checkpoint holds as parameters under the name `weight`."""
+    values = (torch.tensor(taps) / 2**0.5).reshape(shape)
+    return nn.ParameterDict({"weight": nn.Parameter(values, requires_grad=False)})
 
 
 class Haar(nn.Module):
@@ -86,11 +79,11 @@ class Haar(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net1 = Filters(_haar((1, 1), (1, -1), shape=(2, 1, 1, 2)))
+        self.net1 = _haar((1, 1), (1, -1), shape=(2, 1, 1, 2))
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 1, H, W) to the bands (B, 4, H / 2, W / 2): LL, LH, HL, HH, width before height."""
-        across = self.net1.weight
+        across = self.net1["weight"]
         bands = functional.conv2d(image, across, stride=(1, 2))
         down = across.mT.repeat(2, 1, 1, 1)
         return functional.conv2d(bands, down, stride=(2, 1), groups=2)
@@ -101,12 +94,12 @@ class InverseHaar(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net1 = Filters(_haar((1, 1), shape=(1, 1, 2, 1)))
-        self.net2 = Filters(_haar((1, -1), shape=(1, 1, 2, 1)))
+        self.net1 = _haar((1, 1), shape=(1, 1, 2, 1))
+        self.net2 = _haar((1, -1), shape=(1, 1, 2, 1))
 
     def forward(self, bands: Tensor) -> Tensor:
         """(B, 4, H / 2, W / 2) to (B, 1, H, W)."""
-        down = torch.cat([self.net1.weight, self.net2.weight])
+        down = torch.cat([self.net1["weight"], self.net2["weight"]])
         halves = functional.conv_transpose2d(bands, down.repeat(2, 1, 1, 1), stride=(2, 1), groups=2)
         return functional.conv_transpose2d(halves, down.mT, stride=(1, 2))
 
@@ -127,21 +120,8 @@ class ResidualBlock(nn.Module):
         return out
 
 
-class ResidualBlocks(nn.Module):
-    """Four residual blocks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(ResidualBlock(4, 16), *(ResidualBlock(16, 16) for _ in range(3)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 4, H, W) to (B, 16, H, W)."""
-        out: Tensor = self.body(x)
-        return out
-
-
 def relative_positions() -> Tensor:
-    """For each pair of pixels of a window the row of the bias table: int64 (64, 64)."""
+    """The row of the bias table for each pair of pixels in a window: int64 (64, 64)."""
     row, column = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(WINDOW)] * 2, indexing="ij"))
     rows, columns = (x[:, None] - x + WINDOW - 1 for x in (row, column))
     return rows * (2 * WINDOW - 1) + columns
@@ -164,7 +144,7 @@ class WindowAttention(nn.Module):
 
         Args:
             x: (B, windows, 64, 96).
-            hidden: (windows, 64, 64), added to the logits: -100 where a pixel must not see another.
+            hidden: (windows, 64, 64), added to the logits: -100 if a pixel must not see the other.
 
         Returns:
             The shape of `x`.
@@ -178,20 +158,6 @@ class WindowAttention(nn.Module):
         return attended
 
 
-class Mlp(nn.Module):
-    """Two linear layers with a GELU between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(EMBEDDING, 4 * EMBEDDING)
-        self.fc2 = nn.Linear(4 * EMBEDDING, EMBEDDING)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., 96) to the same shape."""
-        out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
-        return out
-
-
 class SwinBlock(nn.Module):
     """A transformer block with attention in 8x8 windows, which may be shifted by half a window.
 
@@ -203,7 +169,9 @@ class SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(EMBEDDING)
         self.attn = WindowAttention()
         self.norm2 = nn.LayerNorm(EMBEDDING)
-        self.mlp = Mlp()
+        self.mlp = chain(
+            fc1=nn.Linear(EMBEDDING, 4 * EMBEDDING), gelu=nn.GELU(), fc2=nn.Linear(4 * EMBEDDING, EMBEDDING)
+        )
         self.shift = shift
 
     def forward(self, x: Tensor) -> Tensor:
@@ -219,106 +187,56 @@ class SwinBlock(nn.Module):
 
 def to_windows(x: Tensor) -> Tensor:
     """(B, H, W, C) to (B, windows, 64, C)."""
-    batch, height, width, channels = x.shape
-    x = x.reshape(batch, height // WINDOW, WINDOW, width // WINDOW, WINDOW, channels)
-    return x.transpose(2, 3).reshape(batch, -1, WINDOW**2, channels)
+    grid = torch.unflatten(torch.unflatten(x, 2, (-1, WINDOW)), 1, (-1, WINDOW))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def from_windows(x: Tensor, height: int, width: int) -> Tensor:
     """The inverse of `to_windows`."""
-    batch, channels = x.shape[0], x.shape[-1]
-    x = x.reshape(batch, height // WINDOW, width // WINDOW, WINDOW, WINDOW, channels)
-    return x.transpose(2, 3).reshape(batch, height, width, channels)
+    grid = torch.unflatten(torch.unflatten(x, 2, (WINDOW, WINDOW)), 1, (height // WINDOW, width // WINDOW))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def hidden_across_edges(height: int, width: int, shift: int, device: torch.device) -> Tensor:
-    """(windows, 64, 64): -100 between pixels that only the cyclic shift has brought into one window."""
+    """(windows, 64, 64): -100 between pixels that are in one window only because of the cyclic shift."""
     rows, columns = (_region(side, shift, device) for side in (height, width))
     regions = to_windows((3 * rows[:, None] + columns)[None, ..., None])[0, ..., 0]
     return -100.0 * (regions[:, :, None] != regions[:, None, :])
 
 
 def _region(side: int, shift: int, device: torch.device) -> Tensor:
-    """Number the stretches of a shifted axis: whole windows, the last window's old part, its wrapped part."""
+    """Number the parts of a shifted axis: whole windows, then old and wrapped part of the last window."""
     position = torch.arange(side, device=device)
     return (position >= side - WINDOW).long() + (position >= side - shift)
 
 
-class PatchEmbedding(nn.Module):
-    """A pixel's channels to its embedding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(16, EMBEDDING, 1)
-        self.norm = nn.LayerNorm(EMBEDDING)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 16, H, W) to (B, H, W, 96)."""
-        embedded: Tensor = self.norm(self.proj(x).movedim(1, -1))
-        return embedded
-
-
-class Stage(nn.Module):
-    """Two Swin blocks, the second one with shifted windows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(SwinBlock(shift=0), SwinBlock(shift=WINDOW // 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, 96) to the same shape."""
-        out: Tensor = self.blocks(x)
-        return out
+def swin_transformer() -> nn.Sequential:
+    """Two Swin blocks, the second with shifted windows: (B, 16, H, W), sides multiples of 8, to the same."""
+    return chain(
+        patch_embed=chain(
+            proj=nn.Conv2d(16, EMBEDDING, 1), channels_last=channels_last(), norm=nn.LayerNorm(EMBEDDING)
+        ),
+        layers=nn.Sequential(chain(blocks=nn.Sequential(SwinBlock(shift=0), SwinBlock(shift=WINDOW // 2)))),
+        n_l=nn.LayerNorm(EMBEDDING),
+        channels_first=channels_first(),
+        conv=nn.Conv2d(EMBEDDING, 16, 1, bias=False),
+    )
 
 
-class SwinTransformer(nn.Module):
-    """Embedding, one stage, and back to few channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patch_embed = PatchEmbedding()
-        self.layers = nn.Sequential(Stage())
-        self.n_l = nn.LayerNorm(EMBEDDING)
-        self.conv = nn.Conv2d(EMBEDDING, 16, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 16, H, W), H and W multiples of 8, to the same shape."""
-        out: Tensor = self.conv(self.n_l(self.layers(self.patch_embed(x))).movedim(-1, 1))
-        return out
-
-
-class Denoiser(nn.Module):
-    """Wavelet bands to cleaner ones."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nrb = ResidualBlocks()
-        self.st = SwinTransformer()
-        self.out = conv3x3(16, 4)
-
-    def forward(self, bands: Tensor) -> Tensor:
-        """(B, 4, H, W) to the same shape."""
-        clean: Tensor = self.out(self.st(self.nrb(bands)))
-        return clean
-
-
-class FusionAndDenoising(nn.Module):
-    """The two networks that work one after the other on wavelet bands."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fusion = MaskNetwork(2)
-        self.denoise = Denoiser()
+def denoiser() -> nn.Sequential:
+    """Wavelet bands (B, 4, H, W) to cleaner ones of the same shape."""
+    residual = nn.Sequential(ResidualBlock(4, 16), *(ResidualBlock(16, 16) for _ in range(3)))
+    return chain(nrb=chain(body=residual), st=swin_transformer(), out=conv3x3(16, 4))
 
 
 class Step(NamedTuple):
-    """What one exposure gives; gamma-encoded images (B, 1, H, W).
+    """The result for one exposure; gamma-encoded images (B, 1, H, W).
 
     Attributes:
         exposure: the exposure without the fixed pattern.
-        fused: that, merged with the fused image of the step before.
+        fused: the exposure, merged with the fused image of the step before.
         denoised: the fused image without its noise.
-        refined: the mixture of the last two that is the result.
+        refined: the result, a mixture of the last two.
     """
 
     exposure: Tensor
@@ -328,26 +246,26 @@ class Step(NamedTuple):
 
 
 class RSIRNetwork(nn.Module):
-    """One exposure, and what came of those before, to an image.
+    """One exposure and the result of the exposures before it to an image.
 
     Source: Zhu et al., ACM MM 2023.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.fpn_denoise = PixelNetwork(2, nn.LeakyReLU(0.1))
-        self.fpn_refine = PixelNetwork(1, nn.Sigmoid())
+        self.fpn_denoise = pixel_network(2, nn.LeakyReLU(0.1))
+        self.fpn_refine = pixel_network(1, nn.Sigmoid())
         self.ft = Haar()
         self.fti = InverseHaar()
-        self.vd = FusionAndDenoising()
-        self.refine = MaskNetwork(8)
+        self.vd = nn.ModuleDict({"fusion": mask_network(2), "denoise": denoiser()})
+        self.refine = mask_network(8)
 
     def forward(self, exposure: Tensor, dark: Tensor, response: Tensor, previous: Tensor | None) -> Step:
         """Take one step.
 
         Args:
             exposure: (B, 1, H, W) firing rates of one exposure, gamma-encoded.
-            dark: (H, W), dark current as a part of the rate in bright light; 0 for an ideal sensor.
+            dark: (H, W), dark current as a share of the rate in bright light; 0 for an ideal sensor.
             response: (H, W), relative response to light; 1 for an ideal sensor.
             previous: (B, 1, H, W), `Step.fused` of the exposure before; None for the first.
 
@@ -358,44 +276,31 @@ class RSIRNetwork(nn.Module):
         clean = self.fpn_refine(clean)
         height, width = clean.shape[-2:]
         before = clean if previous is None else previous
-        current, earlier = (self.ft(pad_evenly(image)) for image in (clean, before))
-        mask = self.vd.fusion(torch.cat([earlier[:, :1], current[:, :1]], dim=1))
+        current, earlier = (self.ft(pad_evenly(image, MULTIPLE, "reflect")) for image in (clean, before))
+        mask = self.vd["fusion"](torch.cat([earlier[:, :1], current[:, :1]], dim=1))
         fused = earlier * (1 - mask) + current * mask
-        denoised = self.vd.denoise(fused)
+        denoised = self.vd["denoise"](fused)
         omega = self.refine(torch.cat([fused, denoised], dim=1))
         refined = denoised * (1 - omega) + fused * omega
         images = (crop_evenly(self.fti(bands), height, width) for bands in (fused, denoised, refined))
         return Step(clean, *images)
 
 
-def pad_evenly(image: Tensor) -> Tensor:
-    """Mirror (B, 1, H, W) at all edges to multiples of 16; of an odd number of rows more go to the end."""
-    rows, columns = -image.shape[-2] % MULTIPLE, -image.shape[-1] % MULTIPLE
-    top, left = rows // 2, columns // 2
-    return functional.pad(image, (left, columns - left, top, rows - top), mode="reflect")
-
-
-def crop_evenly(image: Tensor, height: int, width: int) -> Tensor:
-    """Undo `pad_evenly`."""
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    return image[..., top : top + height, left : left + width]
-
-
 def read_calibration(path: str | Path) -> tuple[Tensor, Tensor]:
     """Read the calibration maps of a sensor.
 
-    The maps are those of SpikeNeRF (Zhu et al., CVPR 2024), of recordings in the dark and under 335 lux: with
-    D_light the mean interval less one frame in the light, and D the same for a pixel with the light L,
-    1 / D = Nl * L + Nd / (D_light * (335 + Nd)).
+    The maps are those of SpikeNeRF (Zhu et al., CVPR 2024). They come from recordings in the dark and under
+    335 lux. D_light is the mean interval minus one frame under 335 lux. For a pixel with the light L the
+    same number D follows from 1 / D = Nl * L + Nd / (D_light * (335 + Nd)).
 
     Args:
         path: an `.npz` file with the arrays `Nd`, `Nl` and `D_light`, each (H, W), top row first.
 
     Returns:
-        The last term, the part of the dark current; and Nl, the response: float32 (H, W) each.
+        The last term of the sum (the dark current) and Nl (the response): float32 (H, W) each.
 
     Raises:
-        MethodError: no such file, no such arrays in it, or values that make no sense.
+        MethodError: the file or an array is missing, or the values make no sense.
     """
     try:
         with Path(path).open("rb") as file, np.load(file) as maps:
@@ -412,8 +317,8 @@ def read_calibration(path: str | Path) -> tuple[Tensor, Tensor]:
         ) from error
     if part.ndim != 2 or part.shape != response.shape or not np.isfinite(part).all() or (response <= 0).any():
         raise MethodError(
-            f"`{path}` holds unusable calibration maps of the shapes {part.shape} and {response.shape}",
-            hint="Nd, Nl and D_light are (H, W), finite, Nl and D_light above 0",
+            f"the calibration maps in `{path}` are unusable; shapes: {part.shape} and {response.shape}",
+            hint="Nd, Nl and D_light must be (H, W) and finite, Nl and D_light above 0",
         )
     return torch.from_numpy(part).float(), torch.from_numpy(response).float()
 
@@ -427,21 +332,22 @@ def _calibration(path: str, _digest: str) -> tuple[Tensor, Tensor]:
 class RSIR(NetworkMethod):
     """RSIR: 160 frames as ten exposures of 16, fused one after the other.
 
-    The network is meant for a camera whose fixed pattern has been measured (`calibration`). Without that all
-    pixels are taken to be alike: no dark current, response 1. The fixed pattern then stays in the picture as
-    far as the fusion and the denoising leave it there.
+    The network expects a camera whose fixed pattern has been measured (`calibration`). Without a
+    calibration all
+    pixels count as equal: no dark current, response 1. Then only fusion and denoising reduce the fixed
+        pattern.
 
-    The recurrence runs forward in time and its result belongs to the last exposure. By default the 160 frames
-    lie around the centre frame, which suits still scenes and fits recordings of 200 frames; the picture of a
-    moving scene is then 72 frames late. `ahead=9` puts the last exposure on the centre frame, and needs 150
+    The network runs forward in time, and its result belongs to the last exposure. By default the 160 frames
+    lie around the centre frame. This suits still scenes and fits recordings of 200 frames, but the picture
+    of a moving scene is 72 frames late. `ahead=9` puts the last exposure on the centre frame, and needs 150
     frames before it.
 
-    The published weights put out gamma-encoded brightness (a power of 1 / 2.2) for a simulator whose firing
-    rate is the brightness; what comes out here is linear again, a firing rate, negative values being 0.
+    The published weights give gamma-encoded brightness (a power of 1 / 2.2), for a simulator whose firing
+    rate is the brightness. The output here is linear again: a firing rate, with negative values set to 0.
 
     Args:
-        calibration: an `.npz` file as `read_calibration` takes it, of the size of the windows.
-        ahead: frames behind the centre frame that are used, 0 to 159.
+        calibration: an `.npz` file for `read_calibration`, with maps of the size of the windows.
+        ahead: how many of the frames are later than the centre frame, 0 to 159.
     """
 
     name: ClassVar[str] = "rsir"
@@ -460,21 +366,22 @@ class RSIR(NetworkMethod):
     def __post_init__(self) -> None:
         if not 0 <= self.ahead < FRAMES * STEPS:
             raise UsageError(
-                f"rsir: {self.ahead} frames ahead are not 0 to {FRAMES * STEPS - 1}", hint="leave out `ahead`"
+                f"rsir: `ahead` must be 0 to {FRAMES * STEPS - 1} frames, not {self.ahead}",
+                hint="leave out `ahead`",
             )
 
     @property
     def span(self) -> Span:
-        """160 frames, of which `ahead` lie behind the centre frame."""
+        """160 frames; `ahead` of them are later than the centre frame."""
         return FRAMES * STEPS - 1 - self.ahead, self.ahead
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters by name; of the calibration its sha256, as what is in the file decides the image."""
+        """The parameters by name; the calibration as its sha256, because its content decides the image."""
         digest = None if self.calibration is None else self._calibration_digest(self.calibration)
         return super().parameters() | {"calibration": digest}
 
     def unavailable(self) -> str | None:
-        """Why it cannot run here: no weights, or no calibration file."""
+        """Why it cannot run: no weights, or no calibration file; None if it can."""
         if self.calibration is not None and not Path(self.calibration).is_file():
             return f"no calibration file `{self.calibration}`"
         return super().unavailable()
@@ -484,10 +391,10 @@ class RSIR(NetworkMethod):
         return RSIRNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 160, H, W) to (B, H, W) spikes a frame, 0 or more.
+        """(B, 160, H, W) to (B, H, W) spikes per frame, 0 or more.
 
         Raises:
-            MethodError: the calibration cannot be read, or is of another size.
+            MethodError: the calibration cannot be read, or has another size.
         """
         dark, response = self._maps(spikes)
         exposures = torch.unflatten(spikes, 1, (STEPS, FRAMES)).mean(2) ** (1 / GAMMA)
@@ -505,13 +412,15 @@ class RSIR(NetworkMethod):
         dark, response = _calibration(self.calibration, self._calibration_digest(self.calibration))
         if dark.shape != size:
             raise MethodError(
-                f"the calibration `{self.calibration}` is of {dark.shape[0]}x{dark.shape[1]} pixels, "
-                f"the window has {size[0]}x{size[1]}",
-                hint="give the calibration of the camera that made the recording",
+                f"the calibration `{self.calibration}` has {dark.shape[0]}x{dark.shape[1]} pixels, "
+                f"but the window has {size[0]}x{size[1]}",
+                hint="use the calibration of the camera that made the recording",
             )
         return dark.to(spikes.device), response.to(spikes.device)
 
     def _calibration_digest(self, path: str) -> str:
         if not Path(path).is_file():
-            raise MethodError(f"no calibration file `{path}`", hint="leave `calibration` out to go without")
+            raise MethodError(
+                f"no calibration file `{path}`", hint="check the path, or leave out `calibration`"
+            )
         return file_digest(path)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.methods.base import OutputScale
+from hqgen.methods.learned.layers import chain, crop_evenly, pad_evenly
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["SpikeFormer", "SpikeTransformer"]
@@ -39,14 +40,14 @@ STAGES = (
 LAYERS = 2
 FRAMES = 65
 MULTIPLE = 8
-"""The sides of the image halve three times."""
+"""The sides of the image are halved three times."""
 
 
 class Embedding(nn.Conv2d):
     """A strided convolution over overlapping patches.
 
-    The published weight is that of a 1x1 convolution on unfolded patches, (outputs, inputs * k * k, 1, 1),
-    which count inputs, rows and columns in this order: it reshapes to the convolution that it stands for.
+    The published weight belongs to a 1x1 convolution on unfolded patches: (outputs, inputs * k * k, 1, 1),
+    in the order inputs, rows, columns. Reshaped, it is the weight of this convolution.
     """
 
     def __init__(self, inputs: int, stage: Stage) -> None:
@@ -86,46 +87,29 @@ class Attention(nn.Module):
         return split.transpose(2, 3)
 
 
-class MixFeedForward(nn.Module):
-    """Per-pixel layers with a depthwise convolution in their middle that knows where borders are."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        width, hidden = stage.width, stage.width * stage.expansion
-        self.net = nn.Sequential(
+def mix_feed_forward(stage: Stage) -> nn.Sequential:
+    """Layers per pixel around a depthwise convolution, which knows where the borders are."""
+    width, hidden = stage.width, stage.width * stage.expansion
+    return chain(
+        net=nn.Sequential(
             nn.Conv2d(width, hidden, 1),
             nn.GELU(),
-            SeparableConv(hidden),
+            chain(
+                net=nn.Sequential(
+                    nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
+                    nn.GELU(),
+                    nn.Conv2d(hidden, hidden, 1),
+                    nn.GELU(),
+                )
+            ),
             nn.Conv2d(hidden, width, 1),
             nn.GELU(),
         )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        out: Tensor = self.net(features)
-        return out
+    )
 
 
-class SeparableConv(nn.Module):
-    """A depthwise 3x3 convolution, then a 1x1 one."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 1),
-            nn.GELU(),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        out: Tensor = self.net(features)
-        return out
-
-
-class Residual(nn.Module):
-    """x + f(norm(x)), with statistics of the image at hand in training and use alike."""
+class NormedResidual(nn.Module):
+    """x + f(norm(x)); training and use both take the statistics of the image itself."""
 
     def __init__(self, fn: nn.Module, width: int) -> None:
         super().__init__()
@@ -139,12 +123,14 @@ class Residual(nn.Module):
 
 
 class EncoderStage(nn.Sequential):
-    """Numbered as published: nothing, the embedding, the layers."""
+    """Numbered as in the checkpoint: nothing, the embedding, the layers."""
 
     def __init__(self, inputs: int, stage: Stage) -> None:
         width = stage.width
         layers = (
-            nn.Sequential(Residual(Attention(stage), width), Residual(MixFeedForward(stage), width))
+            nn.Sequential(
+                NormedResidual(Attention(stage), width), NormedResidual(mix_feed_forward(stage), width)
+            )
             for _ in range(LAYERS)
         )
         super().__init__(nn.Identity(), Embedding(inputs, stage), nn.Sequential(*layers))
@@ -211,10 +197,8 @@ class SpikeFormer(NetworkMethod):
         return SpikeTransformer()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 65, H, W) to (B, H, W); frames without spikes all around make the sides multiples of 8."""
+        """(B, 65, H, W) to (B, H, W); empty pixels around the frames make the sides multiples of 8."""
         height, width = spikes.shape[-2:]
-        rows, columns = -height % MULTIPLE, -width % MULTIPLE
-        top, left = rows // 2, columns // 2
-        padded = functional.pad(spikes, (left, columns - left, top, rows - top))
-        image: Tensor = network(2 * padded - 1)[:, 0, top : top + height, left : left + width]
+        padded = pad_evenly(spikes, MULTIPLE, "constant")
+        image = crop_evenly(network(2 * padded - 1)[:, 0], height, width)
         return (image.clamp(-1, 1) + 1) / 2

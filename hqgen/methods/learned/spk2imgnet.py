@@ -11,7 +11,13 @@ from torch.nn import functional
 from torchvision.ops import deform_conv2d
 
 from hqgen.methods.base import OutputScale
-from hqgen.methods.learned.layers import conv3x3, offsets_and_mask, pad_symmetric, upsample
+from hqgen.methods.learned.layers import (
+    Residual,
+    conv3x3,
+    offsets_and_mask,
+    pad_symmetric,
+    upsample,
+)
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["Spk2ImgNet", "Spk2ImgNetNetwork"]
@@ -36,23 +42,16 @@ class Attention(nn.Module):
         return estimates * weights
 
 
-class ResidualBlock(nn.Module):
-    """Three convolutions around which the input is added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = conv3x3(FEATURES, FEATURES)
-        self.conv2 = conv3x3(FEATURES, FEATURES)
-        self.conv3 = conv3x3(FEATURES, FEATURES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 64, H, W) to the same shape."""
-        change = self.conv3(torch.relu(self.conv2(torch.relu(self.conv1(x)))))
-        return torch.relu(x + change)
+def residual_block() -> Residual:
+    """Three convolutions whose output is added to their input: (B, 64, H, W) to the same shape."""
+    convs = [conv3x3(FEATURES, FEATURES) for _ in range(3)]
+    return Residual(
+        relu=True, conv1=convs[0], relu1=nn.ReLU(), conv2=convs[1], relu2=nn.ReLU(), conv3=convs[2]
+    )
 
 
 class FeatureExtractor(nn.Module):
-    """A block of frames to features, by way of four estimates from ever shorter exposures."""
+    """A block of frames to four estimates with shorter and shorter exposures, and from these to features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class FeatureExtractor(nn.Module):
             self.add_module(f"conv1_{index}", conv3x3(16, 1))
         self.ca = Attention()
         self.conv = conv3x3(4, FEATURES)
-        self.net = nn.Sequential(*(ResidualBlock() for _ in range(10)))
+        self.net = nn.Sequential(*(residual_block() for _ in range(10)))
 
     def forward(self, block: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 13, H, W) to features (B, 64, H, W) and the estimates (B, 4, H, W)."""
@@ -72,7 +71,7 @@ class FeatureExtractor(nn.Module):
         return self.net(shallow) + shallow, estimates
 
     def _estimate(self, block: Tensor, trimmed: int) -> Tensor:
-        """Estimate from the block less `trimmed` frames at each end."""
+        """Estimate from the block without `trimmed` frames at each end."""
         first, second = self.get_submodule(f"conv0_{trimmed}"), self.get_submodule(f"conv1_{trimmed}")
         estimate: Tensor = second(torch.relu(first(block[:, trimmed : BLOCK - trimmed])))
         return estimate
@@ -134,7 +133,7 @@ class PyramidAlignment(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Align one level, given the aligned and the offset features of the next coarser one."""
         offset = leaky(self._at(level, "offset_conv1")(torch.cat([neighbour, key], dim=1)))
-        # The features are doubled in place of the offsets that they encode: a pixel is half as large here.
+        # A pixel is half as large here, so the offsets double; the features that encode them are doubled.
         offset = torch.cat([offset, 2 * upsample(coarse_offset)], dim=1)
         offset = leaky(self._at(level, "offset_conv3")(leaky(self._at(level, "offset_conv2")(offset))))
         aligned = self._at(level, "dcnpack")(neighbour, offset)
@@ -145,7 +144,7 @@ class PyramidAlignment(nn.Module):
 
 
 class Alignment(nn.Module):
-    """Builds the pyramids of neighbour and key and aligns the one to the other."""
+    """Builds the feature pyramids of a neighbour and the key, and aligns the neighbour to the key."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +200,7 @@ class Spk2ImgNetNetwork(nn.Module):
         self.pcd_align = Alignment()
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W), H and W multiples of 4, to (B, H, W) spikes a frame."""
+        """(B, 41, H, W), H and W multiples of 4, to (B, H, W) spikes per frame."""
         blocks = [spikes[:, STEP * index : STEP * index + BLOCK] for index in range(BLOCKS)]
         features, _ = zip(*(self.extractor(block) for block in blocks), strict=True)
         key = features[2]
@@ -224,9 +223,9 @@ class Spk2ImgNetNetwork(nn.Module):
 class Spk2ImgNet(NetworkMethod):
     """Spk2ImgNet: 41 frames in five overlapping blocks, aligned to the middle block and fused.
 
-    With the published weights the output is the firing rate: on Spike-REDS it is divided by 0.6 to meet the
-    ground truth. Trained there, at mean rates of 0.18 to 0.35; results have been published from 0.03 (UHSR)
-    to 0.37 (recVidar2019), and the usable rates here are a factor of two wider.
+    With the published weights the output is the firing rate; on Spike-REDS it is 0.6 times the ground truth.
+    They were trained there, at mean rates of 0.18 to 0.35. Results have been published for rates of 0.03
+    (UHSR) to 0.37 (recVidar2019); the usable rates are a factor of two wider.
 
     Source: Zhao et al., CVPR 2021; padding as in the authors' test code.
     """
@@ -247,7 +246,7 @@ class Spk2ImgNet(NetworkMethod):
         return Spk2ImgNetNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W) to (B, H, W) spikes a frame; sides are mirrored to multiples of 4 and cut again."""
+        """(B, 41, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""
         height, width = spikes.shape[-2:]
         image: Tensor = network(pad_symmetric(spikes, 4))
         return image[:, :height, :width]

@@ -1,4 +1,4 @@
-"""SSIR: a spiking network whose membranes carry over from window to window."""
+"""SSIR: a spiking network that keeps its membranes from window to window."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from hqgen.errors import UsageError
 from hqgen.methods.base import OutputScale, Span
+from hqgen.methods.learned.layers import chain
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["SSIR", "SSIRNetwork"]
 
 WINDOW, STRIDE = 41, 20
-"""Frames a window, and frames between the centres of two windows."""
+"""Frames per window, and frames between the centres of two windows."""
 
 
 class SpikingNeuron(nn.Module):
@@ -31,7 +32,7 @@ class SpikingNeuron(nn.Module):
         self.w = nn.Parameter(torch.zeros(()))
 
     def forward(self, currents: Tensor) -> Tensor:
-        """(K, ...) currents at K steps to as many spikes, 0 or 1; the membrane starts at 0."""
+        """Currents (K, ...) at K steps to spikes, 0 or 1, of the same shape; the membrane starts at 0."""
         leak = self.w.sigmoid()
         membrane = torch.zeros_like(currents[0])
         spikes = []
@@ -44,12 +45,12 @@ class SpikingNeuron(nn.Module):
 
 
 def over_steps(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a layer without memory to all steps at once: (K, B, C, H, W) as (K * B, C, H, W)."""
+    """Apply a layer to all steps at once: (K, B, C, H, W) as (K * B, C, H, W)."""
     return torch.unflatten(layer(x.flatten(0, 1)), 0, x.shape[:2])
 
 
 class SpikingLayer(nn.Module):
-    """A convolution, its normalisation and the neurons that they drive."""
+    """A convolution, its normalisation and spiking neurons."""
 
     def __init__(self, convolution: nn.Module, outputs: int) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class SpikingLayer(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three spiking layers of which the middle one is narrow; their spikes are added to the input's."""
+    """Three spiking layers, the middle one narrow; their spikes are added to the input."""
 
     def __init__(self, channels: int, narrow: int) -> None:
         super().__init__()
@@ -81,27 +82,21 @@ class Bottleneck(nn.Module):
         return added
 
 
-class Prediction(nn.Module):
-    """Spikes to an image, without any activation: a linear filter on binary maps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        # The first layer pads for all four, so that zeros enter once and not before each of them.
-        self.conv1 = normalised_conv(64, 32, 3, padding=4)
-        self.conv2 = normalised_conv(32, 32, 3)
-        self.conv3 = normalised_conv(32, 32, 3)
-        self.conv4 = nn.Conv2d(32, 1, 3, bias=False)
-
-    def forward(self, spikes: Tensor) -> Tensor:
-        """(B, 64, H, W) to (B, 1, H, W)."""
-        image: Tensor = self.conv4(self.conv3(self.conv2(self.conv1(spikes))))
-        return image
-
-
 def normalised_conv(inputs: int, outputs: int, side: int, padding: int = 0) -> nn.Sequential:
     """A convolution without bias, and its normalisation."""
     convolution = nn.Conv2d(inputs, outputs, side, padding=padding, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+
+def prediction() -> nn.Sequential:
+    """Spikes (B, 64, H, W) to an image (B, 1, H, W): a linear filter, without any activation."""
+    return chain(
+        # The first layer pads for all four, so that zeros enter once and not before each of them.
+        conv1=normalised_conv(64, 32, 3, padding=4),
+        conv2=normalised_conv(32, 32, 3),
+        conv3=normalised_conv(32, 32, 3),
+        conv4=nn.Conv2d(32, 1, 3, bias=False),
+    )
 
 
 class SSIRNetwork(nn.Module):
@@ -116,30 +111,30 @@ class SSIRNetwork(nn.Module):
         self.enc1 = SpikingLayer(nn.Conv2d(128, 128, 3, stride=2, padding=1, bias=False), 128)
         self.eres1 = Bottleneck(128, 32)
         self.dec3 = SpikingLayer(nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False), 64)
-        self.pred3 = Prediction()
+        self.pred3 = prediction()
 
     def forward(self, windows: Tensor) -> Tensor:
         """(K, B, 41, H, W) in order of time, H and W even, to (K, B, H, W).
 
-        All membranes start at rest. As information flows only forward through the layers, each of them takes
-        all windows before the next one begins.
+        All membranes start at rest. A layer never depends on a later one, so each layer runs on all windows
+        before the next layer begins.
         """
         return over_steps(self.pred3, self.activity(windows))[:, :, 0]
 
     def activity(self, windows: Tensor) -> Tensor:
-        """(K, B, 41, H, W) to the spikes (K, B, 64, H, W) that the images are filtered from."""
+        """(K, B, 41, H, W) to the spikes (K, B, 64, H, W) from which the images are made."""
         spikes: Tensor = self.dec3(self.eres1(self.enc1(self.static_conv(windows))))
         return spikes
 
 
 @dataclass(frozen=True)
 class SSIR(NetworkMethod):
-    """SSIR: a small spiking network that looks at 41 frames, warmed up on the windows before.
+    """SSIR: a small spiking network on 41 frames, after a warm-up on earlier windows.
 
-    The authors run it along a whole recording. Here every image begins at rest and sees `warm_up` earlier
-    windows, 20 frames apart: one of them gains 1.2 dB on average on three Spike-REDS streams over none (PSNR
-    after the mean has been matched), more of them nothing. The output of the published weights is 1.4 times
-    the ground truth of Spike-REDS, that is 2.5 times the rate; above a rate of about 0.4 it saturates.
+    The authors run it along a whole recording. Here every image starts at rest and sees `warm_up` earlier
+    windows, 20 frames apart. On three Spike-REDS streams one such window gains 1.2 dB on average (PSNR after
+    the means are made equal); more windows gain nothing. The output of the published weights is 1.4 times
+    the ground truth of Spike-REDS, or 2.5 times the rate. Above a rate of about 0.4 it saturates.
 
     Args:
         warm_up: windows before the one that is reconstructed, at least 0.
@@ -161,11 +156,13 @@ class SSIR(NetworkMethod):
 
     def __post_init__(self) -> None:
         if self.warm_up < 0:
-            raise UsageError(f"ssir: {self.warm_up} windows cannot warm it up", hint="give `warm_up` >= 0")
+            raise UsageError(
+                f"ssir: `warm_up` must be at least 0, not {self.warm_up}", hint="leave out `warm_up`"
+            )
 
     @property
     def span(self) -> Span:
-        """The window, and what the windows before it reach back."""
+        """The window, and the earlier windows before it."""
         return WINDOW // 2 + STRIDE * self.warm_up, WINDOW // 2
 
     def network(self) -> nn.Module:
@@ -173,7 +170,7 @@ class SSIR(NetworkMethod):
         return SSIRNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41 + 20 * warm_up, H, W) to (B, H, W); odd sides are repeated to even ones and cut again."""
+        """(B, 41 + 20 * warm_up, H, W) to (B, H, W); odd sides are padded to even ones and cropped again."""
         assert isinstance(network, SSIRNetwork)
         height, width = spikes.shape[-2:]
         padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")

@@ -1,8 +1,8 @@
-"""SSML: self-supervised mutual learning, a blind-spot network that teaches a plain one.
+"""SSML: self-supervised mutual learning; a blind-spot network teaches a plain one.
 
 Chen, Duan, Wang and Zhang, "Self-Supervised Mutual Learning for Dynamic Scene Reconstruction of Spiking
-Camera", IJCAI 2022. Pictures come from the plain network (`nbsn`); the blind one (`bsn`) served the training
-and is built because the published weights hold both.
+Camera", IJCAI 2022. Pictures come from the plain network (`nbsn`). The blind one (`bsn`) was used in
+training; it is built because the published weights hold both.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.errors import UsageError
+from hqgen.methods.learned.layers import chain, crop_evenly
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = [
@@ -34,25 +35,25 @@ Variant = Literal["full", "simple"]
 FRAMES = 41
 MIDDLE = FRAMES // 2
 REACH = 12
-"""Frames in which a pixel's neighbouring spikes are looked for, before and after the middle frame."""
+"""Frames before and after the middle frame in which the nearest spikes are searched."""
 
 COMFORTABLE_RATE = 0.085
 """Mean firing rate at which the simple network works best.
 
-Measured on spikes simulated from the three Spike-REDS ground truths at mean rates from 0.03 to 0.65: whatever
-the rate, the best PSNR is where thinning leaves 0.08 to 0.12.
+Measured on spikes simulated from the three Spike-REDS ground truths at mean rates from 0.03 to 0.65. At
+every rate the PSNR is best if thinning leaves a rate of 0.08 to 0.12.
 """
 
 
 def _shift_down(features: Tensor) -> Tensor:
-    """Move the image one row down: a zero row comes in on top, the last row falls out."""
+    """Move the image one row down: the first row becomes zero, the last row is lost."""
     return functional.pad(features, (0, 0, 1, -1))
 
 
 class Conv(nn.Module):
     """3x3 convolution without bias on a replicated border, then LeakyReLU.
 
-    A blind one sees, from each pixel, its own row and the rows above, and never those below.
+    A blind one sees only the row of each pixel and the rows above it.
     """
 
     def __init__(self, inputs: int, outputs: int, *, blind: bool = False) -> None:
@@ -69,13 +70,10 @@ class Conv(nn.Module):
         return out[:, :, :-1] if self.blind else out
 
 
-class Convs(nn.Sequential):
+def convs(*channels: int, blind: bool) -> nn.Sequential:
     """A chain of `Conv` through these numbers of channels, named conv1, conv2, ..."""
-
-    def __init__(self, *channels: int, blind: bool) -> None:
-        super().__init__()
-        for index, (inputs, outputs) in enumerate(pairwise(channels), start=1):
-            self.add_module(f"conv{index}", Conv(inputs, outputs, blind=blind))
+    layers = (Conv(inputs, outputs, blind=blind) for inputs, outputs in pairwise(channels))
+    return chain(**{f"conv{index}": layer for index, layer in enumerate(layers, start=1)})
 
 
 class UNet(nn.Module):
@@ -86,11 +84,11 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, blind: bool = False) -> None:
         super().__init__()
-        self.enc1 = Convs(inputs, 48, 48, 48, blind=blind)
-        self.enc2 = Convs(48, 48, 48, 48, blind=blind)
-        self.enc3 = Convs(48, 96, 96, 48, blind=blind)
-        self.dec2 = Convs(96, 96, 96, 96, 96, blind=blind)
-        self.dec1 = Convs(96 + inputs, 96, 96, 96, outputs, blind=blind)
+        self.enc1 = convs(inputs, 48, 48, 48, blind=blind)
+        self.enc2 = convs(48, 48, 48, 48, blind=blind)
+        self.enc3 = convs(48, 96, 96, 48, blind=blind)
+        self.dec2 = convs(96, 96, 96, 96, 96, blind=blind)
+        self.dec1 = convs(96 + inputs, 96, 96, 96, outputs, blind=blind)
         self.blind = blind
 
     def forward(self, features: Tensor) -> Tensor:
@@ -106,7 +104,7 @@ class UNet(nn.Module):
 
 
 def _joined(coarse: Tensor, skip: Tensor) -> Tensor:
-    """Double the size of `coarse`, add zero borders where `skip` is of odd size, and put both together."""
+    """Double the size of `coarse`, add zero borders if `skip` has an odd size, and put both together."""
     doubled = functional.interpolate(coarse, scale_factor=2, mode="nearest")
     missing = [skip.shape[axis] - doubled.shape[axis] for axis in (3, 2)]
     left, top = (count // 2 for count in missing)
@@ -118,8 +116,7 @@ class SpatialGate(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spatial = nn.Sequential()
-        self.spatial.add_module("conv", nn.Conv2d(2, 1, 7, padding=3, bias=False))
+        self.spatial = chain(conv=nn.Conv2d(2, 1, 7, padding=3, bias=False))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -173,7 +170,7 @@ def _central(spikes: Tensor, frames: int) -> Tensor:
 
 
 def interval_rate(spikes: Tensor) -> Tensor:
-    """One over the interval around the middle frame; a spike that is not found counts as `REACH` away.
+    """One over the interval around the middle frame; a missing spike counts as `REACH` frames away.
 
     Args:
         spikes: (B, 41, H, W).
@@ -188,7 +185,7 @@ def interval_rate(spikes: Tensor) -> Tensor:
 
 
 def _first_spike(frames: Tensor) -> Tensor:
-    """Index of the first spike along time, (B, 1, H, W); the number of frames where there is none."""
+    """Index of the first spike in time, (B, 1, H, W); the number of frames without a spike."""
     count = frames.shape[1]
     index = torch.arange(count, device=frames.device, dtype=frames.dtype).view(1, -1, 1, 1)
     return torch.where(frames > 0, index, count).amin(1, keepdim=True)
@@ -197,7 +194,7 @@ def _first_spike(frames: Tensor) -> Tensor:
 class Branch(nn.Module):
     """One of the two networks (1,192,287 parameters): the U-Net on four rotations, merged pixel by pixel.
 
-    Rotated four ways, a blind U-Net that sees only upwards sees everything but the pixel itself.
+    A blind U-Net sees only upwards. On all four rotations together it sees every pixel except the one itself.
     """
 
     def __init__(self, *, blind: bool) -> None:
@@ -213,15 +210,14 @@ class Branch(nn.Module):
         """(B, 41, H, W) spikes to (B, 1, H, W)."""
         height, width = spikes.shape[-2:]
         square = mirrored_to(mirrored_to(spikes, max(height, width), 2), max(height, width), 3)
-        # One rotation after another: together they take four times the memory and are no faster.
+        # One rotation after another: all together they need four times the memory and are no faster.
         turned = [
             torch.rot90(self._features(torch.rot90(square, -turns, (2, 3))), turns, (2, 3))
             for turns in range(4)
         ]
         merged = functional.leaky_relu(self.nin_A(torch.cat(turned, 1)), 0.1)
         image: Tensor = self.nin_C(functional.leaky_relu(self.nin_B(merged), 0.1))
-        top, left = ((max(height, width) - side) // 2 for side in (height, width))
-        return image[:, :, top : top + height, left : left + width]
+        return crop_evenly(image, height, width)
 
     def _features(self, spikes: Tensor) -> Tensor:
         features: Tensor = self.unet(torch.cat([spikes, self.MotionInference(spikes)], 1))
@@ -229,7 +225,7 @@ class Branch(nn.Module):
 
 
 def mirrored_to(image: Tensor, size: int, axis: int) -> Tensor:
-    """Mirror the image about its border pixels until `axis` has `size`; again and again where it is short."""
+    """Mirror the image at its border pixels until `axis` has `size`, several times if needed."""
     found = image.shape[axis]
     position = torch.arange(size, device=image.device) - (size - found) // 2
     position = position.remainder(2 * found - 2)
@@ -253,7 +249,7 @@ class DoubleNet(nn.Module):
 def thinned(spikes: Tensor, keep: Tensor) -> Tensor:
     """Keep every `keep`-th spike of each pixel, beginning in the middle of the first `keep`.
 
-    Of n spikes n / `keep` are kept, rounded to the nearest.
+    A pixel with n spikes keeps n / `keep` of them, rounded to the nearest whole number.
 
     Args:
         spikes: (B, T, H, W), values 0 and 1.
@@ -265,12 +261,12 @@ def thinned(spikes: Tensor, keep: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SSML(NetworkMethod):
-    """SSML on 41 frames; the output is spikes a frame.
+    """SSML on 41 frames; the output is spikes per frame.
 
-    The published simple network was trained on dim recordings. Fed more than about 0.2 spikes a frame at a
-    pixel its output runs away, to five times the rate and more, so brighter windows are fed thinned and the
-    output is multiplied in return. On the three Spike-REDS test streams (mean rates 0.29, 0.35 and 0.22; PSNR
-    in dB of the output divided by the stream's 0.6, clipped):
+    The published simple network was trained on dim recordings. At more than about 0.2 spikes per frame and
+    pixel its output grows to five times the rate and more. So brighter windows are thinned first, and the
+    output is multiplied by the same factor. PSNR in dB on the three Spike-REDS test streams (mean rates
+    0.29, 0.35 and 0.22; the output is divided by 0.6 and clipped):
 
     ============== ==== ==== ====
     thin = 1       13.3 12.2 17.0
@@ -282,10 +278,10 @@ class SSML(NetworkMethod):
     ============== ==== ==== ====
 
     Args:
-        variant: `full`, the paper's two networks with motion features; `simple`, the U-Net alone that SpikeCV
-            publishes.
-        thin: feed every `thin`-th spike of each pixel and multiply the output by it. 0: with `simple` as many
-            as bring the window's mean rate nearest to `COMFORTABLE_RATE`, with `full` all.
+        variant: `full`, the paper's two networks with motion features; `simple`, only the U-Net, as SpikeCV
+            publishes it.
+        thin: use every `thin`-th spike of each pixel and multiply the output by `thin`. With 0, `full` uses
+            all spikes, and `simple` the number that brings the mean rate nearest to `COMFORTABLE_RATE`.
 
     Raises:
         UsageError: `thin` below 0.
@@ -306,7 +302,9 @@ class SSML(NetworkMethod):
 
     def __post_init__(self) -> None:
         if self.thin < 0:
-            raise UsageError(f"ssml: `thin` is {self.thin}", hint="give 0 (by firing rate), 1, 2, ...")
+            raise UsageError(
+                f"ssml: `thin` must be at least 0, not {self.thin}", hint="0 chooses by firing rate"
+            )
 
     @property
     def weights_name(self) -> str:
@@ -315,7 +313,7 @@ class SSML(NetworkMethod):
 
     @property
     def usable_rates(self) -> tuple[float, float]:
-        """Any rate with `full`; with `simple` what is left after thinning has to be dim."""
+        """With `full` any rate; with `simple` the rate after thinning must be low."""
         if self.variant == "full":
             return self.valid_rate
         return 0.0, 0.15 * self.thin if self.thin else 0.7
@@ -331,7 +329,7 @@ class SSML(NetworkMethod):
         return image[:, 0]
 
     def _keep(self, spikes: Tensor) -> Tensor:
-        """Of how many spikes one is kept, (B, 1, 1, 1)."""
+        """One spike in how many is kept, (B, 1, 1, 1)."""
         rate = spikes.mean((1, 2, 3), keepdim=True)
         if self.thin or self.variant == "full":
             return torch.full_like(rate, self.thin or 1)

@@ -11,23 +11,32 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.methods.base import OutputScale
-from hqgen.methods.learned.layers import conv3x3, upsample
+from hqgen.methods.learned.layers import (
+    Residual,
+    chain,
+    channels_first,
+    channels_last,
+    conv3x3,
+    crop_evenly,
+    pad_evenly,
+    upsample,
+)
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["STIR", "STIRNetwork"]
 
 BLOCK, STEP = 21, 20
-"""Frames a block, and frames between the starts of two blocks; three blocks, 61 frames in all."""
+"""Frames per block, and frames between the starts of two blocks; three blocks, 61 frames in all."""
 
 CHANNELS = (16, 24, 32, 64, 96)
-"""Features at the full size, and at a half, a quarter, an eighth and a sixteenth of it."""
+"""Features at full size, and at a half, a quarter, an eighth and a sixteenth of it."""
 
 HIDDEN = 8
 HEADS = 4
 
 
-class Residual(nn.Module):
-    """A small residual block that sums up a block of frames."""
+class Summary(nn.Module):
+    """A block of frames to features."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -43,32 +52,15 @@ class Residual(nn.Module):
         return torch.relu(x + self.conv3(block))
 
 
-class Unit(nn.Module):
-    """A convolution, and what may follow it."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.net = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to what the layers make of it."""
-        out: Tensor = self.net(x)
-        return out
+def unit(*layers: nn.Module) -> nn.Sequential:
+    """Layers one after the other, under the name that they have in the checkpoint."""
+    return chain(net=nn.Sequential(*layers))
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions around which the input is added."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv_block = nn.Sequential(
-            Unit(conv3x3(channels, channels), nn.ReLU()), Unit(conv3x3(channels, channels))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        out: Tensor = x + self.conv_block(x)
-        return out
+def residual_unit(channels: int) -> nn.Sequential:
+    """Two convolutions whose output is added to their input."""
+    first = unit(conv3x3(channels, channels), nn.ReLU())
+    return unit(Residual(conv_block=nn.Sequential(first, unit(conv3x3(channels, channels)))))
 
 
 class Encoder(nn.Module):
@@ -77,10 +69,10 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first = CHANNELS[0]
-        self.conv0 = Unit(nn.Conv2d(first, first, 7, padding=3), nn.PReLU())
+        self.conv0 = unit(nn.Conv2d(first, first, 7, padding=3), nn.PReLU())
         for level, (inputs, outputs) in enumerate(pairwise(CHANNELS), start=1):
-            self.add_module(f"conv{level}", Unit(conv3x3(inputs, outputs, stride=2), nn.PReLU()))
-            self.add_module(f"resblocks{level}", Unit(ResidualBlock(outputs)))
+            self.add_module(f"conv{level}", unit(conv3x3(inputs, outputs, stride=2), nn.PReLU()))
+            self.add_module(f"resblocks{level}", residual_unit(outputs))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 16, H, W) to the features at a half to a sixteenth of the size, largest first."""
@@ -92,21 +84,13 @@ class Encoder(nn.Module):
         return levels
 
 
-class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        normalised: Tensor = self.body(x.movedim(1, -1))
-        return normalised.movedim(-1, 1)
+def channel_norm(channels: int) -> nn.Sequential:
+    """Layer normalisation over the channels of each pixel: (B, C, H, W) to the same shape."""
+    return chain(channels_last=channels_last(), body=nn.LayerNorm(channels), channels_first=channels_first())
 
 
 class CrossAttention(nn.Module):
-    """What the outer blocks have that the middle one asks for, by attention between channels.
+    """Attention between channels: the middle block asks, the outer blocks answer.
 
     Source: the transposed attention of Zamir et al., Restormer, CVPR 2022, with queries from another input.
     """
@@ -123,7 +107,7 @@ class CrossAttention(nn.Module):
         self.kv2_dwconv = depthwise(2 * channels)
 
     def forward(self, middle: Tensor, earlier: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
-        """Three (B, 96, H, W) to what was found in the earlier and in the later one, each of that shape."""
+        """Three (B, 96, H, W) to what the earlier and the later one answer, each of that shape."""
         query1, query2 = self.q_dwconv(self.q(middle)).chunk(2, dim=1)
         found1 = attend(query1, self.kv1_dwconv(self.kv1(earlier)), self.temperature1)
         return found1, attend(query2, self.kv2_dwconv(self.kv2(later)), self.temperature2)
@@ -168,11 +152,11 @@ class Transformer(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm1 = ChannelNorm(channels)
-        self.norm_kv1 = ChannelNorm(channels)
-        self.norm_kv2 = ChannelNorm(channels)
+        self.norm1 = channel_norm(channels)
+        self.norm_kv1 = channel_norm(channels)
+        self.norm_kv2 = channel_norm(channels)
         self.attn = CrossAttention(channels)
-        self.norm2 = ChannelNorm(channels)
+        self.norm2 = channel_norm(channels)
         self.ffn = FeedForward(channels)
 
     def forward(self, middle: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
@@ -183,7 +167,7 @@ class Transformer(nn.Module):
 
 
 class Estimate(NamedTuple):
-    """What one level of the decoder hands to the next finer one.
+    """The result of one level of the decoder, for the next finer level.
 
     Attributes:
         hidden: (B, C, H, W) features.
@@ -204,7 +188,7 @@ class TopDecoder(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convrelu = conv_prelu(channels, channels)
-        self.resblocks = Unit(ResidualBlock(channels))
+        self.resblocks = residual_unit(channels)
         self.predict_img_flow = conv3x3(channels, 5)
 
     def forward(self, x: Tensor) -> Estimate:
@@ -214,18 +198,9 @@ class TopDecoder(nn.Module):
         return Estimate(hidden, flows, image, uncorrected=flows)
 
 
-class Refinement(nn.Module):
-    """Two convolutions, the second of another width."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = conv_prelu(inputs, inputs)
-        self.conv2 = conv_prelu(inputs, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
-        out: Tensor = self.conv2(self.conv1(x))
-        return out
+def refinement(inputs: int, outputs: int) -> nn.Sequential:
+    """Two convolutions: (B, inputs, H, W) to (B, outputs, H, W)."""
+    return chain(conv1=conv_prelu(inputs, inputs), conv2=conv_prelu(inputs, outputs))
 
 
 class Decoder(nn.Module):
@@ -235,12 +210,12 @@ class Decoder(nn.Module):
         super().__init__()
         self.deconv_flow = deconv(4, 4)
         self.deconv_hidden = deconv(above, HIDDEN)
-        self.convrelu = Refinement(1 + 3 * channels + HIDDEN + 4, 3 * channels)
-        self.resblocks = Unit(ResidualBlock(3 * channels))
+        self.convrelu = refinement(1 + 3 * channels + HIDDEN + 4, 3 * channels)
+        self.resblocks = residual_unit(3 * channels)
         self.predict_img_flow = conv3x3(3 * channels, 5)
 
     def forward(self, coarse: Estimate, features: list[Tensor]) -> Estimate:
-        """What the level above gave, and this level's features of the earlier, middle and later block."""
+        """The estimate of the level above, and features of the earlier, middle and later block."""
         earlier, middle, later = features
         flows = self.deconv_flow(coarse.flows)
         warped = warp_both(earlier, later, flows)
@@ -252,7 +227,7 @@ class Decoder(nn.Module):
 
 
 class BottomDecoder(nn.Module):
-    """The image at full size; three pairs of flows give each pixel three places in either block."""
+    """The image at full size; three pairs of flows give each pixel three places in each outer block."""
 
     def __init__(self, above: int, channels: int) -> None:
         super().__init__()
@@ -260,8 +235,8 @@ class BottomDecoder(nn.Module):
         self.deconv_flow_group = deconv(8, 8)
         self.deconv_flow = deconv(4, 4)
         self.deconv_hidden = deconv(above, HIDDEN)
-        self.convrelu = Refinement(1 + 7 * channels + HIDDEN + 12, 3 * channels)
-        self.resblocks = Unit(ResidualBlock(3 * channels))
+        self.convrelu = refinement(1 + 7 * channels + HIDDEN + 12, 3 * channels)
+        self.resblocks = residual_unit(3 * channels)
         self.predict_img = conv3x3(3 * channels, 1)
 
     def forward(self, coarse: Estimate, features: list[Tensor]) -> Tensor:
@@ -289,12 +264,12 @@ def deconv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 
 def warp_both(earlier: Tensor, later: Tensor, flows: Tensor) -> tuple[Tensor, Tensor]:
-    """Fetch the features of both outer blocks (B, C, H, W) from where the flows (B, 4, H, W) point."""
+    """Take the features of both outer blocks (B, C, H, W) from where the flows (B, 4, H, W) point."""
     return warp(earlier, flows[:, :2]), warp(later, flows[:, 2:])
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """Sample (B, C, H, W) at pixel positions moved by the flow (B, 2, H, W) = (dx, dy), held at the edge."""
+    """Sample (B, C, H, W) at positions moved by the flow (B, 2, H, W) = (dx, dy), limited to the image."""
     height, width = x.shape[-2:]
     rows = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)
     columns = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
@@ -320,7 +295,7 @@ class STIRNetwork(nn.Module):
         self.decorder_3rd = Decoder(3 * CHANNELS[3], CHANNELS[2])
         self.decorder_2nd = Decoder(3 * CHANNELS[2], CHANNELS[1])
         self.decorder_1st = BottomDecoder(3 * CHANNELS[1], CHANNELS[0])
-        self.resnet = Residual(11)
+        self.resnet = Summary(11)
 
     def forward(self, spikes: Tensor) -> Tensor:
         """(B, 61, H, W), H and W multiples of 16 and at least 32, to (B, H, W)."""
@@ -336,7 +311,7 @@ class STIRNetwork(nn.Module):
         return image[:, 0]
 
     def _represent(self, block: Tensor) -> Tensor:
-        """(B, 21, H, W) to 16 channels: five ever shorter exposures and eleven learned ones."""
+        """(B, 21, H, W) to 16 channels: five exposures of different lengths, and eleven learned features."""
         exposures = [block[:, trimmed : BLOCK - trimmed].mean(1, keepdim=True) for trimmed in range(0, 9, 2)]
         return torch.cat([*exposures, self.resnet(block)], dim=1)
 
@@ -345,9 +320,9 @@ class STIRNetwork(nn.Module):
 class STIR(NetworkMethod):
     """STIR: 61 frames in three blocks, matched by attention and by flow from coarse to fine.
 
-    The output is taken as it is: the authors clamp it to [0, 1], Spike-Zoo divides that of its own weights by
-    the light rate of the data set. Trained on the same simulated streams as BSF, at mean rates of about 0.1
-    to 0.4; the usable rates here are a factor of two wider.
+    The output is not changed: the authors clamp it to [0, 1], and Spike-Zoo divides the output of its own
+    weights by the light rate of the data set. It was trained on the same simulated streams as BSF, at mean
+    rates of about 0.1 to 0.4; the usable rates are a factor of two wider.
 
     Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
     """
@@ -370,10 +345,6 @@ class STIR(NetworkMethod):
         return STIRNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W) to (B, H, W); the edges are repeated evenly to a multiple of 16 and cropped again."""
+        """(B, 61, H, W) to (B, H, W); the edges are repeated to multiples of 16 and cropped again."""
         height, width = spikes.shape[-2:]
-        rows, columns = -height % 16, -width % 16
-        top, left = rows // 2, columns // 2
-        padded = functional.pad(spikes, (left, columns - left, top, rows - top), mode="replicate")
-        image: Tensor = network(padded)
-        return image[:, top : top + height, left : left + width]
+        return crop_evenly(network(pad_evenly(spikes, 16, "replicate")), height, width)

@@ -1,4 +1,4 @@
-"""WGSE: wavelet-guided spike enhancing, a network that filters each pixel's spikes by wavelet band.
+"""WGSE: wavelet-guided spike enhancing; small networks filter the wavelet bands of each pixel's spikes.
 
 Zhang, Jia, Yu and Huang, "Learning Temporal-Ordered Representation for Spike Streams Based on Discrete
 Wavelet Transforms", AAAI 2023. The transform along time is that of the Daubechies wavelet with 8 vanishing
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.methods.base import OutputScale
+from hqgen.methods.learned.layers import Residual, conv3x3
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["DB8", "WGSE", "WaveletNetwork", "wavelet_forward", "wavelet_inverse"]
@@ -41,10 +42,10 @@ DB8 = (
 
 LEVELS = 5
 MARGIN = len(DB8) - 2
-"""Zeros on both sides of a signal, so that every coefficient whose filter touches the signal is kept."""
+"""Zeros on both sides of a signal: every coefficient whose filter touches the signal is kept."""
 
 PIXELS = {"cpu": 2048, "cuda": 131072}
-"""Pixels that the band networks take at once: their 32 channels fit in the cache, or in the GPU's memory."""
+"""Pixels that the band networks take at once: their 32 channels fit in the cache or the GPU memory."""
 
 
 def _filters() -> tuple[Tensor, Tensor]:
@@ -62,7 +63,7 @@ def wavelet_forward(signal: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, 
     Args:
         signal: (N, 1, T).
         low: filter of the low band, (1, 1, 16), as correlation applies it.
-        high: filter of the high bands, likewise.
+        high: filter of the high bands, (1, 1, 16), as correlation applies it.
 
     Returns:
         The low band, and the high bands with the finest first; a level of length T gives (T + 15) // 2.
@@ -84,21 +85,14 @@ def wavelet_inverse(signal: Tensor, bands: list[Tensor], low: Tensor, high: Tens
     return signal
 
 
-class TemporalBlock(nn.Module):
-    """Two convolutions along time, around which the single input channel is added to all 32."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.tcn0 = nn.Sequential(nn.Conv1d(1, channels, 3, padding=1), nn.ReLU())
-        self.tcn1 = nn.Sequential(nn.Conv1d(channels, channels, 3, padding=1))
-
-    def forward(self, band: Tensor) -> Tensor:
-        """(N, 1, T) to (N, 32, T)."""
-        return torch.relu(self.tcn1(self.tcn0(band)) + band)
-
-
 def _band_network(channels: int = 32) -> nn.Sequential:
-    return nn.Sequential(TemporalBlock(channels), nn.Conv1d(channels, 1, 3, padding=1), nn.ReLU())
+    """(N, 1, T) to the same shape; the input is added to all channels of the first two convolutions."""
+    block = Residual(
+        relu=True,
+        tcn0=nn.Sequential(nn.Conv1d(1, channels, 3, padding=1), nn.ReLU()),
+        tcn1=nn.Sequential(nn.Conv1d(channels, channels, 3, padding=1)),
+    )
+    return nn.Sequential(block, nn.Conv1d(channels, 1, 3, padding=1), nn.ReLU())
 
 
 class Filters(nn.Module):
@@ -136,17 +130,9 @@ class WaveletStage(nn.Module):
         return wavelet_inverse(self.yl_block(low), bands, *inverse)
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions, around which the input is added."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        return torch.relu(self.conv2(torch.relu(self.conv1(features))) + features)
+def _residual_block(channels: int) -> Residual:
+    first, second = conv3x3(channels, channels), conv3x3(channels, channels)
+    return Residual(relu=True, conv1=first, relu1=nn.ReLU(), conv2=second)
 
 
 class WaveletNetwork(nn.Module):
@@ -155,11 +141,9 @@ class WaveletNetwork(nn.Module):
     def __init__(self, channels: int = 256, blocks: int = 3) -> None:
         super().__init__()
         self.wvl = WaveletStage()
-        self.resblocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-        self.conv = nn.Sequential(nn.Conv2d(42, channels, 3, padding=1), nn.ReLU())
-        self.tail = nn.Sequential(
-            nn.Conv2d(channels, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 1, 3, padding=1), nn.ReLU()
-        )
+        self.resblocks = nn.Sequential(*(_residual_block(channels) for _ in range(blocks)))
+        self.conv = nn.Sequential(conv3x3(42, channels), nn.ReLU())
+        self.tail = nn.Sequential(conv3x3(channels, 64), nn.ReLU(), conv3x3(64, 1), nn.ReLU())
 
     def forward(self, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) spikes to (B, 1, H, W)."""
@@ -171,8 +155,8 @@ class WaveletNetwork(nn.Module):
 class WGSE(NetworkMethod):
     """WGSE on 41 frames.
 
-    The output is never negative and not bounded above. With the authors' weights it is brightness; with those
-    that Spike-Zoo 0.2.3 trained anew it is spikes a frame.
+    The output is 0 or more, without an upper limit. It is brightness with the authors' weights, and spikes
+    per frame with the weights that Spike-Zoo 0.2.3 trained.
     """
 
     name: ClassVar[str] = "wgse"

@@ -181,7 +181,7 @@ def test_registered_weights_are_found_and_their_digest_is_enforced(blend: Blend,
     )
     with entry.file.open("ab") as file:
         file.write(b"tampered")
-    assert f"`{entry.file}` is not what was registered" in str(registered.unavailable())
+    assert f"`{entry.file}` is not the registered file" in str(registered.unavailable())
     with pytest.raises(MethodError, match="sha256"):
         registered.reconstruct(random_window(6))
 

@@ -124,7 +124,7 @@ def test_file_that_is_no_calibration_is_an_error(content: bytes, tmp_path: Path)
 
 def test_calibration_of_another_size_is_an_error_with_both_sizes(tmp_path: Path, fresh: nn.Module) -> None:
     method = RSIR(calibration=save_maps(tmp_path / "maps.npz"))
-    with pytest.raises(MethodError, match="24x32 pixels, the window has 40x32"):
+    with pytest.raises(MethodError, match="24x32 pixels, but the window has 40x32"):
         method.infer(fresh, torch.zeros(1, 160, 40, 32))
 
 
@@ -157,7 +157,7 @@ def test_span_is_160_frames_of_which_some_lie_ahead(ahead: int, span: tuple[int,
 
 @pytest.mark.parametrize("ahead", [-1, 160])
 def test_frames_ahead_that_leave_the_centre_out_are_refused(ahead: int) -> None:
-    with pytest.raises(UsageError, match=f"{ahead} frames ahead"):
+    with pytest.raises(UsageError, match=f"0 to 159 frames, not {ahead}"):
         RSIR(ahead=ahead)
 
 

@@ -104,7 +104,7 @@ def test_span_reaches_back_for_the_windows_before(warm_up: int, before: int) -> 
 
 
 def test_negative_warm_up_is_refused() -> None:
-    with pytest.raises(UsageError, match="-1 windows"):
+    with pytest.raises(UsageError, match="at least 0, not -1"):
         SSIR(warm_up=-1)
 
 
