@@ -89,8 +89,6 @@ EXCUSED: set[str] = {
     "spikeclip/data/screen.py",
     "spikeclip/data/simulated.py",
     "spikeclip/data/voxels.py",
-    "spikeclip/recipes/recipe.py",
-    "spikeclip/recipes/run.py",
     "spikeclip/training/folder.py",
     "spikeclip/training/hardware.py",
     "spikeclip/training/loop.py",

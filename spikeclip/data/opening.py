@@ -11,6 +11,8 @@ from hqgen.progress import SILENT, Observer
 from spikeclip.data.settings import DEMO, SimulateSettings
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from spikeclip.data.lowlight import LowLightSet
 
 __all__ = ["dataset_under", "open_spikes", "simulated"]
@@ -37,7 +39,11 @@ def dataset_under(data_root: Path) -> str:
 
 
 def open_spikes(
-    spikes: str, prepared: Path, entry: str | None = None, observer: Observer = SILENT
+    spikes: str,
+    prepared: Path,
+    entry: str | None = None,
+    observer: Observer = SILENT,
+    pool: Executor | None = None,
 ) -> LowLightSet:
     """Open the low-light set that a user names.
 
@@ -45,7 +51,8 @@ def open_spikes(
         spikes: a low-light set, a folder of labelled recordings, or `demo`.
         prepared: where the set lies, or goes, that is made of recordings or of the demo.
         entry: the catalog's name for the dataset in the folder; None: see `spikeclip.data.lowlight.prepare`.
-        observer: is told how it goes on.
+        observer: gets the progress.
+        pool: decodes or simulates the samples; None for threads of this process.
 
     Raises:
         HqgenError: see `spikeclip.data.lowlight.open_low_light` and `prepare`.
@@ -64,12 +71,16 @@ def open_spikes(
     if spikes == DEMO:
         from spikeclip.data.simulated import demo_low_light
 
-        return demo_low_light(prepared, observer=observer)
-    return prepare(Path(spikes), prepared, entry=entry, observer=observer)
+        return demo_low_light(prepared, observer=observer, pool=pool)
+    return prepare(Path(spikes), prepared, entry=entry, observer=observer, pool=pool)
 
 
 def simulated(
-    pictures: Path, out: Path, settings: SimulateSettings, observer: Observer = SILENT
+    pictures: Path,
+    out: Path,
+    settings: SimulateSettings,
+    observer: Observer = SILENT,
+    pool: Executor | None = None,
 ) -> LowLightSet:
     """Simulate a low-light set, or open it where it lies; see `simulate_low_light`."""
     from hqgen.simulation.camera import preset
@@ -81,5 +92,6 @@ def simulated(
         per_class={"train": settings.train} | ({"test": settings.test} if settings.test else {}),
         sensor=preset(settings.light),
         observer=observer,
+        pool=pool,
         **settings.model_dump(include={"seed", "height", "width", "frames", "labels"}),
     )

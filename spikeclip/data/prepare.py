@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,14 @@ def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> Lo
     return found
 
 
-def prepare(spikes: Path, out: Path, *, entry: str | None = None, observer: Observer = SILENT) -> LowLightSet:
+def prepare(
+    spikes: Path,
+    out: Path,
+    *,
+    entry: str | None = None,
+    observer: Observer = SILENT,
+    pool: Executor | None = None,
+) -> LowLightSet:
     """Turn a folder of labelled recordings into a low-light set; found there already, it is opened.
 
     A recording that cannot be used (damaged, of another length or geometry) is left out and listed in
@@ -54,7 +62,8 @@ def prepare(spikes: Path, out: Path, *, entry: str | None = None, observer: Obse
         spikes: the folder, laid out as a dataset of the catalog is, or as its own `source.toml` says.
         out: where the set is to lie.
         entry: the dataset's name in the catalog; None takes the folder's `source.toml`, else its name.
-        observer: is told how it goes on.
+        observer: gets the progress.
+        pool: decodes the recordings; None for threads of this process.
 
     Raises:
         SourceError: no such folder, no usable recording, or recordings without labels.
@@ -74,15 +83,17 @@ def prepare(spikes: Path, out: Path, *, entry: str | None = None, observer: Obse
     by_split: dict[str, list[SourceRecording]] = {row.split or "train": [] for row in settings.layout}
     for recording in source.recordings:
         by_split[recording.split or "train"].append(recording)
-    progress = observer.progress("prepare", len(source.recordings), "samples")
-    with progress as job, ThreadPoolExecutor(THREADS) as pool:
+    with (
+        observer.progress("prepare", len(source.recordings), "samples") as job,
+        nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as decoding,
+    ):
         return write_or_open(
             out,
             labels=settings.labels,
             geometry=source.geometry,
             frames=frames,
             splits={name: len(recordings) for name, recordings in by_split.items() if recordings},
-            streams=lambda name: _decoded(pool, by_split[name], frames, job.advance),
+            streams=lambda name: _decoded(decoding, by_split[name], frames, job.advance),
             made_from={"recordings": _identity(source), "classes": list(settings.labels)},
             rejected=source.rejected,
         )

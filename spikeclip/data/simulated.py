@@ -8,10 +8,12 @@ real recording at hand, U-CALTECH's helicopter, looks the same: mean rate 0.031,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -24,7 +26,7 @@ from hqgen.simulation.camera import Sensor, preset
 from spikeclip.data.lowlight import THREADS, LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, in_order
 from spikeclip.data.prepare import write_or_open
-from spikeclip.data.screen import SCREEN, film
+from spikeclip.data.screen import SCREEN, Floats, film
 from spikeclip.data.shapes import SHAPES, draw
 
 __all__ = ["demo_low_light", "simulate_low_light"]
@@ -42,6 +44,7 @@ def simulate_low_light(
     sensor: Sensor | None = None,
     labels: Sequence[str] | None = None,
     observer: Observer = SILENT,
+    pool: Executor | None = None,
 ) -> LowLightSet:
     """Simulate a low-light set from labelled pictures; found there already, it is opened.
 
@@ -58,7 +61,8 @@ def simulate_low_light(
         frames: T.
         sensor: what films them; None takes hqgen's `low`.
         labels: the classes in the order of their numbers; None takes all of the first split, by name.
-        observer: is told how it goes on.
+        observer: gets the progress.
+        pool: films the pictures; None for threads of this process.
 
     Raises:
         SourceError: no such folder, split, class or picture, or a picture that cannot be read.
@@ -77,12 +81,11 @@ def simulate_low_light(
         split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
     }
 
-    def simulated(item: tuple[str, Picture, int]) -> LabelledStream:
-        split, picture, label = item
+    def shown(split: str, item: tuple[Picture, int]) -> _Shown:
+        picture, label = item
         key = f"{split}/{picture.name}"
         light = np.asarray(picture.gray(), np.float32) / np.float32(255)
-        spikes = film(light, (height, width), frames, sensor, seed=[seed, crc32(key.encode())])
-        return LabelledStream(key, label, spikes)
+        return _Shown(key, label, light, (seed, crc32(key.encode())))
 
     digests = [digest_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
     names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
@@ -95,26 +98,45 @@ def simulate_low_light(
         "screen": asdict(SCREEN),
         "shape": [frames, height, width],
     }
-    items = {split: [(split, *pair) for pair in rows] for split, rows in chosen.items()}
-    return _write(out, made_from, classes, (height, width), frames, items, simulated, observer)
+    camera = partial(_filmed, geometry=(height, width), frames=frames, sensor=sensor)
+    return _write(out, made_from, classes, chosen, shown, camera, observer, pool)
+
+
+class _Shown(NamedTuple):
+    """A picture to film: its sample's key and label, float32 (h, w) in 0..1, and the seed of its noise."""
+
+    key: str
+    label: int
+    light: Floats
+    seed: tuple[int, ...]
+
+
+def _filmed(shown: _Shown, geometry: tuple[int, int], frames: int, sensor: Sensor) -> LabelledStream:
+    spikes = film(shown.light, geometry, frames, sensor, seed=list(shown.seed))
+    return LabelledStream(shown.key, shown.label, spikes)
 
 
 def _write(
     out: Path,
     made_from: Mapping[str, Any],
     classes: Sequence[str],
-    geometry: tuple[int, int],
-    frames: int,
-    items: Mapping[str, list[Any]],
-    simulated: Callable[[Any], LabelledStream],
+    chosen: Mapping[str, Sequence[Any]],
+    shown: Callable[[str, Any], _Shown],
+    camera: partial[LabelledStream],
     observer: Observer,
+    pool: Executor | None,
 ) -> LowLightSet:
-    """Simulate all items on threads (the simulation lets the interpreter lock go) and write them in order."""
-    total = sum(map(len, items.values()))
-    with observer.progress("simulate", total, "samples") as job, ThreadPoolExecutor(THREADS) as pool:
+    """Film what was chosen of each split and write it in order. Threads do it as well as processes."""
+    total = sum(map(len, chosen.values()))
+    with (
+        observer.progress("simulate", total, "samples") as job,
+        nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as filming,
+    ):
 
         def streams(split: str) -> Iterator[LabelledStream]:
-            for stream in in_order(pool, simulated, items[split], 2 * THREADS):
+            for stream in in_order(
+                filming, camera, (shown(split, item) for item in chosen[split]), 2 * THREADS
+            ):
                 job.advance()
                 yield stream
 
@@ -122,9 +144,9 @@ def _write(
             out,
             made_from,
             labels=classes,
-            geometry=geometry,
-            frames=frames,
-            splits={split: len(rows) for split, rows in items.items()},
+            geometry=camera.keywords["geometry"],
+            frames=camera.keywords["frames"],
+            splits={split: len(rows) for split, rows in chosen.items()},
             streams=streams,
         )
 
@@ -160,23 +182,23 @@ _DEMO_COUNTS = {"train": 8, "test": 2}
 _DEMO_SIDE, _DEMO_FRAMES = 72, 200
 
 
-def demo_low_light(out: Path, *, observer: Observer = SILENT) -> LowLightSet:
+def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | None = None) -> LowLightSet:
     """A small set of drawn shapes, always the same: 64 and 16 samples of 200 frames of 72x72, 8 classes.
 
     Raises:
         StoreError: something else lies at `out`, or another process is writing there.
     """
-    sensor, geometry = preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
+    sensor = preset("low")
 
-    def simulated(item: tuple[str, int, int]) -> LabelledStream:
-        split, label, number = item
+    def shown(split: str, item: tuple[int, int]) -> _Shown:
+        label, number = item
         key = f"{split}/{SHAPES[label]}/{number}"
-        picture, seed = draw(SHAPES[label], key), [crc32(key.encode())]
-        return LabelledStream(key, label, film(picture, geometry, _DEMO_FRAMES, sensor, seed=seed))
+        return _Shown(key, label, draw(SHAPES[label], key), (crc32(key.encode()),))
 
-    items = {
-        split: [(split, label, number) for label in range(len(SHAPES)) for number in range(count)]
+    chosen = {
+        split: [(label, number) for label in range(len(SHAPES)) for number in range(count)]
         for split, count in _DEMO_COUNTS.items()
     }
     made_from = {"demo": 1, "sensor": asdict(sensor), "screen": asdict(SCREEN)}
-    return _write(out, made_from, SHAPES, geometry, _DEMO_FRAMES, items, simulated, observer)
+    camera = partial(_filmed, geometry=(_DEMO_SIDE, _DEMO_SIDE), frames=_DEMO_FRAMES, sensor=sensor)
+    return _write(out, made_from, SHAPES, chosen, shown, camera, observer, pool)

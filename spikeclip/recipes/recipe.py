@@ -1,4 +1,4 @@
-"""A recipe: a TOML file that says which parts to combine, from pictures or recordings to tables.
+"""A recipe: a TOML file that says what to combine, from pictures or recordings to tables.
 
 ::
 
@@ -11,7 +11,7 @@
     [ablation]                  optional: instead of one training, several `rows` for each of `seeds`
     [evaluate]                  what the networks are compared with, and by
 
-Paths start where the command was called.
+Relative paths start in the folder where the command was called.
 """
 
 from __future__ import annotations
@@ -28,13 +28,22 @@ from spikeclip.data.settings import Entry, SimulateSettings, Spikes
 from spikeclip.evaluation.settings import Comparison
 from spikeclip.training.settings import TrainSettings, train_settings
 
-__all__ = ["Ablation", "HQStore", "LowLight", "Recipe", "Recordings", "Row", "RunCommand", "read_recipe"]
+__all__ = [
+    "Ablation",
+    "AblationRow",
+    "HQStore",
+    "LowLight",
+    "Recipe",
+    "Recordings",
+    "RunCommand",
+    "read_recipe",
+]
 
 Text = Annotated[str, Field(min_length=1)]
 
 
 class Recordings(Section):
-    """Normal-light recordings, one a picture, in which the picture fills the frame and barely moves."""
+    """Normal-light recordings, one per picture. The picture fills the frame and barely moves."""
 
     pictures: Path
     """A folder or a zip archive of CLASS/NAME.jpg."""
@@ -68,7 +77,7 @@ class LowLight(SimulateSettings):
         return self
 
 
-class Row(Section):
+class AblationRow(Section):
     """One training of an ablation: what it changes in `[train]`."""
 
     model_config = ConfigDict(extra="allow")
@@ -84,10 +93,10 @@ class Row(Section):
 
 
 class Ablation(Section):
-    """Several trainings, each once a seed: a table with means and deviations."""
+    """Several trainings, each once for every seed: a table with means and deviations."""
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    rows: Annotated[tuple[AblationRow, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _names_that_fit(self) -> Ablation:
@@ -118,7 +127,7 @@ class Recipe(Section):
             raise ValueError("hq-store names no sources, and there are no recordings")
         return self
 
-    def trainings(self) -> Iterator[tuple[str, Row | None, TrainSettings]]:
+    def trainings(self) -> Iterator[tuple[str, AblationRow | None, TrainSettings]]:
         """Each training of one seed: its name, its row of the ablation, its settings but for the seed.
 
         Raises:

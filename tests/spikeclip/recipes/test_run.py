@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-import spikeclip.recipes.run
+import spikeclip.recipes.trainings
 from hqgen.errors import SourceError, UsageError
 from hqgen.store import open_store
 from spikeclip.clip.files import save_clip
@@ -159,8 +159,8 @@ def test_a_step_that_was_killed_is_done_anew(
 def test_a_cluster_trains_what_one_process_trains_and_tells_how_it_goes_on(
     document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spikeclip.recipes.run, "POLL", 0.05)
-    monkeypatch.setattr(spikeclip.recipes.run, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(spikeclip.recipes.trainings, "POLL", 0.05)
+    monkeypatch.setattr(spikeclip.recipes.trainings, "SAY_EVERY", 0.0)
     own, told = recipe(document, ablation=ABLATION), Recorder()
     here = run_recipe(own, tmp_path / "here", "sync", observer=Recorder())
     there = run_recipe(own, tmp_path / "there", "local", 1, observer=told)
@@ -191,4 +191,4 @@ def test_pictures_that_are_not_there_are_an_error(document: dict[str, Any], tmp_
 
 
 def test_names_of_rows_become_names_of_folders() -> None:
-    assert spikeclip.recipes.run._slug("Coarse + class, λ=10") == "coarse-class-10"
+    assert spikeclip.recipes.trainings._slug("Coarse + class, λ=10") == "coarse-class-10"
