@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 import zipfile
 from pathlib import Path
@@ -156,22 +157,30 @@ def test_a_step_that_was_killed_is_done_anew(
 
 
 @pytest.mark.slow
-def test_a_cluster_trains_what_one_process_trains_and_tells_how_it_goes_on(
-    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_cluster_makes_what_one_process_makes_and_shows_the_progress(
+    document: dict[str, Any], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spikeclip.recipes.trainings, "POLL", 0.05)
     monkeypatch.setattr(spikeclip.recipes.trainings, "SAY_EVERY", 0.0)
-    own, told = recipe(document, ablation=ABLATION), Recorder()
-    here = run_recipe(own, tmp_path / "here", "sync", observer=Recorder())
-    there = run_recipe(own, tmp_path / "there", "local", 1, observer=told)
-    assert told.done["train"] == 4
-    assert any(note.startswith("seed-1/class: fine: step") for note in told.notes)
+    for split in ("train", "test"):
+        shutil.copy(pictures, tmp_path / f"{split}.zip")
+    low_light = {"pictures": str(tmp_path), "train": 3, "test": 2, "height": 40, "width": 40}
+    both = recipe(document, ablation=ABLATION, **{"low-light": low_light})
+    recorder = Recorder()
+    alone = run_recipe(both, tmp_path / "alone", "sync")
+    shared = run_recipe(both, tmp_path / "shared", "local", 1, recorder)
+    assert recorder.done.items() >= {"building": 4, "simulate": 10, "train": 4, "evaluate": 12}.items()
+    assert any(note.startswith("seed-1/class: fine: step") for note in recorder.notes)
     for row in ("coarse", "class"):
         one, other = (
-            load_network(tmp_path / place / "seed-0" / row / "network.pth") for place in ("here", "there")
+            load_network(tmp_path / place / "seed-0" / row / "network.pth") for place in ("alone", "shared")
         )
         torch.testing.assert_close(one.state_dict(), other.state_dict())
-    assert [row.name for row in here.rows] == [row.name for row in there.rows]
+    assert alone.about["data"] == shared.about["data"]
+    for one_row, other_row in zip(alone.rows, shared.rows, strict=True):
+        assert one_row.name == other_row.name
+        for key, cell in one_row.cells.items():
+            assert other_row.cells[key].value == pytest.approx(cell.value, rel=1e-4)
 
 
 @pytest.mark.slow
