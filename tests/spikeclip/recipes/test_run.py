@@ -170,7 +170,7 @@ def test_a_cluster_makes_what_one_process_makes_and_shows_the_progress(
     alone = run_recipe(both, tmp_path / "alone", "sync")
     shared = run_recipe(both, tmp_path / "shared", "local", 1, recorder)
     assert recorder.done.items() >= {"building": 4, "simulate": 10, "train": 4, "evaluate": 12}.items()
-    assert any(note.startswith("seed-1/class: fine: step") for note in recorder.notes)
+    assert any(note.startswith("seed-1/class: fine: ") for note in recorder.notes)
     for row in ("coarse", "class"):
         one, other = (
             load_network(tmp_path / place / "seed-0" / row / "network.pth") for place in ("alone", "shared")
