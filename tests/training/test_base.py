@@ -84,15 +84,13 @@ def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(
         assert_same(tmp_path / "a", tmp_path / "c")
 
 
-@pytest.mark.parametrize("steps", [1, 4, 5, 8])
-def test_stopped_and_resumed_training_ends_like_one_that_ran_through(
-    steps: int, pictures: Path, tmp_path: Path
-) -> None:
+def test_stopped_and_resumed_training_ends_like_one_that_ran_through(pictures: Path, tmp_path: Path) -> None:
     through = train_base(pictures, tmp_path / "through.pth", RECIPE)
     out = tmp_path / "stopped.pth"
-    train_base(pictures, out, RECIPE, stop=stop_after(steps))
-    assert steps_done(out) == steps
-    assert not out.exists()
+    for more, steps in ((1, 1), (3, 4), (1, 5), (3, 8)):
+        train_base(pictures, out, RECIPE, stop=stop_after(more))
+        assert steps_done(out) == steps
+        assert not out.exists()
     resumed = train_base(pictures, out, RECIPE)
     assert_same(out, tmp_path / "through.pth")
     assert without_time(resumed) == without_time(through)
@@ -133,7 +131,7 @@ def test_longer_training_starts_like_a_shorter_one(pictures: Path, tmp_path: Pat
 
 
 def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
-    recipe = Recipe(warm_up=5, cool_down=0, validate_every=20, phases=(Phase(steps=60, batch=4, patch=24),))
+    recipe = Recipe(warm_up=5, cool_down=0, validate_every=10, phases=(Phase(steps=40, batch=2, patch=24),))
     curve = train_base(pictures, tmp_path / "base.pth", recipe)
     assert curve[-1].loss < 0.8 * curve[0].loss
 

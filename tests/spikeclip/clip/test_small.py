@@ -109,14 +109,13 @@ def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(
         assert_same(tmp_path / "a", tmp_path / "c")
 
 
-@pytest.mark.parametrize("steps", [1, 4, 6])
-def test_stopped_and_resumed_training_ends_like_one_that_ran_through(
-    steps: int, pictures: Path, tmp_path: Path
-) -> None:
+def test_stopped_and_resumed_training_ends_like_one_that_ran_through(pictures: Path, tmp_path: Path) -> None:
+    """Stopped after 1, 4 and 6 steps."""
     through = train_clip(pictures, tmp_path / "through.pth", TINY)
     out = tmp_path / "stopped.pth"
-    train_clip(pictures, out, TINY, stop=stop_after(steps))
-    assert not out.exists()
+    for more in (1, 3, 2):
+        train_clip(pictures, out, TINY, stop=stop_after(more))
+        assert not out.exists()
     resumed = train_clip(pictures, out, TINY)
     assert_same(out, tmp_path / "through.pth")
     assert without_time(resumed) == without_time(through)
