@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from hqgen.console import (
-    QUARANTINED,
-    AsJson,
-    Height,
-    Width,
-    geometry,
-    new_program,
-    print_json,
-    run,
-    settings_command,
-    show,
-    stopping,
-)
+from hqgen import console
 
 if TYPE_CHECKING:
     from hqgen.builder.run import Outcome
@@ -32,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-app = new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
+app = console.new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
 weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(weights_app, name="weights")
 
@@ -56,41 +44,33 @@ Weights = Annotated[
 ]
 
 
-@app.command(cls=settings_command("hqgen.builder.settings:BuildCommand", "build"))
+@app.command(cls=console.settings_command("hqgen.builder.settings:BuildCommand", "build"))
 def build(
     context: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and stop.")] = False,
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Build an HQ store: run the ensemble on every sample, score, keep the best.
 
     The same command again does only what is missing. Exit code 3: done, but some recordings or samples gave
     no picture; `hqgen inspect` shows them with the reasons.
     """
+    from hqgen.progress import stderr_observer
+    from hqgen.report import build_view
+
     settings: BuildCommand = context.obj
+    observer = stderr_observer()
     _use_weights(settings.weights_dir)
     if plan:
-        return _estimate(settings, json)
-    return _build(settings, json)
+        from hqgen.builder.estimate import estimate
 
-
-def _estimate(settings: BuildCommand, json: bool) -> int:
-    from hqgen.builder.estimate import estimate
-    from hqgen.progress import stderr_observer
-    from hqgen.report.build_view import estimate_view
-
-    show(estimate(settings, stderr_observer()), estimate_view, json)
-    return 0
-
-
-def _build(settings: BuildCommand, json: bool) -> int:
+        console.show(estimate(settings, observer), build_view.estimate_view, json)
+        return 0
     from hqgen.builder.run import build
-    from hqgen.progress import stderr_observer
-    from hqgen.report.build_view import outcome_view
 
-    outcome = build(settings, stderr_observer())
-    show(_outcome_json(outcome) if json else outcome, outcome_view, json)
-    return QUARANTINED if outcome.manifest.quarantined else 0
+    outcome = build(settings, observer)
+    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    return console.QUARANTINED if outcome.manifest.quarantined else 0
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -119,7 +99,7 @@ def inspect(
     ] = None,
     data_root: DataRoot = Path("data"),
     _weights: Weights = None,
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
     from hqgen.inspection.statistics import statistics
@@ -139,18 +119,18 @@ def inspect(
         html_page(manifest, html, data_root)
     if json:
         parts = {"damage": damage, "truth": compared}
-        print_json(asdict(found) | {name: part for name, part in parts.items() if part is not None})
+        console.print_json(asdict(found) | {name: part for name, part in parts.items() if part is not None})
     else:
         from rich.console import Console
 
         from hqgen.report import terminal
 
-        console = Console()
-        terminal.show(found, console)
+        screen = Console()
+        terminal.show(found, screen)
         if compared is not None:
-            console.print(terminal.truth_view(compared, found.scorer))
+            screen.print(terminal.truth_view(compared, found.scorer))
         if damage is not None:
-            console.print(terminal.damage_view(damage))
+            screen.print(terminal.damage_view(damage))
     return 1 if damage else 0
 
 
@@ -171,30 +151,30 @@ def _compare(manifest: Path, data_root: Path, pictures: int) -> list[SourceTruth
 
 
 @app.command()
-def sources(data_root: DataRoot = Path("data"), json: AsJson = False) -> None:
+def sources(data_root: DataRoot = Path("data"), json: console.AsJson = False) -> None:
     """List the datasets of the catalog: what is there, what is missing and how to get it."""
     from hqgen.report.terminal import sources_view
     from hqgen.sources.describe import describe_sources
 
-    show(describe_sources(data_root), sources_view, json)
+    console.show(describe_sources(data_root), sources_view, json)
 
 
 @app.command()
-def methods(_weights: Weights = None, json: AsJson = False) -> None:
+def methods(_weights: Weights = None, json: console.AsJson = False) -> None:
     """List the reconstruction methods, their parameters, and why some cannot run here."""
     from hqgen.methods.registry import describe_methods
     from hqgen.report.terminal import methods_view
 
-    show(describe_methods(), methods_view, json)
+    console.show(describe_methods(), methods_view, json)
 
 
 @weights_app.command("list")
-def list_weights(weights: Weights = None, json: AsJson = False) -> None:
+def list_weights(weights: Weights = None, json: console.AsJson = False) -> None:
     """List the registered weights."""
     from hqgen.methods.weights import list_weights
     from hqgen.report.terminal import weights_view
 
-    show(list_weights(weights), weights_view, json)
+    console.show(list_weights(weights), weights_view, json)
 
 
 @weights_app.command("add")
@@ -202,7 +182,7 @@ def add_weights(
     file: Annotated[Path, typer.Argument(help="A published checkpoint, as it was downloaded.")],
     method: Annotated[str, typer.Option(help="The method it is for, as in `ssml:variant=simple`.")],
     licence: Annotated[
-        str | None, typer.Option(help="Of the weights. [default: the published one's]")
+        str | None, typer.Option(help="Licence of the weights. [default: the published one's]")
     ] = None,
     source: Annotated[str, typer.Option(help="Where the file comes from.")] = "",
     brightness: Annotated[
@@ -265,11 +245,13 @@ def _network_method(text: str) -> NetworkMethod:
 
 
 @app.command()
-def doctor(data_root: DataRoot = Path("data"), _weights: Weights = None, json: AsJson = False) -> None:
+def doctor(
+    data_root: DataRoot = Path("data"), _weights: Weights = None, json: console.AsJson = False
+) -> None:
     """Say what this machine has: versions, cores, memory, GPU, data, weights."""
     from hqgen.report.doctor import doctor_view, examine
 
-    show(examine(data_root), doctor_view, json)
+    console.show(examine(data_root), doctor_view, json)
 
 
 @app.command()
@@ -282,8 +264,8 @@ def reconstruct(
     frame: Annotated[
         int | None, typer.Option(min=0, help="Frame to reconstruct, from 0. [default: the middle one]")
     ] = None,
-    height: Height = None,
-    width: Width = None,
+    height: console.Height = None,
+    width: console.Width = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     _weights: Weights = None,
 ) -> None:
@@ -294,7 +276,7 @@ def reconstruct(
     from hqgen.spikes.recording import open_recording
 
     (chosen,) = parse_methods(method)
-    rows, columns = geometry([recording], height, width)
+    rows, columns = console.geometry([recording], height, width)
     spikes = open_recording(recording, height=rows, width=columns)
     write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
 
@@ -303,7 +285,7 @@ def reconstruct(
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     metric: Annotated[str, typer.Option(help="`niqe`, or one of pyiqa's: see docs/niqe.md.")] = "niqe",
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Score pictures without a reference; lower is better.
 
@@ -317,14 +299,12 @@ def score(
             {"path": str(item.path), "score": None if item.reason else item.score, "reason": item.reason}
             for item in found
         ]
-        print_json(rows)
+        console.print_json(rows)
     else:
         for item in found:
             if item.reason is None:
                 typer.echo(f"{item.score:.4f}  {item.path}")
-            else:
-                typer.echo(f"{item.path}: {item.reason}", err=True)
-    return QUARANTINED if any(item.reason for item in found) else 0
+    return console.name_rejected((item.path, item.reason) for item in found)
 
 
 @app.command()
@@ -337,14 +317,14 @@ def simulate(
     frames: Annotated[int, typer.Option(min=1, help="Length of a recording.")] = 201,
     height: Annotated[int, typer.Option(min=1, help="Rows.")] = 250,
     width: Annotated[int, typer.Option(min=1, help="Columns.")] = 400,
-    right: Annotated[float, typer.Option(help="Pixels a frame that the view moves to the right.")] = 0.1,
-    down: Annotated[float, typer.Option(help="Pixels a frame that it moves down.")] = 0.04,
-    rotation: Annotated[float, typer.Option(help="Degrees a frame that it turns.")] = 0.01,
-    zoom: Annotated[float, typer.Option(help="Share a frame by which it comes nearer.")] = 0.0,
+    right: Annotated[float, typer.Option(help="Pixels per frame that the view moves to the right.")] = 0.1,
+    down: Annotated[float, typer.Option(help="Pixels per frame that it moves down.")] = 0.04,
+    rotation: Annotated[float, typer.Option(help="Degrees per frame that it turns.")] = 0.01,
+    zoom: Annotated[float, typer.Option(help="Share per frame by which it comes nearer.")] = 0.0,
     sequence: Annotated[
         bool, typer.Option("--sequence", help="The pictures of a folder are the frames of one scene.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the camera's pixels and noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the camera's pixels and noise.")] = 0,
 ) -> None:
     """Simulate spike recordings from pictures."""
     from hqgen.simulation.camera import preset, simulate_pictures
@@ -384,11 +364,11 @@ def train_method(
     from hqgen.training.recipe import Recipe, load_recipe
 
     settings = load_recipe(recipe) if recipe else Recipe()
-    with stopping() as stop:
+    with console.stopping() as stop:
         train_base(pictures, out, settings, observer=stderr_observer(), stop=lambda: stop.asked)
     return 130 if stop.asked else 0
 
 
 def main() -> NoReturn:
     """Run `hqgen`."""
-    run(app)
+    console.run(app)

@@ -98,7 +98,7 @@ class Cluster(Section):
     scheduler: Annotated[str, ENV] = "local"
     """`local`, `sync` (in this process), the address of a Dask scheduler, or a scheduler file."""
     workers: Annotated[int | None, Field(ge=1), ENV] = None
-    """Local processes. [default: one a core]"""
+    """Local processes. [default: one per core]"""
 
 
 def flags(model: type[BaseModel], *outer: str) -> Iterator[tuple[str, tuple[str, ...], FieldInfo, Flag]]:

@@ -4,7 +4,7 @@
 exit   meaning
 =====  ==========================================================
 0      done
-1      something that the user can mend
+1      something that the user can fix
 2      usage or configuration
 3      done, but with quarantined recordings or samples
 4      an internal error; the traceback is in a log file
@@ -23,7 +23,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import cached_property
@@ -40,7 +40,6 @@ from hqgen.errors import HqgenError
 from hqgen.interrupt import Stop, stoppable
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from hqgen.config import Flag
@@ -51,6 +50,7 @@ __all__ = [
     "Height",
     "Width",
     "geometry",
+    "name_rejected",
     "new_program",
     "print_json",
     "run",
@@ -112,17 +112,14 @@ class _SettingsCommand(TyperCommand):
     table: ClassVar[str]
 
     @cached_property
-    def model(self) -> type[BaseModel]:
+    def model(self) -> Any:
         module, _, name = self.home.partition(":")
-        model: type[BaseModel] = getattr(import_module(module), name)
-        return model
+        return getattr(import_module(module), name)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return [*self._flags(ctx.find_root().info_name.upper()), *super().get_params(ctx)]
-
-    def _flags(self, program: str) -> list[Any]:
         from hqgen.config import flags
 
+        program = ctx.find_root().info_name.upper()
         marked = sorted(flags(self.model), key=lambda flag: not flag[2].is_required())
         found = [_parameter(name, item, mark, program) for name, _, item, mark in marked]
         if self.table:
@@ -139,7 +136,7 @@ class _SettingsCommand(TyperCommand):
         bare.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
         carrier = typer.Typer(add_completion=False)
         carrier.command()(bare)
-        return typer.main.get_command(carrier).params
+        return [*typer.main.get_command(carrier).params, *super().get_params(ctx)]
 
     def invoke(self, ctx: Any) -> Any:
         from hqgen.config import as_toml, flags, merged, read_table, validated
@@ -175,8 +172,7 @@ def _parameter(name: str, item: FieldInfo, mark: Flag, program: str) -> inspect.
     if not isinstance(default, str | int | float | None):
         default = ",".join(default) if isinstance(default, tuple) else str(default)
     variable = f"{program}_{name.upper()}" if mark.variable is True else mark.variable or None
-    if "tuple" in str(kind):
-        kind = str | None
+    kind = str | None if "tuple" in str(kind) else kind
     least = next((rule.ge for rule in item.metadata if hasattr(rule, "ge")), None)
     text = " ".join((item.description or "").split()) + ("  [required]" if item.is_required() else "")
     flag = f"--{name.replace('_', '-')}"
@@ -276,6 +272,14 @@ def show(value: Any, view: Callable[[Any], Any], as_json: bool) -> None:
         from rich.console import Console
 
         Console().print(view(value))
+
+
+def name_rejected(reasons: Iterable[tuple[str | Path, str | None]]) -> int:
+    """Say on stderr which files could not be used, and why; returns the exit code."""
+    rejected = [f"{path}: {reason}" for path, reason in reasons if reason]
+    for line in rejected:
+        typer.echo(line, err=True)
+    return QUARANTINED if rejected else 0
 
 
 @contextmanager

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from hqgen.console import (
-    QUARANTINED,
-    AsJson,
-    Height,
-    Width,
-    geometry,
-    new_program,
-    print_json,
-    run,
-    settings_command,
-    show,
-    stopping,
-)
+from hqgen import console
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -34,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-app = new_program("spikeclip", "Train and run the SpikeCLIP low-light reconstruction network.")
+app = console.new_program("spikeclip", "Train and run the SpikeCLIP low-light reconstruction network.")
 clip_app = typer.Typer(
     help="The CLIP that supervises and judges.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -45,14 +33,14 @@ Device = Annotated[
 ]
 
 
-@app.command(cls=settings_command("spikeclip.training.settings:TrainCommand", "train"))
+@app.command(cls=console.settings_command("spikeclip.training.settings:TrainCommand", "train"))
 def train(
     context: typer.Context,
     stage: Annotated[
         Literal["coarse", "prompt", "fine"] | None,
         typer.Option(help="Run this stage alone. [default: all that are not complete]"),
     ] = None,
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Train the network in its three stages.
 
@@ -73,7 +61,7 @@ def _train(command: TrainCommand, stage: StageName | None, json: bool) -> int:
     spikes = command.spikes or dataset_under(command.data_root)
     low_light = open_spikes(spikes, out / "low-light.zarr", command.entry, observer)
     stores, settings = [Path(store) for store in command.hq_store], command.training()
-    with stopping() as stop:
+    with console.stopping() as stop:
         folder = train(
             stores, low_light, settings, out, only=stage, observer=observer, stop=lambda: stop.asked
         )
@@ -82,18 +70,18 @@ def _train(command: TrainCommand, stage: StageName | None, json: bool) -> int:
     made = {"network": folder.network, "prompts": folder.prompts, "pictures": folder.grid, "log": folder.log}
     there = {name: str(path) for name, path in made.items() if path.exists()}
     if json:
-        print_json(there)
+        console.print_json(there)
     else:
         for name, path in there.items():
             typer.echo(f"{name:<9} {path}")
     return 0
 
 
-@app.command(cls=settings_command("spikeclip.data.settings:PrepareSettings"))
+@app.command(cls=console.settings_command("spikeclip.data.settings:PrepareSettings"))
 def prepare(
     context: typer.Context,
     spikes: Annotated[Path, typer.Argument(help="A folder of labelled recordings.")],
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Turn labelled recordings into a low-light set: packed bits in one Zarr store.
 
@@ -104,13 +92,11 @@ def prepare(
 
     settings: PrepareSettings = context.obj
     made = prepare(spikes, settings.out, entry=settings.entry, observer=stderr_observer())
-    for item in made.rejected:
-        typer.echo(f"{item.path}: {item.reason}", err=True)
     _show_low_light(made, json)
-    return QUARANTINED if made.rejected else 0
+    return console.name_rejected((item.path, item.reason) for item in made.rejected)
 
 
-@app.command(cls=settings_command("spikeclip.data.settings:SimulateSettings"))
+@app.command(cls=console.settings_command("spikeclip.data.settings:SimulateSettings"))
 def simulate(
     context: typer.Context,
     pictures: Annotated[
@@ -118,7 +104,7 @@ def simulate(
         typer.Argument(help="A folder with `train` and `test`, each a folder or a zip of CLASS/NAME.jpg."),
     ],
     out: Annotated[Path, typer.Option(help="The low-light set, a Zarr store.")],
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> None:
     """Simulate a low-light set: pictures on a dim, drifting screen, seen by the camera."""
     from hqgen.progress import stderr_observer
@@ -132,7 +118,9 @@ def _show_low_light(made: Any, json: bool) -> None:
     samples = {name: len(made.split(name)) for name in made.splits}
     if json:
         found = {"path": str(made.path), "digest": made.digest, "samples": samples}
-        print_json(found | {"classes": list(made.labels), "geometry": made.geometry, "frames": made.frames})
+        console.print_json(
+            found | {"classes": list(made.labels), "geometry": made.geometry, "frames": made.frames}
+        )
     else:
         counts = ", ".join(f"{count:,} {name}" for name, count in samples.items())
         height, width = made.geometry
@@ -141,13 +129,13 @@ def _show_low_light(made: Any, json: bool) -> None:
         )
 
 
-@app.command(cls=settings_command("spikeclip.evaluation.settings:EvaluateCommand"))
+@app.command(cls=console.settings_command("spikeclip.evaluation.settings:EvaluateCommand"))
 def evaluate(
     context: typer.Context,
     checkpoints: Annotated[
         list[str], typer.Argument(help="Networks: `network.pth` of a training, or NAME=FILE to name the row.")
     ],
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> None:
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
     from hqgen.devices import resolve_device
@@ -181,7 +169,7 @@ def _show_table(table: ResultTable, json: bool) -> None:
     else:
         from spikeclip.evaluation.formats import TerminalTable
 
-        show(table, TerminalTable, as_json=False)
+        console.show(table, TerminalTable, as_json=False)
 
 
 def _named(item: str) -> tuple[str, Path]:
@@ -198,15 +186,15 @@ def reconstruct(
     checkpoint: Annotated[Path, typer.Argument(help="`network.pth` of a training, or a published LRN.")],
     recordings: Annotated[list[Path], typer.Argument(help="`.dat`, `.npz`, `.npy` or HDF5 files.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    height: Height = None,
-    width: Width = None,
+    height: console.Height = None,
+    width: console.Width = None,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Frames between pictures of a video. [default: 200]")
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="The middle picture alone.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the network's own values, too.")] = False,
     device: Device = "auto",
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> int:
     """Reconstruct recordings of any size: a picture each, and a video of long ones.
 
@@ -215,7 +203,7 @@ def reconstruct(
     from hqgen.progress import stderr_observer
     from spikeclip.reconstruction import reconstruct
 
-    rows, columns = geometry(recordings, height, width)
+    rows, columns = console.geometry(recordings, height, width)
     found = reconstruct(
         checkpoint,
         recordings,
@@ -229,14 +217,12 @@ def reconstruct(
         observer=stderr_observer(),
     )
     if json:
-        print_json(found)
-    for item in found:
-        if item.reason is not None:
-            typer.echo(f"{item.recording}: {item.reason}", err=True)
-        elif not json:
+        console.print_json(found)
+    else:
+        for item in found:
             for path in filter(None, (item.picture, item.video, item.raw)):
                 typer.echo(path)
-    return QUARANTINED if any(item.reason for item in found) else 0
+    return console.name_rejected((item.recording, item.reason) for item in found)
 
 
 @app.command()
@@ -244,15 +230,15 @@ def profile(
     networks: Annotated[list[str], typer.Argument(help="`lrn`, `unet`, or methods of hqgen.")],
     height: Annotated[int, typer.Option(min=1, help="Rows.")] = 250,
     width: Annotated[int, typer.Option(min=1, help="Columns.")] = 400,
-    runs: Annotated[int, typer.Option(min=1, help="How many runs are timed.")] = 100,
+    runs: Annotated[int, typer.Option(min=1, help="Runs that are timed.")] = 100,
     device: Device = "auto",
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> None:
     """Say what a picture costs: parameters, multiply-accumulates, latency."""
     from spikeclip.evaluation.cost import profile
 
     found = [profile(name, height=height, width=width, runs=runs, device=device) for name in networks]
-    show(found, _profile_view, json)
+    console.show(found, _profile_view, json)
 
 
 def _profile_view(found: list[Profile]) -> RichTable:
@@ -268,11 +254,11 @@ def _profile_view(found: list[Profile]) -> RichTable:
     return table
 
 
-@app.command("run", cls=settings_command("spikeclip.recipes.recipe:RunCommand"))
+@app.command("run", cls=console.settings_command("spikeclip.recipes.recipe:RunCommand"))
 def run_recipe(
     context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as those of pipelines/.")],
-    json: AsJson = False,
+    json: console.AsJson = False,
 ) -> None:
     """Run a whole recipe: HQ store, low-light set, three stages, evaluation.
 
@@ -282,14 +268,12 @@ def run_recipe(
     from spikeclip.recipes.recipe import read_recipe
     from spikeclip.recipes.run import run_recipe
 
-    command: RunCommand = context.obj
-    observer = stderr_observer()
-    _show_table(
-        run_recipe(read_recipe(recipe), command.out, command.scheduler, command.workers, observer), json
-    )
+    settings: RunCommand = context.obj
+    table = run_recipe(read_recipe(recipe), **dict(settings), observer=stderr_observer())
+    _show_table(table, json)
 
 
-@clip_app.command("train", cls=settings_command("spikeclip.clip.settings:SmallClipCommand"))
+@clip_app.command("train", cls=console.settings_command("spikeclip.clip.settings:SmallClipCommand"))
 def train_clip(context: typer.Context) -> int:
     """Train a small CLIP on labelled pictures: a stand-in for tests, demos and work offline.
 
@@ -299,7 +283,7 @@ def train_clip(context: typer.Context) -> int:
     from spikeclip.clip.small import train_clip
 
     command: SmallClipCommand = context.obj
-    with stopping() as stop:
+    with console.stopping() as stop:
         train_clip(
             command.pictures,
             command.out,
@@ -313,4 +297,4 @@ def train_clip(context: typer.Context) -> int:
 
 def main() -> NoReturn:
     """Run `spikeclip`."""
-    run(app)
+    console.run(app)

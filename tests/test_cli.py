@@ -128,7 +128,7 @@ def test_mistakes_are_one_sentence_and_a_hint_without_a_traceback(
 
 
 def test_an_internal_error_keeps_its_traceback_in_a_log(tmp_path: Path) -> None:
-    code = "import hqgen.cli as c; c.show = None; c.main()"
+    code = "import hqgen.cli as c; c.console.show = None; c.main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "methods"],
         capture_output=True,

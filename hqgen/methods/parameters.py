@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -33,8 +33,7 @@ def parameter_rows(method_class: type[Method]) -> tuple[ParameterRow, ...]:
         MethodError: the type of one means nothing in its module.
     """
     rows = []
-    for item in _parameters(method_class):
-        hint = _resolved(method_class, item)
+    for item, hint in _parameters(method_class):
         default = item.default if item.default_factory is MISSING else item.default_factory()
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         rows.append(ParameterRow(item.name, _type_name(hint), default, choices))
@@ -45,8 +44,8 @@ def without_default(method_class: type[Method]) -> list[str]:
     """Names of the parameters that have no default, which a method may not have."""
     return [
         item.name
-        for item in _parameters(method_class)
-        if item.default is MISSING and item.default_factory is MISSING
+        for item in fields(method_class)
+        if item.init and item.default is MISSING and item.default_factory is MISSING
     ]
 
 
@@ -89,32 +88,29 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
 
 
-def _parameters(method_class: type[Method]) -> list[Field[Any]]:
-    return [item for item in fields(method_class) if item.init]
+def _parameters(method_class: type[Method]) -> Iterator[tuple[Field[Any], Any]]:
+    """The parameters with their types; other annotations of the class may hold for type checkers only."""
+    for item in filter(lambda item: item.init, fields(method_class)):
+        owner = next(kind for kind in method_class.__mro__ if item.name in inspect.get_annotations(kind))
+        alone = type("Alone", (), {"__annotations__": {item.name: item.type}, "__module__": owner.__module__})
+        try:
+            yield item, get_type_hints(alone)[item.name]
+        except (NameError, AttributeError, TypeError) as error:
+            raise MethodError(
+                f"the type `{item.type}` of parameter `{item.name}` of method `{method_class.name}` "
+                f"means nothing at run time: {error}"
+            ) from error
 
 
 def _hint(method_class: type[Method], name: str) -> Any:
     """Type of the parameter `name`; UsageError where there is none."""
-    for item in _parameters(method_class):
-        if item.name == name:
-            return _resolved(method_class, item)
-    legal = ", ".join(f"{row.name} ({row.type})" for row in parameter_rows(method_class))
+    hints = {item.name: hint for item, hint in _parameters(method_class)}
+    if name in hints:
+        return hints[name]
+    legal = ", ".join(f"{other} ({_type_name(hint)})" for other, hint in hints.items())
     raise UsageError(
         f"method `{method_class.name}` has no parameter `{name}`", hint=f"it has: {legal or 'none'}"
     )
-
-
-def _resolved(method_class: type[Method], item: Field[Any]) -> Any:
-    """The type of one field, alone: other annotations of the class may hold for type checkers only."""
-    owner = next(kind for kind in method_class.__mro__ if item.name in inspect.get_annotations(kind))
-    alone = type("Alone", (), {"__annotations__": {item.name: item.type}, "__module__": owner.__module__})
-    try:
-        return get_type_hints(alone)[item.name]
-    except (NameError, AttributeError, TypeError) as error:
-        raise MethodError(
-            f"the type `{item.type}` of parameter `{item.name}` of method `{method_class.name}` "
-            f"means nothing at run time: {error}"
-        ) from error
 
 
 def _wrong_value(method_class: type[Method], name: str, value: object, hint: Any) -> UsageError:

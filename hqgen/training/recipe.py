@@ -30,7 +30,7 @@ class Recipe(Section):
 
     seed: int = 0
     learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
-    """Of Adam, between warm-up and cool-down."""
+    """Learning rate of Adam, between warm-up and cool-down."""
     warm_up: Annotated[int, Field(ge=0)] = 300
     """Steps in which the learning rate rises to that."""
     cool_down: Annotated[int, Field(ge=0)] = 11000

@@ -13,7 +13,7 @@
     [train.fine]
     learning-rate = 1e-4
 
-The defaults are the paper's values for U-CALTECH where it gives them; where it is silent, the reason stands
+The defaults are the paper's values for U-CALTECH where it gives them; where it is silent, the reason is
 beside the value.
 """
 
@@ -59,7 +59,7 @@ class StageSettings(Section):
     """Low-light samples a step, over all micro-batches and processes; the paper is silent. Small batches make
     the many small steps that 4e-5 needs: 312 an epoch for 5,000 samples."""
     learning_rate: Positive = 4e-5
-    """Of Adam, constant: 4e-5 for U-CALTECH, 1e-4 for U-CIFAR."""
+    """Learning rate of Adam, constant: 4e-5 for U-CALTECH, 1e-4 for U-CIFAR."""
 
 
 class CoarseSettings(StageSettings):
