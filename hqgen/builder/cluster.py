@@ -1,4 +1,4 @@
-"""From `--scheduler` to a Dask client with workers that can do the work."""
+"""From `--scheduler` to a Dask client whose workers can do the work."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hqgen.builder.output import Output
 from hqgen.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, SpecCluster
 
-__all__ = ["check_paths", "connect", "has_gpu_worker", "has_local_gpu", "local_client", "worker_threads"]
+__all__ = ["check_paths", "has_gpu_worker", "open_client", "worker_threads"]
 
 _TIMEOUT = "15s"
 
@@ -42,60 +42,26 @@ _CONFIGURATION = {
 
 
 @contextmanager
-def local_client(workers: int, *, gpu: bool) -> Iterator[Client]:
-    """A client of worker processes on this machine, one thread each, and one more with the GPU if asked for.
+def open_client(scheduler: str, workers: int, *, gpu: bool = True) -> Iterator[Client]:
+    """A client of the workers that `--scheduler` names.
 
-    One thread a worker keeps the blame exact when one dies.
-    """
-    import dask
-    from distributed import Client, Nanny, Scheduler, SpecCluster
-
-    def worker(resources: dict[str, float]) -> dict[str, Any]:
-        options = {
-            "nthreads": 1,
-            "resources": resources,
-            "memory_limit": memory,
-            "silence_logs": logging.CRITICAL,
-            "dashboard": False,
-        }
-        return {"cls": Nanny, "options": options}
-
-    # GPU workers mostly wait for the device, so they come on top of those that fill the cores.
-    memory = _memory_limit(workers + gpu)
-    specs: dict[object, Any] = {f"cpu-{index}": worker({}) for index in range(workers)}
-    if gpu:
-        specs["gpu-0"] = worker({"GPU": 1})
-    # The scheduler serves HTTP in any case; port 0 keeps two builds from wanting the same one.
-    options = {"dashboard": False, "dashboard_address": ":0", "port": 0, "host": "127.0.0.1"}
-    scheduler = {"cls": Scheduler, "options": options}
-    # A worker inherits that Ctrl-C is ignored: it reaches the whole process group, and the client decides.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with dask.config.set(_CONFIGURATION):
-            cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    with cluster, Client(cluster) as client:
-        client.wait_for_workers(len(specs), timeout=60)
-        yield client
-
-
-def _memory_limit(workers: int) -> int:
-    from distributed.system import MEMORY_LIMIT
-
-    return int(MEMORY_LIMIT / workers)
-
-
-@contextmanager
-def connect(scheduler: str) -> Iterator[Client]:
-    """A client of a running scheduler, given its address or its scheduler file.
+    Args:
+        scheduler: `local` for worker processes on this machine, or a running scheduler: its address or its
+            scheduler file.
+        workers: how many local processes.
+        gpu: whether one more local process gets the GPU of this machine, if there is one.
 
     Raises:
-        UsageError: `scheduler` is neither.
-        BuildError: nobody answers there, or it has no workers.
+        UsageError: `scheduler` makes no sense.
+        BuildError: no scheduler answers, it has no workers, or they run another version.
     """
     from distributed import Client
 
+    if scheduler == "local":
+        with _local_cluster(workers, gpu=gpu and _has_local_gpu()) as cluster, Client(cluster) as client:
+            client.wait_for_workers(len(cluster.worker_spec), timeout=60)
+            yield client
+        return
     address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
     try:
         client = Client(address, timeout=_TIMEOUT)
@@ -107,6 +73,47 @@ def connect(scheduler: str) -> Iterator[Client]:
     with client:
         _check_workers(client, scheduler)
         yield client
+
+
+def _local_cluster(workers: int, *, gpu: bool) -> SpecCluster:
+    """Worker processes of one thread each, and one more with the GPU if asked for.
+
+    One thread per worker keeps the blame exact when one dies.
+    """
+    import dask
+    from distributed import Nanny, Scheduler, SpecCluster
+    from distributed.system import MEMORY_LIMIT
+
+    def worker(resources: dict[str, float]) -> dict[str, Any]:
+        options = {
+            "nthreads": 1,
+            "resources": resources,
+            "memory_limit": int(MEMORY_LIMIT / (workers + gpu)),
+            "silence_logs": logging.CRITICAL,
+            "dashboard": False,
+        }
+        return {"cls": Nanny, "options": options}
+
+    # GPU workers mostly wait for the device, so they come on top of those that fill the cores.
+    specs: dict[object, Any] = {f"cpu-{index}": worker({}) for index in range(workers)}
+    if gpu:
+        specs["gpu-0"] = worker({"GPU": 1})
+    # The scheduler serves HTTP in any case; port 0 keeps two builds from wanting the same one.
+    options = {"dashboard": False, "dashboard_address": ":0", "port": 0, "host": "127.0.0.1"}
+    scheduler = {"cls": Scheduler, "options": options}
+    # A worker inherits that Ctrl-C is ignored: it reaches the whole process group, and the client decides.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with dask.config.set(_CONFIGURATION):
+            return SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.CRITICAL)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _has_local_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _address_in(file: Path) -> str:
@@ -161,13 +168,6 @@ def _missing(output: Path, recording: Path | None) -> str | None:
     if recording is not None and not os.access(recording, os.R_OK):
         return str(recording)
     return None
-
-
-def has_local_gpu() -> bool:
-    """Whether networks can run on a GPU of this machine."""
-    import torch
-
-    return bool(torch.cuda.is_available())
 
 
 def has_gpu_worker(client: Client) -> bool:

@@ -157,16 +157,11 @@ def open_executor(
         yield SerialExecutor(output, planned.scoring)
         return
     wants_gpu = settings.device != "cpu" and any(leg.kind == "gpu" for job in jobs for leg in job.legs)
-    if settings.scheduler == "local":
-        gpu = wants_gpu and cluster.has_local_gpu()
-        workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
-        context = cluster.local_client(workers, gpu=gpu)
-    else:
-        context = cluster.connect(settings.scheduler)
-    with context as client:
+    workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
+    with cluster.open_client(settings.scheduler, workers, gpu=wants_gpu) as client:
         if settings.scheduler != "local":
             cluster.check_paths(client, output, _some_file(planned))
-            gpu = wants_gpu and cluster.has_gpu_worker(client)
+        gpu = wants_gpu and cluster.has_gpu_worker(client)
         if settings.device == "cuda" and wants_gpu and not gpu:
             raise MethodError("no worker has a GPU", hint="use `--device cpu` or `auto`")
         in_flight = 2 * cluster.worker_threads(client)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     Subject = nn.Module | Path | Method
     """What is compared."""
 
-__all__ = ["Workers", "default_methods", "evaluate", "method_row"]
+__all__ = ["default_methods", "evaluate", "method_row"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -51,13 +52,6 @@ COST_SIZE = (250, 400)
 
 Outputs = Sequence[Image | str]
 """For each sample the output, float32 (h, w), or why there is none."""
-
-
-class Workers(Protocol):
-    """Other processes that functions can run in."""
-
-    def submit(self, function: Callable[..., Any], *arguments: Any, tasks: int) -> Any:
-        """Let a worker run a function on its share of the machine while `tasks` tasks run; gives a future."""
 
 
 @dataclass
@@ -234,7 +228,7 @@ def evaluate(
     device: Device = "auto",
     runs: int = 100,
     observer: Observer = SILENT,
-    workers: Workers | None = None,
+    submit: Callable[..., Any] | None = None,
 ) -> ResultTable:
     """Compare networks and methods on a split of a low-light set.
 
@@ -255,8 +249,9 @@ def evaluate(
         device: where networks run. A CLIP that is loaded stays where it is.
         runs: timed for the latency; 0 leaves the columns of cost out.
         observer: gets the progress.
-        workers: each network and method is one task on them, and then one task measures the costs while
-            nothing else runs. None does all in this process.
+        submit: `submit(function, *arguments, tasks=N)` gives the future of a task on a worker while N such
+            tasks run. Each network and method is one task. Then one task measures the costs while nothing
+            else runs. None does all in this process.
 
     Raises:
         UsageError: nothing to compare, two rows of one name, an unknown metric or split, no such crop.
@@ -269,17 +264,22 @@ def evaluate(
     height, width = _cropped(low_light.geometry, crop)
     usable = usable_metrics(metrics, height, width)
     examination = _Examination(chosen, tuple(low_light.labels), crop, usable, clip, device)
-    tallies = _tallies(examination, subjects, observer, workers)
-    about = next(iter(tallies.values())).about
+    tallies: dict[str, _Tally] = {}
+    with observer.progress("evaluate", len(chosen) * len(subjects), "samples") as job:
+        if submit is None:
+            tallies = {name: examination.tally(subject, job.advance) for name, subject in subjects.items()}
+        else:
+            tasks = [submit(examination.tally, subject, tasks=len(subjects)) for subject in subjects.values()]
+            for name, task in zip(subjects, tasks, strict=True):
+                tallies[name] = task.result()
+                job.advance(len(chosen))
+    about: dict[str, str | int] = {**next(iter(tallies.values())).about}
     costs: dict[str, Profile] = {}
     if runs:
         observer.note(f"measuring what a picture of {COST_SIZE[0]}x{COST_SIZE[1]} costs each row")
-        costs, measured_on = (
-            _costs(subjects, device, runs)
-            if workers is None
-            else workers.submit(_costs, subjects, device, runs, tasks=1).result()
-        )
-        about = about | {"device": measured_on}
+        measure = partial(_costs, subjects, device, runs)
+        costs, measured_on = measure() if submit is None else submit(measure, tasks=1).result()
+        about["device"] = measured_on
     notes = [
         *usable.notes,
         *(_missing_methods() if methods is None else ()),
@@ -287,20 +287,19 @@ def evaluate(
         *(note for name, tally in tallies.items() for note in tally.notes(name)),
         *_cost_notes(costs, runs),
     ]
-    return ResultTable(
-        rows=tuple(
-            ResultRow(name, tally.cells() | _cost_cells(costs.get(name))) for name, tally in tallies.items()
-        ),
-        metrics=tuple(metrics),
-        about={
-            "data": f"{low_light.path.name}, {low_light.digest[:12]}",
-            "split": split,
-            "samples": len(chosen),
-            "pixels": f"{height}x{width}",
-            **about,
-        },
-        notes=tuple(notes),
-    )
+    about = {
+        "data": f"{low_light.path.name}, {low_light.digest[:12]}",
+        "split": split,
+        "samples": len(chosen),
+        "pixels": f"{height}x{width}",
+        **about,
+    }
+    cells = {name: tally.cells() for name, tally in tallies.items()}
+    for name, cost in costs.items():
+        cells[name]["params"] = Cell(cost.parameters / 1e6)
+        cells[name]["macs"] = Cell(cost.macs / 1e9)
+        cells[name]["latency"] = Cell(cost.latency_ms)
+    return ResultTable(tuple(map(ResultRow, cells, cells.values())), tuple(metrics), about, tuple(notes))
 
 
 def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLightSplit:
@@ -348,30 +347,7 @@ def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Met
     return subjects
 
 
-def _tallies(
-    examination: _Examination,
-    subjects: Mapping[str, Subject],
-    observer: Observer,
-    workers: Workers | None,
-) -> dict[str, _Tally]:
-    """Examine everything, here or on the workers."""
-    each = len(examination.samples)
-    with observer.progress("evaluate", each * len(subjects), "samples") as job:
-        if workers is None:
-            return {name: examination.tally(subject, job.advance) for name, subject in subjects.items()}
-        futures = [
-            workers.submit(examination.tally, subject, tasks=len(subjects)) for subject in subjects.values()
-        ]
-        tallies = {}
-        for name, future in zip(subjects, futures, strict=True):
-            tallies[name] = future.result()
-            job.advance(each)
-        return tallies
-
-
-def _costs(
-    subjects: Mapping[str, Path | nn.Module | Method], device: Device, runs: int
-) -> tuple[dict[str, Profile], str]:
+def _costs(subjects: Mapping[str, Subject], device: Device, runs: int) -> tuple[dict[str, Profile], str]:
     """The cost of each row; networks of one architecture are measured once."""
     from hqgen.devices import resolve_device
 
@@ -382,21 +358,10 @@ def _costs(
         runnable = _loaded(subject, place)
         same = runnable if isinstance(runnable, Method) else (type(runnable), runnable.bins)
         if same not in measured:
-            measured[same] = profile(
-                runnable, height=COST_SIZE[0], width=COST_SIZE[1], device=place, runs=runs
-            )
+            height, width = COST_SIZE
+            measured[same] = profile(runnable, height=height, width=width, device=place, runs=runs)
         costs[name] = measured[same]
     return costs, _device_name(place)
-
-
-def _cost_cells(cost: Profile | None) -> dict[str, Cell]:
-    if cost is None:
-        return {}
-    return {
-        "params": Cell(cost.parameters / 1e6),
-        "macs": Cell(cost.macs / 1e9),
-        "latency": Cell(cost.latency_ms),
-    }
 
 
 def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:

@@ -16,14 +16,7 @@ __all__ = ["RecipeRun", "Step", "StepRecord"]
 
 @dataclass(frozen=True)
 class RecipeRun:
-    """One run of a recipe.
-
-    Attributes:
-        recipe: what to do.
-        out: the folder that receives everything.
-        workers: where the steps run.
-        observer: gets the progress.
-    """
+    """One run of a recipe: where everything goes, where the steps run, and what gets the progress."""
 
     recipe: Recipe
     out: Path
@@ -33,11 +26,9 @@ class RecipeRun:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step made, where, and from what.
+    """What a step made, as paths by name, and the settings and digests that it was made from.
 
-    Attributes:
-        made: paths by name; empty where the recipe does not ask for the step.
-        made_from: settings and digests that decide what is there.
+    Both are empty where the recipe does not ask for the step.
     """
 
     made: Mapping[str, Path]

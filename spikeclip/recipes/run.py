@@ -19,15 +19,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hqgen
-from hqgen.files import digest_file, write_atomically
+from hqgen.files import digest_bytes, write_atomically
+from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
-from hqgen.provenance import Document, make_once
+from hqgen.provenance import make_once
 from spikeclip.data.opening import open_spikes, simulated
 from spikeclip.evaluation.formats import write_table
 from spikeclip.evaluation.table import ResultTable, combined
@@ -35,10 +35,7 @@ from spikeclip.recipes.recipe import Recipe, Recordings
 from spikeclip.recipes.record import RecipeRun, Step, StepRecord
 from spikeclip.recipes.trainings import train_networks, trainings_by_table
 from spikeclip.recipes.workers import open_workers
-
-if TYPE_CHECKING:
-    from spikeclip.clip.frozen import FrozenClip
-    from spikeclip.clip.settings import ClipSettings
+from spikeclip.training.settings import TrainSettings
 
 __all__ = ["run_recipe"]
 
@@ -75,54 +72,40 @@ def run_recipe(
 
 def simulate_recordings(run: RecipeRun, _before: Mapping[str, StepRecord]) -> StepRecord:
     """Simulate normal-light recordings from pictures, if the recipe asks for them."""
-    settings = run.recipe.recordings
+    settings, folder = run.recipe.recordings, run.out / "recordings"
     if settings is None:
         return StepRecord({}, {})
-    folder = run.out / "recordings"
-    made_from = run.workers.result(run.workers.submit(_simulate, settings, folder, tasks=1))
-    return StepRecord({"recordings": folder}, made_from)
+    digests = {name: digest_bytes(picture.file.read_bytes()) for name, picture in _pictures(settings)}
+    document = {"version": hqgen.__version__, **settings.model_dump(mode="json"), "pictures": digests}
+
+    def make() -> None:
+        run.observer.note(f"simulating {len(digests)} normal-light recordings")
+        run.workers.result(run.workers.submit(_simulate, settings, folder, tasks=1))
+
+    make_once(folder / "record.json", document, make)
+    return StepRecord({"recordings": folder}, document)
 
 
-def _simulate(settings: Recordings, folder: Path) -> Document:
-    from hqgen.simulation.camera import preset, simulate_pictures
-
-    with tempfile.TemporaryDirectory() as temporary:
-        pictures = _copy_pictures(settings, Path(temporary))
-        digests = {picture.name: digest_file(picture) for picture in pictures}
-        document = {"version": hqgen.__version__, **settings.model_dump(mode="json"), "pictures": digests}
-
-        def make() -> None:
-            shutil.rmtree(folder, ignore_errors=True)
-            simulate_pictures(
-                Path(temporary),
-                folder,
-                sensor=preset("normal"),
-                seed=settings.seed,
-                frames=settings.frames,
-                height=settings.height,
-                width=settings.width,
-            )
-            geometry = [settings.height, settings.width]
-            write_atomically(
-                folder / "source.toml", f'geometry = {geometry}\nkey_frames = {{ rule = "centre" }}\n'
-            )
-
-        make_once(folder / "record.json", document, make)
-    return document
-
-
-def _copy_pictures(settings: Recordings, target: Path) -> list[Path]:
-    """Copy the pictures that are taken into one folder, as CLASS-NAME.jpg."""
-    from hqgen.pictures import labelled_pictures
-
+def _pictures(settings: Recordings) -> Iterator[tuple[str, Picture]]:
+    """The first pictures of each class, each with the name CLASS-NAME.jpg."""
     taken: Counter[str] = Counter()
-    copies = []
     for picture in labelled_pictures(settings.pictures):
         taken[picture.label] += 1
         if taken[picture.label] <= settings.per_class:
-            copies.append(target / f"{picture.label}-{picture.file.name}")
-            copies[-1].write_bytes(picture.file.read_bytes())
-    return copies
+            yield f"{picture.label}-{picture.file.name}", picture
+
+
+def _simulate(settings: Recordings, folder: Path) -> None:
+    from hqgen.simulation.camera import preset, simulate_pictures
+
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as copies:
+        for name, picture in _pictures(settings):
+            Path(copies, name).write_bytes(picture.file.read_bytes())
+        shape = settings.model_dump(include={"seed", "frames", "height", "width"})
+        simulate_pictures(Path(copies), folder, sensor=preset("normal"), **shape)
+    geometry = [settings.height, settings.width]
+    write_atomically(folder / "source.toml", f'geometry = {geometry}\nkey_frames = {{ rule = "centre" }}\n')
 
 
 def build_hq_store(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:
@@ -160,8 +143,7 @@ def make_low_light_set(run: RecipeRun, _before: Mapping[str, StepRecord]) -> Ste
 def evaluate_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:
     """Write the table of the networks; in an ablation one table per seed."""
     *_, (_, _, settings) = run.recipe.trainings()
-    trained = before["trainings"]
-    tables, documents = {}, {}
+    trained, tables, documents = before["trainings"], {}, {}
     for folder, trainings in trainings_by_table(run.recipe, run.out).items():
         labels = {item.name: str(item.folder.relative_to(run.out)) for item in trainings}
         document = {
@@ -174,43 +156,31 @@ def evaluate_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepR
         }
         networks = {name: trained.made[label] for name, label in labels.items()}
         low_light = before["low-light"].made["low-light"]
-        make = partial(_evaluate, run, networks, low_light, settings.clip, settings.crop, folder)
+        make = partial(_evaluate, run, networks, low_light, settings, folder)
         make_once(folder / "record.json", document, make)
         tables[folder.name], documents[folder.name] = folder / "table.json", document
     return StepRecord(tables, documents)
 
 
 def _evaluate(
-    run: RecipeRun,
-    networks: Mapping[str, Path],
-    low_light: Path,
-    clip: ClipSettings,
-    crop: int,
-    folder: Path,
+    run: RecipeRun, networks: Mapping[str, Path], low_light: Path, settings: TrainSettings, folder: Path
 ) -> None:
+    from spikeclip.clip.frozen import load_clip
     from spikeclip.data.lowlight import open_low_light
     from spikeclip.evaluation.comparison import evaluate
 
-    settings = run.recipe.evaluate
+    comparison = run.recipe.evaluate
     table = evaluate(
         networks,
         open_low_light(low_light),
-        partial(_load_clip, clip),
-        methods=settings.chosen_methods(),
-        metrics=settings.metrics,
-        crop=crop,
-        samples=settings.samples,
-        runs=settings.runs,
+        partial(load_clip, settings.clip.model, settings.clip.weights),
+        methods=comparison.chosen_methods(),
+        crop=settings.crop,
+        **comparison.model_dump(include={"metrics", "samples", "runs"}),
         observer=run.observer,
-        workers=None if run.workers.client is None else run.workers,
+        submit=run.workers.submit if run.workers.client else None,
     )
     write_table(table, folder)
-
-
-def _load_clip(settings: ClipSettings, device: str) -> FrozenClip:
-    from spikeclip.clip.frozen import load_clip
-
-    return load_clip(settings.model, settings.weights, device)
 
 
 def combine_tables(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:

@@ -67,20 +67,15 @@ def _on_share(share: int, function: Callable[..., Any], *arguments: Any) -> Any:
 
 @contextmanager
 def open_workers(scheduler: str, workers: int | None) -> Iterator[RecipeWorkers]:
-    """The workers that `--scheduler` and `--workers` name.
+    """The workers that `--scheduler` and `--workers` name; `sync` names this process.
 
     Raises:
-        HqgenError: see `hqgen.builder.cluster.connect`.
+        HqgenError: see `hqgen.builder.cluster.open_client`.
     """
-    from hqgen.builder import cluster
+    from hqgen.builder.cluster import has_gpu_worker, open_client, worker_threads
 
     if scheduler == "sync":
         yield RecipeWorkers()
         return
-    context = (
-        cluster.local_client(workers or os.cpu_count() or 1, gpu=cluster.has_local_gpu())
-        if scheduler == "local"
-        else cluster.connect(scheduler)
-    )
-    with context as client:
-        yield RecipeWorkers(client, cluster.has_gpu_worker(client), cluster.worker_threads(client))
+    with open_client(scheduler, workers or os.cpu_count() or 1) as client:
+        yield RecipeWorkers(client, has_gpu_worker(client), worker_threads(client))
