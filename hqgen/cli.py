@@ -14,9 +14,7 @@ from hqgen import console
 if TYPE_CHECKING:
     from hqgen.builder.run import Outcome
     from hqgen.builder.settings import BuildCommand
-    from hqgen.inspection.truth import SourceTruth
     from hqgen.methods.learned.network import NetworkMethod
-    from hqgen.verify import Damage
 
 __all__ = ["app", "main"]
 
@@ -87,16 +85,10 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
 @app.command()
 def inspect(
     manifest: Annotated[Path, typer.Argument(help="The `manifest.json` of a build.")],
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read the whole store and name every damaged shard.")
-    ] = False,
-    truth: Annotated[
-        bool, typer.Option("--truth", help="Compare the picks with the ground truth: PSNR, SSIM, scores.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
+    truth: Annotated[bool, typer.Option("--truth", help="Compare picks with the ground truth.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
-    contact_sheet: Annotated[
-        Path | None, typer.Option(help="Write a PNG of the best, worst and most ambiguous picks.")
-    ] = None,
+    contact_sheet: Annotated[Path | None, typer.Option(help="Write a PNG of remarkable picks.")] = None,
     data_root: DataRoot = Path("data"),
     _weights: Weights = None,
     json: console.AsJson = False,
@@ -104,11 +96,21 @@ def inspect(
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
     from hqgen.inspection.statistics import statistics
     from hqgen.manifest import read_manifest
+    from hqgen.progress import stderr_observer
 
     document = read_manifest(manifest)
     found = statistics(document)
-    damage = _verify(manifest, found.samples) if verify else None
-    compared = _compare(manifest, data_root, found.pictures) if truth else None
+    damage = compared = None
+    if verify:
+        from hqgen.verify import verify as find_damage
+
+        with stderr_observer().progress("verifying", found.samples, "samples") as job:
+            damage = find_damage(manifest, advance=job.advance)
+    if truth:
+        from hqgen.inspection.truth import compare_with_truth
+
+        with stderr_observer().progress("comparing", found.pictures, "samples") as job:
+            compared = compare_with_truth(manifest, data_root, advance=job.advance)
     if contact_sheet is not None:
         from hqgen.report.contact_sheet import contact_sheet as draw
 
@@ -132,22 +134,6 @@ def inspect(
         if damage is not None:
             screen.print(terminal.damage_view(damage))
     return 1 if damage else 0
-
-
-def _verify(manifest: Path, samples: int) -> list[Damage]:
-    from hqgen.progress import stderr_observer
-    from hqgen.verify import verify
-
-    with stderr_observer().progress("verifying", samples, "samples") as job:
-        return verify(manifest, advance=job.advance)
-
-
-def _compare(manifest: Path, data_root: Path, pictures: int) -> list[SourceTruth]:
-    from hqgen.inspection.truth import compare_with_truth
-    from hqgen.progress import stderr_observer
-
-    with stderr_observer().progress("comparing", pictures, "samples") as job:
-        return compare_with_truth(manifest, data_root, advance=job.advance)
 
 
 @app.command()
@@ -181,9 +167,7 @@ def list_weights(weights: Weights = None, json: console.AsJson = False) -> None:
 def add_weights(
     file: Annotated[Path, typer.Argument(help="A published checkpoint, as it was downloaded.")],
     method: Annotated[str, typer.Option(help="The method it is for, as in `ssml:variant=simple`.")],
-    licence: Annotated[
-        str | None, typer.Option(help="Licence of the weights. [default: the published one's]")
-    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Its licence. [default: the published one]")] = None,
     source: Annotated[str, typer.Option(help="Where the file comes from.")] = "",
     brightness: Annotated[
         Literal["rate", "brightness", "other"] | None,
@@ -257,13 +241,9 @@ def doctor(
 @app.command()
 def reconstruct(
     recording: Annotated[Path, typer.Argument(help="A `.dat`, `.npz`, `.npy` or HDF5 file.")],
-    out: Annotated[
-        Path, typer.Option(help="Picture to write; `.npy` keeps the method's own float32 values.")
-    ],
+    out: Annotated[Path, typer.Option(help="Picture to write, or `.npy` for the float32 values.")],
     method: Annotated[str, typer.Option(help="As in `tfi:variant=paper`.")] = "tfi",
-    frame: Annotated[
-        int | None, typer.Option(min=0, help="Frame to reconstruct, from 0. [default: the middle one]")
-    ] = None,
+    frame: Annotated[int | None, typer.Option(min=0, help="Frame, from 0. [default: the middle one]")] = None,
     height: console.Height = None,
     width: console.Width = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
@@ -310,9 +290,7 @@ def score(
 @app.command()
 def simulate(
     pictures: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
-    out: Annotated[
-        Path, typer.Option(help="Recording to write (`.dat` or `.npz`); for a folder of pictures a folder.")
-    ],
+    out: Annotated[Path, typer.Option(help="Recording (`.dat`, `.npz`), or folder, to write.")],
     light: Annotated[Literal["normal", "low"], typer.Option(help="How much light there is.")] = "normal",
     frames: Annotated[int, typer.Option(min=1, help="Length of a recording.")] = 201,
     height: Annotated[int, typer.Option(min=1, help="Rows.")] = 250,
@@ -321,9 +299,7 @@ def simulate(
     down: Annotated[float, typer.Option(help="Pixels per frame that it moves down.")] = 0.04,
     rotation: Annotated[float, typer.Option(help="Degrees per frame that it turns.")] = 0.01,
     zoom: Annotated[float, typer.Option(help="Share per frame by which it comes nearer.")] = 0.0,
-    sequence: Annotated[
-        bool, typer.Option("--sequence", help="The pictures of a folder are the frames of one scene.")
-    ] = False,
+    sequence: Annotated[bool, typer.Option("--sequence", help="The pictures show one scene.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the camera's pixels and noise.")] = 0,
 ) -> None:
     """Simulate spike recordings from pictures."""
@@ -350,9 +326,7 @@ def train_method(
     method: Annotated[Literal["base"], typer.Argument(help="The method to train.")],
     pictures: Annotated[Path, typer.Option(help="A folder or a zip archive of pictures.")],
     out: Annotated[Path, typer.Option(help="Weights to write; beside them the learning curve.")],
-    recipe: Annotated[
-        Path | None, typer.Option(help="TOML file. [default: as the shipped weights were trained]")
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="TOML file. [default: of the shipped weights]")] = None,
 ) -> int:
     """Train a method's network on streams simulated from pictures.
 

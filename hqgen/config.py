@@ -161,16 +161,10 @@ def as_toml(command: str, settings: BaseModel) -> str:
 
 
 def validated(model: type[Model], values: Mapping[str, Any], where: str, hint: str = "") -> Model:
-    """Make settings of values that a user wrote.
-
-    Args:
-        model: what they must fit.
-        values: keys with `-` or `_`.
-        where: how a message calls the place of the values.
-        hint: what to do about a wrong value.
+    """Make settings of what a user wrote at a place that messages call `where`.
 
     Raises:
-        UsageError: the first key or value that the model cannot have.
+        UsageError: the first key or value that the model cannot have, with `hint`.
     """
     try:
         return model.model_validate(values)

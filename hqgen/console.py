@@ -96,8 +96,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
 
 def _program(
     _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None: ...
 
@@ -228,8 +227,9 @@ def _exit_code(command: Callable[[], Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the one place where a bug of ours ends
-        log = _save_traceback()
-        return _complain(f"internal error: {error!r}", f"please report it with the log `{log}`", 4)
+        with tempfile.NamedTemporaryFile("w", prefix="hqgen-", suffix=".log", delete=False) as log:
+            log.write(traceback.format_exc())
+        return _complain(f"internal error: {error!r}", f"please report it with the log `{log.name}`", 4)
     return result if isinstance(result, int) else 0
 
 
@@ -244,12 +244,6 @@ def _complain(message: str, hint: str, code: int) -> int:
     text = f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else "")
     sys.stderr.write(text)
     return code
-
-
-def _save_traceback() -> Path:
-    with tempfile.NamedTemporaryFile("w", prefix="hqgen-", suffix=".log", delete=False) as file:
-        file.write(traceback.format_exc())
-    return Path(file.name)
 
 
 def print_json(value: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spikeclip.evaluation.settings import EvaluateCommand
     from spikeclip.evaluation.table import ResultTable
     from spikeclip.recipes.recipe import RunCommand
-    from spikeclip.training.settings import StageName, TrainCommand
+    from spikeclip.training.settings import TrainCommand
 
 __all__ = ["app", "main"]
 
@@ -37,8 +37,7 @@ Device = Annotated[
 def train(
     context: typer.Context,
     stage: Annotated[
-        Literal["coarse", "prompt", "fine"] | None,
-        typer.Option(help="Run this stage alone. [default: all that are not complete]"),
+        Literal["coarse", "prompt", "fine"] | None, typer.Option(help="Run this one alone. [default: all]")
     ] = None,
     json: console.AsJson = False,
 ) -> int:
@@ -46,15 +45,12 @@ def train(
 
     The same command again does only what is missing; interrupted, it goes on from the last checkpoint.
     """
-    return _train(context.obj, stage, json)
-
-
-def _train(command: TrainCommand, stage: StageName | None, json: bool) -> int:
     from hqgen.progress import stderr_observer
     from spikeclip.data.opening import dataset_under, open_spikes
     from spikeclip.data.settings import DEMO
     from spikeclip.training.run import train
 
+    command: TrainCommand = context.obj
     observer, out = stderr_observer(), command.out
     if command.spikes == DEMO:
         observer.note(f"demo: crop {command.crop}, judged by the CLIP model `{command.clip.model}`")
@@ -100,8 +96,7 @@ def prepare(
 def simulate(
     context: typer.Context,
     pictures: Annotated[
-        Path,
-        typer.Argument(help="A folder with `train` and `test`, each a folder or a zip of CLASS/NAME.jpg."),
+        Path, typer.Argument(help="A folder of `train` and `test`: folders or zips of CLASS/NAME.jpg.")
     ],
     out: Annotated[Path, typer.Option(help="The low-light set, a Zarr store.")],
     json: console.AsJson = False,
@@ -132,9 +127,7 @@ def _show_low_light(made: Any, json: bool) -> None:
 @app.command(cls=console.settings_command("spikeclip.evaluation.settings:EvaluateCommand"))
 def evaluate(
     context: typer.Context,
-    checkpoints: Annotated[
-        list[str], typer.Argument(help="Networks: `network.pth` of a training, or NAME=FILE to name the row.")
-    ],
+    checkpoints: Annotated[list[str], typer.Argument(help="Networks: `network.pth`, or NAME=FILE.")],
     json: console.AsJson = False,
 ) -> None:
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
@@ -189,7 +182,7 @@ def reconstruct(
     height: console.Height = None,
     width: console.Width = None,
     stride: Annotated[
-        int | None, typer.Option(min=1, help="Frames between pictures of a video. [default: 200]")
+        int | None, typer.Option(min=1, help="Frames per step of a video. [default: 200]")
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="The middle picture alone.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the network's own values, too.")] = False,

@@ -17,22 +17,10 @@ DEMO_CROP = 64
 
 Side = Annotated[int, Field(ge=8)]
 
-Spikes = Annotated[
-    str,
-    ENV,
-    Field(
-        description="A low-light set (`spikeclip prepare`, `simulate`), a folder of labelled recordings, "
-        "or `demo`."
-    ),
-]
-Entry = Annotated[
-    str | None,
-    ENV,
-    Field(
-        description="The catalog's name for the folder's dataset, `u-caltech` or `u-cifar`. "
-        "[default: the folder's]"
-    ),
-]
+SPIKES = Field(description="A low-light set, a folder of labelled recordings, or `demo`.")
+ENTRY = Field(description="The folder's dataset, `u-caltech` or `u-cifar`. [default: by its name]")
+Spikes = Annotated[str, ENV, SPIKES]
+Entry = Annotated[str | None, ENV, ENTRY]
 
 
 class PrepareSettings(Section):
