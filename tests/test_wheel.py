@@ -48,6 +48,7 @@ def test_catalog_schemas_parameters_and_weights_travel_in_the_wheel(installed: P
         "hqgen/quality/niqe_pristine.npz",
         "hqgen/methods/weights_data/weights.json",
         "hqgen/py.typed",
+        *(f"hqgen/report/templates/{name}" for name in ("page.html", "source.html", "style.css")),
         "spikeclip/py.typed",
     } <= names
     assert not any(name.startswith(("tests/", "docs/")) for name in names)

@@ -1,19 +1,43 @@
-"""What is to be said of a source beside its numbers, in plain lines."""
+"""What a page and a terminal both say of a store and its sources, in plain lines."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-from hqgen.inspection.statistics import AMBIGUOUS, SourceStatistics
-from hqgen.text import count
+from hqgen.inspection.statistics import AMBIGUOUS, ManifestStatistics, Quartiles, SourceStatistics
+from hqgen.text import count, duration
 
-__all__ = ["source_notes"]
+__all__ = ["heading", "quartile_texts", "source_heading", "source_notes"]
 
 REASONS = 5
 """Reasons of failed candidates that are given; the rest is counted."""
 
 _NUMBER = re.compile(r"\d+")
+
+
+def heading(found: ManifestStatistics) -> dict[str, str]:
+    """How the store was made, by name."""
+    pictures = f"{found.pictures:,} of {count(found.samples, 'sample')}"
+    return {
+        "HQ store": found.store,
+        "pictures": f"{pictures}, {count(len(found.sources), 'source')}",
+        "plan": found.plan_id,
+        "scorer": f"{found.scorer}, lower is better",
+        "finished": f"{found.finished}, after {duration(found.seconds)}",
+        "software": ", ".join(f"{name} {version}" for name, version in found.software.items()),
+    }
+
+
+def source_heading(source: SourceStatistics) -> str:
+    """Size of a source: pixels, samples, recordings."""
+    size = f"{source.height}x{source.width}, {count(source.samples, 'sample')}"
+    return f"{size} in {count(source.recordings, 'recording')}"
+
+
+def quartile_texts(values: Quartiles | None) -> list[str]:
+    """Lower quartile, median and upper quartile."""
+    return ["-"] * 3 if values is None else [f"{v:.2f}" for v in (values.lower, values.median, values.upper)]
 
 
 def source_notes(source: SourceStatistics) -> list[str]:

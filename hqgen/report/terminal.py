@@ -18,13 +18,12 @@ from rich.text import Text
 from hqgen.inspection.statistics import (
     ManifestStatistics,
     MethodStatistics,
-    Quartiles,
     SourceStatistics,
     statistics,
 )
 from hqgen.manifest import Manifest
-from hqgen.report.notes import source_notes
-from hqgen.text import byte_size, count, duration, shortened
+from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
+from hqgen.text import byte_size, count, shortened
 
 if TYPE_CHECKING:
     from hqgen.inspection.truth import Means, SourceTruth
@@ -63,13 +62,8 @@ def _heading(found: ManifestStatistics) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    pictures = f"{found.pictures:,} of {count(found.samples, 'sample')}"
-    grid.add_row("HQ store", Text(found.store, style="bold"))
-    grid.add_row("pictures", f"{pictures}, {count(len(found.sources), 'source')}")
-    grid.add_row("plan", found.plan_id)
-    grid.add_row("scorer", f"{found.scorer}, lower is better")
-    grid.add_row("finished", f"{found.finished}, after {duration(found.seconds)}")
-    grid.add_row("software", ", ".join(f"{name} {version}" for name, version in found.software.items()))
+    for name, value in heading(found).items():
+        grid.add_row(name, Text(value, style="bold" if name == "HQ store" else ""))
     return grid
 
 
@@ -79,28 +73,17 @@ def _source(source: SourceStatistics, found: ManifestStatistics) -> RenderableTy
     for method in source.methods:
         _add(table, *_method_cells(method))
     table.add_section()
-    _add(table, "winners", f"{source.pictures:,}", "", *_quartile_cells(source.winners), "", style="bold")
-    _add(table, "margin", "", "", *_quartile_cells(source.margins), "")
+    _add(table, "winners", f"{source.pictures:,}", "", *quartile_texts(source.winners), "", style="bold")
+    _add(table, "margin", "", "", *quartile_texts(source.margins), "")
     notes = Text("\n".join(source_notes(source)), style="dim")
-    return Group(_source_title(source), table, *([Padding(notes, (0, 1))] if notes else []))
-
-
-def _source_title(source: SourceStatistics) -> Text:
-    geometry = f"  {source.height}x{source.width}, {count(source.samples, 'sample')}"
-    recordings = f" in {count(source.recordings, 'recording')}"
-    return Text.assemble((source.name, "bold"), (geometry + recordings, "dim"))
+    title = Text.assemble((source.name, "bold"), (f"  {source_heading(source)}", "dim"))
+    return Group(title, table, *([Padding(notes, (0, 1))] if notes else []))
 
 
 def _method_cells(method: MethodStatistics) -> list[str]:
     failed = f"{method.failed:,}" if method.failed else ""
     share = f"{method.share:.0%}" if method.wins else ""
-    return [method.name, f"{method.wins:,}", share, *_quartile_cells(method.scores), failed]
-
-
-def _quartile_cells(values: Quartiles | None) -> list[str]:
-    if values is None:
-        return ["-", "-", "-"]
-    return [f"{value:.2f}" for value in (values.lower, values.median, values.upper)]
+    return [method.name, f"{method.wins:,}", share, *quartile_texts(method.scores), failed]
 
 
 def quarantine_view(found: ManifestStatistics) -> RenderableType:
