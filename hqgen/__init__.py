@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hqgen.api import build, inspect
     from hqgen.errors import HqgenError
     from hqgen.manifest import read_manifest
     from hqgen.methods.api import reconstruct
@@ -24,6 +25,8 @@ __all__ = [
     "HqgenError",
     "Recording",
     "__version__",
+    "build",
+    "inspect",
     "niqe",
     "open_recording",
     "open_store",
@@ -35,6 +38,8 @@ _HOMES = {
     "HQStore": "hqgen.store",
     "HqgenError": "hqgen.errors",
     "Recording": "hqgen.spikes.recording",
+    "build": "hqgen.api",
+    "inspect": "hqgen.api",
     "niqe": "hqgen.quality.niqe",
     "open_recording": "hqgen.spikes.recording",
     "open_store": "hqgen.store",

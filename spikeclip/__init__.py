@@ -10,12 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikeclip.api import evaluate, open_low_light, train
     from spikeclip.data.voxels import voxelize
     from spikeclip.networks import load_network as load
+    from spikeclip.reconstruction import reconstruct
 
-__all__ = ["load", "voxelize"]
+__all__ = ["evaluate", "load", "open_low_light", "reconstruct", "train", "voxelize"]
 
-_HOMES = {"load": ("spikeclip.networks", "load_network"), "voxelize": ("spikeclip.data.voxels", "voxelize")}
+_HOMES = {
+    "evaluate": ("spikeclip.api", "evaluate"),
+    "load": ("spikeclip.networks", "load_network"),
+    "open_low_light": ("spikeclip.api", "open_low_light"),
+    "reconstruct": ("spikeclip.reconstruction", "reconstruct"),
+    "train": ("spikeclip.api", "train"),
+    "voxelize": ("spikeclip.data.voxels", "voxelize"),
+}
 
 
 def __getattr__(name: str) -> Any:

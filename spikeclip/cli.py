@@ -131,26 +131,19 @@ def evaluate(
     json: console.AsJson = False,
 ) -> None:
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
-    from hqgen.devices import resolve_device
     from hqgen.progress import stderr_observer
-    from spikeclip.clip.frozen import load_clip
+    from spikeclip.api import evaluate
     from spikeclip.data.opening import open_spikes
     from spikeclip.data.settings import DEMO
-    from spikeclip.evaluation.comparison import evaluate
     from spikeclip.evaluation.formats import write_table
 
     command: EvaluateCommand = context.obj
-    clip, out, observer = command.clip, command.out, stderr_observer()
+    out, observer = command.out, stderr_observer()
     if command.spikes == DEMO:
-        observer.note(f"demo: judged by the CLIP model `{clip.model}`")
-    table = evaluate(
-        dict(_named(item) for item in checkpoints),
-        open_spikes(command.spikes, (out or Path()) / "low-light.zarr", command.entry, observer),
-        load_clip(clip.model, clip.weights, resolve_device(command.device)),
-        methods=command.chosen_methods(),
-        **command.model_dump(include={"metrics", "split", "crop", "samples", "device", "runs"}),
-        observer=observer,
-    )
+        observer.note(f"demo: judged by the CLIP model `{command.clip.model}`")
+    low_light = open_spikes(command.spikes, (out or Path()) / "low-light.zarr", command.entry, observer)
+    settings = command.model_dump(exclude={"spikes", "entry", "out"})
+    table = evaluate(dict(_named(item) for item in checkpoints), low_light, observer=observer, **settings)
     if out is not None:
         write_table(table, out)
     _show_table(table, json)

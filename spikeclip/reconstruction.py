@@ -81,9 +81,9 @@ class _Job:
 
 
 def reconstruct(
-    checkpoint: Path | LRN | UNet,
-    recordings: Sequence[Path],
-    out: Path,
+    checkpoint: str | Path | LRN | UNet,
+    recordings: Sequence[str | Path],
+    out: str | Path,
     *,
     height: int | None = None,
     width: int | None = None,
@@ -125,16 +125,17 @@ def reconstruct(
 
     if stride is not None and stride < 1:
         raise UsageError(f"a stride of {stride} frames does not move the window", hint="give 1 or more")
-    _check_names(recordings)
+    files, folder = [Path(path) for path in recordings], Path(out)
+    _check_names(files)
     network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
     network = network.to(resolve_device(device)).eval()
     length = FRAMES_PER_BIN * network.bins
-    jobs = [_job(path, height, width, length, (stride or length) if video else None) for path in recordings]
+    jobs = [_job(path, height, width, length, (stride or length) if video else None) for path in files]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
     with observer.progress("reconstruct", total, "samples") as progress:
         return [
-            _attempt(network, path, job, out, raw, progress.advance)
-            for path, job in zip(recordings, jobs, strict=True)
+            _attempt(network, path, job, folder, raw, progress.advance)
+            for path, job in zip(files, jobs, strict=True)
         ]
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 import hqgen
+import spikeclip
+from hqgen.spikes.recording import write_dat
+from tests.builder.small import HEIGHT, WIDTH, stream
 
 
 def test_the_public_names_are_those_that_were_promised() -> None:
@@ -14,6 +22,8 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "HqgenError",
         "Recording",
         "__version__",
+        "build",
+        "inspect",
         "niqe",
         "open_recording",
         "open_store",
@@ -23,6 +33,32 @@ def test_the_public_names_are_those_that_were_promised() -> None:
     for name in hqgen.__all__:
         assert getattr(hqgen, name) is not None
     assert set(dir(hqgen)) >= set(hqgen.__all__)
+
+
+def test_no_module_shadows_a_verb() -> None:
+    """A submodule that is imported becomes an attribute of its package, and would hide a verb of its name."""
+    for package in (hqgen, spikeclip):
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        assert not modules & set(package.__all__)
+
+
+def test_a_build_is_inspected_and_opened(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    write_dat(tmp_path / "lab" / "scene.dat", stream(0))
+    where: dict[str, Any] = {"data_root": tmp_path, "out": tmp_path / "out"}
+    sources = f"folder:{tmp_path / 'lab'}"
+    (tmp_path / "lab" / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
+    outcome = hqgen.build(sources, methods="tfp,tfi", scheduler="sync", **where)
+    assert outcome.made == len(outcome.manifest.sources[0].samples) > 0
+    found = hqgen.inspect(tmp_path / "out" / "manifest.json")
+    assert found.samples == outcome.made
+    assert len(hqgen.open_store(tmp_path / "out" / found.store)) == 1
+    assert hqgen.build([sources], methods="tfp,tfi", scheduler="sync", **where).made == 0
+
+
+def test_a_setting_that_a_build_does_not_have_is_named() -> None:
+    with pytest.raises(hqgen.HqgenError, match=r"`method` in hqgen\.build: there is no such setting"):
+        hqgen.build("demo", method="tfp")
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

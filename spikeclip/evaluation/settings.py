@@ -14,7 +14,7 @@ from spikeclip.data.settings import Entry, Spikes, demo_defaults
 if TYPE_CHECKING:
     from hqgen.methods.base import Method
 
-__all__ = ["Comparison", "EvaluateCommand"]
+__all__ = ["Comparison", "EvaluateCommand", "EvaluateSettings"]
 
 
 def _named_methods(value: Any) -> Any:
@@ -40,13 +40,9 @@ class Comparison(Section):
         return parse_methods(",".join(self.methods)) if self.methods else None if self.methods is None else []
 
 
-class EvaluateCommand(Comparison):
-    """The settings of `spikeclip evaluate`."""
+class EvaluateSettings(Comparison):
+    """What is compared, and who judges."""
 
-    spikes: Spikes
-    entry: Entry = None
-    out: Annotated[Path | None, FLAG] = None
-    """Folder for table.json, table.md and table.tex."""
     clip: ClipSettings = ClipSettings()
     split: Annotated[str, FLAG] = "test"
     """Part of the data."""
@@ -54,6 +50,15 @@ class EvaluateCommand(Comparison):
     """Side of the middle square; for `--spikes demo`, 64."""
     device: Annotated[Device, ENV] = "auto"
     """Where networks run."""
+
+
+class EvaluateCommand(EvaluateSettings):
+    """The settings of `spikeclip evaluate`."""
+
+    spikes: Spikes
+    entry: Entry = None
+    out: Annotated[Path | None, FLAG] = None
+    """Folder for table.json, table.md and table.tex."""
 
     @model_validator(mode="before")
     @classmethod

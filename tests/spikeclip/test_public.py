@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pytest
 
 import spikeclip
+from hqgen.errors import UsageError
+from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.voxels import voxelize
 from spikeclip.networks import load_network
 
@@ -20,9 +24,11 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_public_names_are_those_that_were_promised() -> None:
-    assert sorted(spikeclip.__all__) == dir(spikeclip) == ["load", "voxelize"]
+    names = ["evaluate", "load", "open_low_light", "reconstruct", "train", "voxelize"]
+    assert sorted(spikeclip.__all__) == dir(spikeclip) == names
     assert spikeclip.load is load_network
     assert spikeclip.voxelize is voxelize
+    assert all(callable(getattr(spikeclip, name)) for name in names)
 
 
 def test_nothing_else_leaks() -> None:
@@ -34,6 +40,18 @@ def test_nothing_else_leaks() -> None:
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     assert not hasattr(spikeclip, "lode")
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_a_setting_that_a_verb_does_not_have_is_named(verb: str, low_light: LowLightSet) -> None:
+    with pytest.raises(UsageError, match=rf"`corp` in spikeclip\.{verb}: there is no such setting"):
+        getattr(spikeclip, verb)({}, low_light, corp=64)
+
+
+def test_open_low_light_makes_a_set_of_recordings_once(low_light_folder: Path, tmp_path: Path) -> None:
+    made = spikeclip.open_low_light(low_light_folder, tmp_path / "low.zarr")
+    assert made.splits == ("train", "test")
+    assert spikeclip.open_low_light(tmp_path / "low.zarr").digest == made.digest
 
 
 def test_importing_spikeclip_loads_nothing_heavy() -> None:

@@ -1,0 +1,52 @@
+"""The verbs of a script: what the commands of `hqgen` do, as functions that return what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hqgen.progress import SILENT, Observer
+
+if TYPE_CHECKING:
+    from hqgen.builder.run import Outcome
+    from hqgen.inspection.statistics import ManifestStatistics
+
+
+def build(sources: str | Sequence[str], *, observer: Observer = SILENT, **settings: Any) -> Outcome:
+    """Build an HQ store and its manifest, or what is missing of them, as `hqgen build` does.
+
+    Args:
+        sources: datasets of the catalog, `demo` and `folder:PATH`; a list, or names separated by commas.
+        observer: gets the progress; `hqgen.progress.stderr_observer()` shows it.
+        settings: any others of `hqgen.builder.settings.BuildSettings`, such as `out="picked"` (the folder
+            that receives `hq.zarr` and `manifest.json`), `methods="tfp,tfi"`, `data_root="/data"`.
+
+    Returns:
+        The manifest, where it and the store lie, and how many samples this call made. Recordings that cannot
+        be used stop no other; `outcome.manifest.quarantined` is true where there are any.
+
+    Raises:
+        HqgenError: see `hqgen.builder.run.build`.
+        UsageError: a setting that does not exist, or has a wrong value.
+    """
+    from hqgen.builder.run import build
+    from hqgen.builder.settings import BuildSettings
+    from hqgen.config import validated
+
+    return build(validated(BuildSettings, {"sources": sources, **settings}, "hqgen.build"), observer)
+
+
+def inspect(manifest: str | Path) -> ManifestStatistics:
+    """Count and summarise what a build did: wins, scores, margins, what was quarantined.
+
+    Args:
+        manifest: the `manifest.json` of a build. No other file is read.
+
+    Raises:
+        StoreError: it is missing, damaged or not a manifest.
+    """
+    from hqgen.inspection.statistics import statistics
+    from hqgen.manifest import read_manifest
+
+    return statistics(read_manifest(Path(manifest)))
