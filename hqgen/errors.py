@@ -2,22 +2,21 @@
 
 ::
 
-    HqgenError                  exit 1: something the user can mend
+    HqgenError                  exit 1: something the user can fix
     ├── UsageError              exit 2: a flag, a name or a configuration that makes no sense
     │   ├── UnknownNameError    a name that is not in a list; the message names the legal ones
     │   └── PlanMismatchError   the output directory holds a build of another plan
-    ├── RecordingError          a file that is no spike recording of the expected form
-    │   └── UnreadableError     a recording that the system does not let us read, now
+    ├── RecordingError          a file that is not a spike recording of the expected form
+    │   └── UnreadableError     a recording that cannot be read at the moment
     ├── SourceError             a source whose files cannot be found or read
     ├── MethodError             a method that cannot run on this window or this machine
     ├── ScoreError              a picture that the scorer refuses
     ├── StoreError              an HQ store that is missing, damaged or in use
     ├── BuildError              a build that could not go on: no space, no worker, lost shards
     ├── WeightsError            weights or a checkpoint that are missing or of the wrong form
-    └── TrainingError           a training that could not go on: a loss that is no number, no data
+    └── TrainingError           a training that could not go on: a loss that is not a number, no data
 
-The command line prints `error:` and the message, then `hint:` and the hint; nothing here is shown with a
-traceback.
+The command line prints `error:` and the message, then `hint:` and the hint, without a traceback.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ __all__ = [
 
 
 class HqgenError(Exception):
-    """The root: `message` says what is wrong and where, `hint` what to do about it."""
+    """The root: `message` says what is wrong and where, `hint` what to do."""
 
     exit_code: ClassVar[int] = 1
 
@@ -54,7 +53,7 @@ class HqgenError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the hint when the error crosses from a worker process to the client."""
+        """Keep the hint when the error is sent from a worker process to the client."""
         return _rebuild, (type(self), self.message, self.hint)
 
 
@@ -88,11 +87,11 @@ class PlanMismatchError(UsageError):
 
 
 class RecordingError(HqgenError):
-    """A file that is no spike recording of the expected form."""
+    """A file that is not a spike recording of the expected form."""
 
 
 class UnreadableError(RecordingError):
-    """A recording that the system does not let us read: says nothing about what is in it."""
+    """A recording that cannot be read at the moment; its content may be fine."""
 
 
 class SourceError(HqgenError):

@@ -1,4 +1,4 @@
-"""Writing a file whole, telling by a digest what is in one, and keeping others out of a folder."""
+"""Write a file whole, take the digest of a file, and lock a folder."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def digest_file(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
-    """Write a file so that `path` holds either what it held or all that is new, also after a power cut.
+    """Write a file whole: even after a power cut `path` holds all of the new content or all of the old.
 
     Args:
         path: the file; folders above it are made.
-        content: bytes, or text, whole or in pieces, which is written as UTF-8.
+        content: bytes, or text (whole or in pieces), which is written as UTF-8.
 
     Raises:
         OSError: it cannot be written; then `path` is as it was.
@@ -70,16 +70,16 @@ def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
 
 @contextmanager
 def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator[None]:
-    """Hold a place against other processes; it is let go when the block or the process ends, however it ends.
+    """Lock a place against other processes, until the block or the process ends.
 
     Args:
-        lock: the file that is held; it and the folders above it are made.
-        place: what it stands for, as messages name it.
-        who: what writes there, as messages name it: `build`, `training`.
+        lock: the file to lock; it and the folders above it are made.
+        place: that the lock protects, for messages.
+        who: what writes there, for messages: `build`, `training`.
         error: what to raise.
 
     Raises:
-        HqgenError: an `error`: another one holds the place, or nothing can be written there.
+        HqgenError: an `error`: another process has the lock, or the place cannot be written.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Image -> score.
 
-Importing this is cheap: numba, Pillow, torch and pyiqa are imported by what needs them, when it is called.
+The import is cheap: numba, Pillow, torch and pyiqa are imported only by the functions that need them.
 """
 
 from __future__ import annotations

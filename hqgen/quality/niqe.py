@@ -1,4 +1,4 @@
-"""NIQE: how far the statistics of a picture are from those of pristine pictures; lower is better.
+"""NIQE: the distance of the statistics of a picture from those of pristine pictures; lower is better.
 
 The algorithm is that of A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'Completely Blind' Image Quality
 Analyzer", IEEE Signal Processing Letters 20(3), 2013, with the numerical choices of pyiqa's `niqe`, which it
@@ -28,13 +28,13 @@ from hqgen.quality.pictures import stacked
 __all__ = ["niqe", "pristine", "score_images"]
 
 SMALLEST = 96
-"""Pixels a side of the smallest picture that has a score: one block."""
+"""Rows and columns of the smallest picture that has a score: one block."""
 
 RCOND = 36 * float(np.finfo(np.float64).eps)
-"""Eigenvalues of a covariance under this part of its largest count as zero: torch's default, 36 features."""
+"""Eigenvalues below this share of the largest one count as zero: the default of torch for 36 features."""
 
 CONDITION = 1e7
-"""Condition up to which solving and the pseudo-inverse agree to 1e-8: far within 1 / `RCOND`."""
+"""Up to this condition solving and the pseudo-inverse agree to 1e-8; it is far below 1 / `RCOND`."""
 
 Array = NDArray[np.float64]
 
@@ -45,10 +45,10 @@ def niqe(images: NDArray[Any], *, threads: int = 1) -> Array:
     Args:
         images: (H, W) or (N, H, W). uint8 are grey levels 0 to 255. Floats are in [0, 1], as for pyiqa: they
             are multiplied by 255 and rounded half to even, but not clamped.
-        threads: how many pictures are worked on at once; the scores do not depend on it.
+        threads: number of pictures in work at once; the scores do not depend on it.
 
     Returns:
-        float64 (N,), N = 1 for (H, W). A picture that has no score, flat or not finite, gets +inf.
+        float64 (N,), N = 1 for (H, W). A picture that is flat or not finite gets +inf.
 
     Raises:
         ScoreError: another dtype or number of axes, or a side under 96 pixels.
@@ -57,10 +57,10 @@ def niqe(images: NDArray[Any], *, threads: int = 1) -> Array:
 
 
 def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list[str | None]]:
-    """Score as `niqe` does, and say of each picture without a score why it has none.
+    """Score like `niqe`, with the reason for each picture without a score.
 
     Returns:
-        float64 (N,), and N times None or the reason of a +inf.
+        float64 (N,), and for each picture None, or the reason why its score is +inf.
 
     Raises:
         ScoreError: as `niqe`.
@@ -89,7 +89,7 @@ def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
 
 def _measure(images: NDArray[Any]) -> list[Array | str]:
     """`Scene.moments` of each picture, or the reason why it has no score."""
-    from hqgen.quality.scene import borrowed_scene  # here, because it imports numba
+    from hqgen.quality.scene import borrowed_scene  # imports numba, so not at the top
 
     height, width = (side // SMALLEST * SMALLEST for side in images.shape[1:])
     measured: list[Array | str] = []
@@ -107,7 +107,7 @@ def _measure(images: NDArray[Any]) -> list[Array | str]:
 
 
 def _levels(image: NDArray[Any]) -> NDArray[Any]:
-    """Grey levels of a picture; inf where they leave the range of float32, in which it is halved."""
+    """Grey levels of a picture; inf if they do not fit into float32, in which the picture is halved."""
     if image.dtype == np.uint8:
         return image
     with np.errstate(over="ignore"):
@@ -134,7 +134,7 @@ def _shapes() -> _Shapes:
 def _features(moments: Array) -> Array:
     """Fit asymmetric generalised Gaussians by their moments (Lasmar et al. 2009; NIQE eq. 5 to 8).
 
-    A block without negative or without positive values has features that are not a number.
+    A block that has only positive or only negative values has NaN features.
 
     Args:
         moments: float64 (N, 2, B, 5, 5) of `Scene.moments`.
@@ -172,8 +172,7 @@ def pristine() -> tuple[Array, Array]:
 def _distances(features: Array) -> Array:
     """Distance of the blocks' features, (N, B, 36), to the pristine ones (eq. 10): (N,), +inf if undefined.
 
-    The mean over blocks leaves out features that are not a number, the covariance leaves out whole blocks
-    that have one.
+    The mean over blocks leaves out NaN features; the covariance leaves out every block with a NaN feature.
     """
     mu, cov = pristine()
     known = np.isfinite(features)
@@ -192,9 +191,9 @@ def _distances(features: Array) -> Array:
 def _squared_lengths(differences: Array, covariances: Array) -> Array:
     """Products d C⁺ d of each difference d, (N, 36), and covariance C, (N, 36, 36): (N,).
 
-    Half the pristine covariance is part of C, so no eigenvalue of C is under half the smallest pristine one,
-    and none is over the trace. Where this bounds the condition, the pseudo-inverse leaves no eigenvalue out:
-    it is the inverse, and solving the equations takes a tenth of its time.
+    C contains half the pristine covariance, so its eigenvalues are at least half the smallest pristine one,
+    and at most the trace. If this bounds the condition, the pseudo-inverse is the inverse, and solving the
+    equations takes a tenth of its time.
     """
     solvable = np.trace(covariances, axis1=1, axis2=2) < CONDITION * _smallest_eigenvalue() / 2
     lengths = np.empty(len(differences))
@@ -213,5 +212,5 @@ def _times_pseudo_inverse(covariances: Array, differences: Array) -> Array:
 
 @cache
 def _smallest_eigenvalue() -> float:
-    """Of the pristine covariance."""
+    """The smallest eigenvalue of the pristine covariance."""
     return float(np.linalg.eigvalsh(pristine()[1])[0])

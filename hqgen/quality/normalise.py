@@ -1,9 +1,9 @@
 """Float image -> uint8 candidate: one rule for every method.
 
-Methods put out firing rates, inverse intervals or network units, so an absolute scale does not exist and the
-rule has to find the gain. It only finds the gain: zero stays zero, nothing is stretched at the dark end, no
-curve is applied, and two methods that see the same scene come out equally bright.
-The measurements behind it are in docs/normalisation.md.
+The output of a method is a firing rate, an inverse interval or a number in units of a network. These have no
+common scale, so the rule finds the gain, and nothing else: zero stays zero, there is no stretch at the dark
+end and no curve. Two methods that see the same scene give pictures of equal brightness. The measurements
+behind the rule are in docs/normalisation.md.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ __all__ = ["Normalisation", "to_uint8"]
 class Normalisation:
     """Scale the white point to `level`.
 
-    The white point is the `quantile` of the brightness of blocks of `block` x `block` pixels. A block's
-    brightness is the mean without its brightest pixel, so that neither noise (which differs by method: an
-    inverse interval jumps between 1/2 and 1/3 where a rate is 0.4) nor single hot pixels darken the picture.
+    The white point is the `quantile` of the brightness of blocks of `block` x `block` pixels. The brightness
+    of a block is its mean without the brightest pixel. So noise and single hot pixels do not make the
+    picture darker. (Noise differs by method: at a rate of 0.4 an inverse interval jumps between 1/2 and
+    1/3.)
 
     Args:
         quantile: share of the blocks that are no brighter than the white point, in (0, 1].
-        level: grey value of the white point, in (0, 1]; what is left above it keeps the noise of the bright
-            regions from being clipped.
+        level: grey value of the white point, in (0, 1]; the range above it leaves room for the noise of
+            bright regions.
         block: side of a block in pixels, at least 2.
 
     Raises:
-        UsageError: a parameter out of its range.
+        UsageError: a parameter is out of its range.
     """
 
     name: ClassVar[str] = "white"
@@ -49,7 +50,7 @@ class Normalisation:
         if not (0 < self.quantile <= 1 and 0 < self.level <= 1 and self.block >= 2):
             raise UsageError(
                 f"normalisation cannot have quantile {self.quantile}, level {self.level}, block {self.block}",
-                hint="quantile and level lie in (0, 1], a block has at least 2 pixels a side",
+                hint="quantile and level must be in (0, 1], block at least 2",
             )
 
     def parameters(self) -> dict[str, Any]:
@@ -61,20 +62,20 @@ def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[
     """Make the picture that is scored and stored.
 
     Args:
-        image: (H, W) of any real type, unit and gain; what is below zero becomes black.
+        image: (H, W) of any real type, unit and gain; values below zero become black.
         rule: by default `Normalisation()`.
 
     Returns:
         uint8 (H, W).
 
     Raises:
-        ScoreError: no picture can be made: a value is not finite, nothing is brighter than zero apart from
-            small spots, or all pixels come out the same. The message is the candidate's reason.
+        ScoreError: a value is not finite, nothing is brighter than zero except small spots, or all pixels are
+            equal. The message becomes the reason of the candidate.
     """
     rule = rule or Normalisation()
     if image.ndim != 2 or min(image.shape) < rule.block:
         raise ScoreError(
-            f"an image has at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
+            f"an image must have at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
         )
     image = image if image.dtype in (np.float32, np.float64) else image.astype(np.float64)
     finite = np.isfinite(image)
@@ -91,7 +92,7 @@ def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[
 
 
 def _white_point(image: NDArray[Any], rule: Normalisation) -> float:
-    """Brightness that `rule.quantile` of the blocks do not exceed; only whole blocks count."""
+    """The `rule.quantile` of the brightness of the blocks; only whole blocks count."""
     rows, columns = (length // rule.block for length in image.shape)
     brightness = np.empty(rows * columns)
     _block_brightness(image, rule.block, brightness.reshape(rows, columns))

@@ -1,4 +1,4 @@
-"""Pictures as scorers take them: checked arrays, and files read as grey levels."""
+"""Pictures for scorers: checked arrays, and files read as grey levels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]
     Args:
         images: (H, W) or (N, H, W), uint8 or floating.
         metric: its name, for the message.
-        smallest: pixels a side that it needs.
+        smallest: rows and columns that it needs at least.
 
     Returns:
         The same as (N, H, W).
 
     Raises:
-        ScoreError: another type, another number of axes, or too few pixels.
+        ScoreError: another type or number of axes, or too few pixels.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
@@ -41,8 +41,8 @@ def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]
     height, width = images.shape[-2:]
     if min(height, width) < smallest:
         raise ScoreError(
-            f"a picture of {height}x{width} pixels is too small for `{metric}`: it needs {smallest} a side",
-            hint="score a larger picture; one that was cropped, before it is cropped",
+            f"a picture of {height}x{width} pixels is too small: `{metric}` needs {smallest}x{smallest}",
+            hint="score a larger picture; score a crop before it is cropped",
         )
     return images if images.ndim == 3 else images[None]
 
@@ -50,8 +50,8 @@ def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """0.299 R + 0.587 G + 0.114 B, rounded half to even: uint8 (H, W, 3) -> (H, W).
 
-    In float32 with fused multiply-adds, as the values of pyiqa in the tests were made: some pixels lie, with
-    these decimals, exactly between two levels, and the last bit decides where they go.
+    Computed in float32 with fused multiply-adds, like the values of pyiqa in the tests. With these weights
+    some pixels lie exactly between two levels, and the last bit decides the level.
     """
     red, green, blue = np.moveaxis(rgb.astype(np.float32) / np.float32(255), -1, 0)
     grey = red * np.float32(0.299)
@@ -62,7 +62,7 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read an 8-bit picture as grey levels; colour becomes luma, transparency is dropped.
+    """Read an 8-bit picture as grey levels; colour becomes luma, transparency is ignored.
 
     Returns:
         uint8 (H, W).
@@ -84,5 +84,5 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
             return luma(np.asarray(picture.convert("RGB")))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ScoreError(
-            f"`{path}` cannot be read as a picture: {error}", hint="PNG, BMP, TIFF, JPEG and the like can"
+            f"`{path}` cannot be read as a picture: {error}", hint="use PNG, BMP, TIFF, JPEG or the like"
         ) from error

@@ -1,8 +1,8 @@
-"""Natural scene statistics: the sums over pixels that NIQE's features are computed from, as compiled loops.
+"""Natural scene statistics: the sums over pixels behind the features of NIQE, as compiled loops.
 
 Equations and their numbers: A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'Completely Blind' Image
-Quality Analyzer", IEEE Signal Processing Letters 20(3), 2013. The compiler may not reorder a sum (no
-fast-math), so a machine with wider vectors gives the same sums.
+Quality Analyzer", IEEE Signal Processing Letters 20(3), 2013. The compiler must not reorder a sum
+(no fast-math), so every machine gives the same sums.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
 
 TOGETHER = 4
-"""Rows of a block whose products are added up in registers."""
+"""Rows of a block whose products are added in registers."""
 
 PITCH = BLOCK + 8
-"""Distance of the rows of a wrapped block: a constant, for the compiler."""
+"""Distance between rows of a wrapped block; the compiler needs a constant."""
 
 Image = NDArray[np.float64]
 Half = NDArray[np.float32]
 
 
 def _gaussian() -> Image:
-    """Seven taps that applied along rows and along columns make the 7x7 Gaussian of sigma 7/6.
+    """Seven taps; along rows and then along columns they make the 7x7 Gaussian of sigma 7/6.
 
-    pyiqa keeps its 7x7 kernel in float32, whose sum S differs from one by 1e-8. On a flat patch of value v
-    that leaves x - mu = v (1 - S), of one sign everywhere, where an exact kernel leaves zeros or round-off;
-    and the features count signs. The taps are scaled to that same S.
+    pyiqa keeps its 7x7 kernel in float32, so its sum S differs from one by 1e-8. On a flat patch of value v
+    this gives x - mu = v (1 - S), with the same sign everywhere; an exact kernel would give zeros or
+    rounding errors. The features count signs, so the taps are scaled to the same S.
     """
     taps = np.exp(-(np.arange(-3.0, 4.0) ** 2) / (2 * (7 / 6) ** 2))
     kernel = np.outer(taps, taps) / taps.sum() ** 2
@@ -45,7 +45,7 @@ def _gaussian() -> Image:
 
 
 def _bicubic() -> Half:
-    """Eight taps that halve a line: the cubic of a = -1/2 (Keys 1981), stretched by two against aliasing."""
+    """Eight taps that halve a line: the cubic with a = -1/2 (Keys 1981), twice as wide against aliasing."""
     x = np.abs(np.arange(-3.5, 4.0)) / 2
     taps = np.where(x <= 1, 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2)
     return np.asarray(taps / taps.sum(), np.float32)
@@ -58,9 +58,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @compiled
 def along_columns(image: Image, i: int, line: Image) -> None:
-    """Gaussian along the columns at row i, into a line that repeats its edges thrice.
+    """Gaussian along the columns at row i, into a line that repeats each edge three times.
 
-    In one pass over the seven rows: adding them one after the other would take longer to store than to add.
+    One pass over all seven rows: with one pass per row, storing would take longer than adding.
     """
     last, width = image.shape[0] - 1, image.shape[1]
     inner = line[3 : width + 3]
@@ -110,13 +110,13 @@ def contrast_normalise(image: Image, squares: Image, top: int, normalised: Image
         x, y = image[top + i], normalised[i]
         for j in range(width):
             sigma = np.sqrt(abs(square[j] - mean[j] * mean[j]) + EPSILON)
-            # `/` would look for a zero first, which keeps the loop from using vector instructions.
+            # `/` would check for zero first, and then the loop could not use vector instructions.
             y[j] = np.divide(x[j] - mean[j], sigma + 1.0)
 
 
 @compiled
 def mirrored(i: int, height: int) -> int:
-    """The row that stands at place i, also beyond the border, where the image is mirrored."""
+    """The row at place i; beyond the border the image is mirrored."""
     if i < 0:
         return -i - 1
     return 2 * height - 1 - i if i >= height else i
@@ -124,7 +124,7 @@ def mirrored(i: int, height: int) -> int:
 
 @compiled
 def halve_columns(unit: Half, i: int, line: Half) -> None:
-    """The eight rows around 2 i into one, in a line that mirrors its three outermost values at each end."""
+    """The eight rows around 2 i into one line, which mirrors its three outermost values at each end."""
     height, width = unit.shape
     inner = line[3 : width + 3]
     a, b = unit[mirrored(2 * i - 3, height)], unit[mirrored(2 * i - 2, height)]
@@ -151,7 +151,7 @@ def halve_columns(unit: Half, i: int, line: Half) -> None:
 def halve_row(line: Half, even: Half, odd: Half, half: Image) -> None:
     """A line of W + 6 values into W / 2 grey levels.
 
-    Apart, its even and its odd values follow each other without gaps, as vector instructions need them.
+    Even and odd values are separated first, because vector instructions need them without gaps.
     """
     for j in range(even.size):
         even[j] = line[2 * j]
@@ -173,7 +173,7 @@ def halve_row(line: Half, even: Half, odd: Half, half: Image) -> None:
 def halve(unit: Half, half: Image) -> None:
     """Bicubic reduction by two with antialiasing; beyond the border the image is mirrored.
 
-    In float32 as pyiqa does it: where the picture is nearly flat, the last bits decide on signs.
+    Computed in float32, like pyiqa: if the picture is almost flat, the last bits decide the signs.
 
     Args:
         unit: float32 (H, W), grey levels / 255; H and W even.
@@ -203,8 +203,8 @@ def wrap(block: Image, wrapped: Image) -> None:
 def add_products(a: Image, b: Image, size: int, sums: Image) -> None:
     """Add the products p = a b of `TOGETHER` rows of `size` values to the running sums, column by column.
 
-    The five sums lie one behind the other in one array, `BLOCK` apart, and the rows likewise, `PITCH` apart:
-    only so can the compiler see that they do not overlap, and use vector instructions.
+    The five sums are in one array, `BLOCK` apart; the rows are in one array, `PITCH` apart. This shows the
+    compiler that they do not overlap, so that it can use vector instructions.
     """
     for j in range(size):
         left, right, magnitude = sums[j], sums[BLOCK + j], sums[2 * BLOCK + j]
@@ -222,7 +222,7 @@ def add_products(a: Image, b: Image, size: int, sums: Image) -> None:
 
 @compiled
 def add_columns(sums: Image, size: int, moments: Image) -> None:
-    """Add up the columns of the five sums that `add_products` left."""
+    """Add the columns of the five sums from `add_products`."""
     left = right = magnitude = lefts = rights = 0.0
     for j in range(size):
         left += sums[j]
@@ -250,12 +250,12 @@ def block_moments(block: Image, moments: Image) -> None:
     for i in range(0, size, TOGETHER):
         above = wrapped[i * PITCH : (i + TOGETHER + 1) * PITCH]
         row = above[PITCH:]
-        here = row[1:]
-        add_products(here, ones, size, sums[0])
-        add_products(here, row, size, sums[1])
-        add_products(here, above[1:], size, sums[2])
-        add_products(here, above, size, sums[3])
-        add_products(here, above[2:], size, sums[4])
+        centre = row[1:]
+        add_products(centre, ones, size, sums[0])
+        add_products(centre, row, size, sums[1])
+        add_products(centre, above[1:], size, sums[2])
+        add_products(centre, above, size, sums[3])
+        add_products(centre, above[2:], size, sums[4])
     for m in range(5):
         add_columns(sums[m], size, moments[m])
 
@@ -267,7 +267,7 @@ def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
     Args:
         image: float64 (H, W), grey levels.
         squares: float64 (H, W), of the grey levels.
-        strip: float64 (size, W), memory for one row of blocks of `size` pixels a side.
+        strip: float64 (size, W), memory for one row of blocks of `size` x `size` pixels.
     """
     size, columns = strip.shape[0], strip.shape[1] // strip.shape[0]
     rows = image.shape[0] // size
@@ -284,8 +284,9 @@ def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
 def scale_and_square(image: Image, unit: Half, squares: Image) -> None:
     """Write image / 255 and image², each (H, W).
 
-    Rounded to float32, a whole level times 1 / 255 is the level divided by 255: the quotient has a period of
-    eight bits, so it never lies close enough to the middle between two floats. It takes half the time.
+    A multiplication by 1 / 255 takes half the time of a division by 255. For whole levels both give the same
+    float32: the bits of the quotient repeat after eight, so it is never close to the middle between two
+        floats.
     """
     for i in range(image.shape[0]):
         x, u, xx = image[i], unit[i], squares[i]
@@ -295,11 +296,11 @@ def scale_and_square(image: Image, unit: Half, squares: Image) -> None:
 
 
 class Scene:
-    """Memory to take the moments of pictures of one size in: fresh pages would cost as much time as the sums.
+    """Memory for the moments of pictures of one size; new memory each time would take as long as the sums.
 
     Args:
         height: rows of the pictures, a multiple of `BLOCK`.
-        width: columns, likewise.
+        width: columns, a multiple of `BLOCK`.
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -313,7 +314,7 @@ class Scene:
         """Moments of all blocks of a picture, given its grey levels (H, W), at both scales.
 
         Returns:
-            float64 (2, B, 5, 5): scale, block, and what `block_moments` writes.
+            float64 (2, B, 5, 5): scale, block, and the moments as `block_moments` writes them.
         """
         np.copyto(self.full, levels, casting="safe")
         scale_and_square(self.full, self.unit, self.full_squares)
@@ -328,14 +329,14 @@ class Scene:
 
 
 @lru_cache(maxsize=2)
-def _idle_scenes(size: tuple[int, int]) -> list[Scene]:  # noqa: ARG001 (tells one list from another)
-    """Scenes of one size that nobody works with, for the last two sizes that were asked for."""
+def _idle_scenes(size: tuple[int, int]) -> list[Scene]:  # noqa: ARG001 (one list per size)
+    """Unused scenes of one size, for the last two sizes."""
     return []
 
 
 @contextmanager
 def borrowed_scene(height: int, width: int) -> Iterator[Scene]:
-    """A scene that no other thread works with, kept afterwards for the next one who needs that size."""
+    """A scene for this thread alone; afterwards it is kept for the next user of that size."""
     idle = _idle_scenes((height, width))
     try:
         scene = idle.pop()

@@ -1,4 +1,4 @@
-"""Metrics by name: what a build scores its candidates with, and scores of picture files."""
+"""Metrics by name, for the candidates of a build and for picture files."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ class Scorer(Protocol):
 
     @property
     def version(self) -> int:
-        """Raised by one whenever the same picture would get another score than before."""
+        """Goes up by one when the same picture would get another score than before."""
 
     def parameters(self) -> dict[str, Any]:
-        """What else decides the scores, as plain JSON values: it goes into the plan."""
+        """Everything else that decides the scores, as plain JSON values; it goes into the plan."""
 
     def score(self, images: NDArray[np.uint8]) -> Scores:
-        """Score grey pictures, each as if it were alone.
+        """Score grey pictures, each independently of the others.
 
         Args:
             images: uint8 (N, H, W).
 
         Returns:
-            float64 (N,), and N times None or the reason why the score is +inf.
+            float64 (N,), and for each picture None, or the reason why its score is +inf.
 
         Raises:
-            ScoreError: the pictures are too small for the metric, or no grey pictures.
+            ScoreError: the pictures are too small for the metric, or not grey pictures.
         """
 
 
@@ -65,7 +65,7 @@ class Niqe:
     version: int = 1
 
     def parameters(self) -> dict[str, Any]:
-        """None: version 1 stands for the official pristine parameters."""
+        """Empty: version 1 always uses the official pristine parameters."""
         return {}
 
     def score(self, images: NDArray[np.uint8]) -> Scores:
@@ -79,9 +79,9 @@ class Pyiqa:
 
     Args:
         name: what users type.
-        metric: pyiqa's name for it.
-        smallest: pixels a side of the smallest picture that it can take.
-        weights: file with its parameters that pyiqa downloads at first use, if it needs one.
+        metric: its name in pyiqa.
+        smallest: rows and columns that a picture needs at least.
+        weights: file of its parameters, which pyiqa downloads at first use; None if it needs no file.
         version: see `Scorer`.
     """
 
@@ -92,7 +92,7 @@ class Pyiqa:
     version: int = 1
 
     def parameters(self) -> dict[str, Any]:
-        """The version of pyiqa, and the digest of the parameters that it downloaded."""
+        """The version of pyiqa, and the sha256 of the downloaded parameters."""
         found: dict[str, Any] = {"pyiqa": installed_version("pyiqa")}
         if self.weights:
             self.network()
@@ -100,10 +100,10 @@ class Pyiqa:
         return found
 
     def network(self) -> Callable[[Any], Any]:
-        """The metric as pyiqa makes it, from (1, 1, H, W) tensors in [0, 1] to a score.
+        """The metric of pyiqa, from (1, 1, H, W) tensors in [0, 1] to a score.
 
         Raises:
-            ScoreError: pyiqa is not installed, or has no parameters for the metric and cannot download them.
+            ScoreError: pyiqa is not installed, or it cannot download the parameters of the metric.
         """
         if find_spec("pyiqa") is None:
             raise ScoreError(
@@ -122,7 +122,7 @@ class Pyiqa:
             ) from error
 
     def score(self, images: NDArray[np.uint8]) -> Scores:
-        """Score grey pictures one by one, which takes pyiqa no longer; see `Scorer`."""
+        """Score grey pictures one by one, because pyiqa is no faster on a batch; see `Scorer`."""
         import torch
 
         network = self.network()
@@ -149,11 +149,11 @@ def _pyiqa_cache() -> Path:
 
 @cache
 def _pyiqa_network(metric: str) -> Callable[[Any], Any]:
-    """Create a metric; NIQE gets our copy of its parameters, so that it needs no download."""
+    """Create a metric; NIQE gets our copy of its parameters, so it needs no download."""
     import pyiqa
     from scipy.io import savemat
 
-    # pyiqa tells of downloads on stdout, which is for data.
+    # pyiqa writes about downloads to stdout, which is for data.
     with redirect_stdout(sys.stderr), TemporaryDirectory() as folder:
         options = {}
         if metric == "niqe":
@@ -183,11 +183,11 @@ def scorer_names() -> list[str]:
 
 
 def get_scorer(name: str) -> Scorer:
-    """Find a metric by name, and make sure that it can run here.
+    """Find a metric by name, and check that it can run here.
 
     Raises:
         UnknownNameError: there is no such metric.
-        ScoreError: it needs pyiqa, or parameters of pyiqa, that are not there.
+        ScoreError: pyiqa, or a parameter file of pyiqa, is missing.
     """
     if name not in _SCORERS:
         raise UnknownNameError("metric", name, _SCORERS)
@@ -198,7 +198,7 @@ def get_scorer(name: str) -> Scorer:
 
 
 class FileScore(NamedTuple):
-    """Score of a picture file; +inf with a reason if it has none."""
+    """Score of a picture file, or +inf with a reason."""
 
     path: Path
     score: float
@@ -206,7 +206,7 @@ class FileScore(NamedTuple):
 
 
 def score_files(paths: Iterable[str | Path], metric: str = "niqe") -> list[FileScore]:
-    """Score picture files; one that cannot be read or is too small gets a reason, the others their scores.
+    """Score picture files; a file that cannot be read or is too small gets a reason instead.
 
     Colour pictures are scored by their luma, rounded to whole grey levels.
 

@@ -1,4 +1,4 @@
-"""Datasets: catalog entry -> samples."""
+"""Datasets: from a catalog entry to samples."""
 
 from __future__ import annotations
 

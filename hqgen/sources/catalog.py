@@ -1,4 +1,4 @@
-"""The catalog of datasets: one TOML file an entry, validated strictly."""
+"""The catalog of datasets: one TOML file per entry, checked strictly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANIFESTS = next(
     (folder for level in (1, 2) if (folder := Path(__file__).parents[level] / "manifests").is_dir()),
     Path(__file__).parents[2] / "manifests",
 )
-"""Where the catalog lies: inside the package once it is installed, at the top of a checkout before that."""
+"""The folder of the catalog: inside an installed package, at the top of a checkout."""
 
 Format = Literal["dat", "npz", "npy", "hdf5"]
 SUFFIXES: dict[str | None, tuple[str, ...]] = {
@@ -51,13 +51,14 @@ class _Strict(BaseModel):
 
 
 class Layout(_Strict):
-    """Where the recordings of one split lie, relative to the source's folder.
+    """Where the recordings of one split are, relative to the folder of the source.
 
     Attributes:
         split: its name, or None for a dataset without splits.
-        recordings: patterns of the files without their ending; `*` stays within a folder, `**/` crosses any.
+        recordings: patterns of the files, without their ending; `*` stays in one folder, `**/` means any
+            folders.
         truth: patterns of the ground-truth pictures, with their ending.
-        numbers: first and last number of the recordings that belong here: the last number in a file's name.
+        numbers: first and last number of its recordings; the number of a file is the last one in its name.
     """
 
     split: Text | None = None
@@ -70,8 +71,8 @@ class KeyIds(_Strict):
     """Key frames named in the files: the id in a recording's name and those of its ground-truth pictures.
 
     Attributes:
-        pattern: of a file name without its ending; the group `prefix` is what a recording and its pictures
-            share, the group `id` the key id, which counts from 1.
+        pattern: regular expression for a file name without its ending. A recording and its pictures share the
+            group `prefix`; the group `id` is the key id, which counts from 1.
     """
 
     rule: Literal["key-id"]
@@ -83,27 +84,27 @@ class KeyIds(_Strict):
         try:
             groups = re.compile(pattern).groupindex
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+            raise ValueError(f"is not a regular expression: {error}") from error
         if not {"prefix", "id"} <= groups.keys():
             raise ValueError("needs the groups `prefix` and `id`")
         return pattern
 
 
 class Stride(_Strict):
-    """A key frame every `stride` frames, each with the whole window of 41 frames around it."""
+    """A key frame every `stride` frames, each with a whole window of 41 frames around it."""
 
     rule: Literal["stride"]
     stride: Size = 41
 
 
 class Centre(_Strict):
-    """One key frame a recording: its middle frame."""
+    """One key frame per recording: its middle frame."""
 
     rule: Literal["centre"]
 
 
 class Annotations(_Strict):
-    """Label files that lie beside the recordings; hqgen only says what they are.
+    """Label files beside the recordings; hqgen only describes them.
 
     Attributes:
         files: pattern of their paths.
@@ -117,23 +118,24 @@ class Annotations(_Strict):
 
 
 class SourceSettings(_Strict):
-    """How to read a source: the fields that a `source.toml` may hold, all optional.
+    """How to read a source: the fields of a `source.toml`, all optional.
 
     Attributes:
         title: the dataset's own name.
-        layout: where recordings lie; every supported one below the folder when nothing is said.
-        format: the only format looked for; None for any that is supported.
+        layout: where the recordings are; by default every supported file below the folder.
+        format: the only format of the recordings; None for any supported one.
         axes: order of the axes of arrays in files.
-        geometry: (H, W); None when the files say it.
+        geometry: (H, W); None if the files contain it.
         order: of the recordings: by path, or by the last number in their name.
         key_frames: the rule by which samples are chosen.
-        rate_per_brightness: firing rate (spikes a frame) over ground-truth brightness in [0, 1], if known.
+        rate_per_brightness: firing rate (spikes per frame) divided by ground-truth brightness in [0, 1], if
+            known.
         light: the light of the scenes.
-        labels: class names; a label is an index in this list.
+        labels: class names; a label is an index into this list.
         annotations: label files beside the recordings.
         citation: the paper to cite.
-        licence: as its publisher states it.
-        obtain: how a person gets the files.
+        licence: in the words of the publisher.
+        obtain: how to get the files.
     """
 
     title: str = ""
@@ -153,7 +155,7 @@ class SourceSettings(_Strict):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings, in lower case, of the files that are taken for recordings."""
+        """Endings of recordings, in lower case."""
         return SUFFIXES[self.format]
 
 
@@ -161,7 +163,7 @@ class CatalogEntry(SourceSettings):
     """A dataset of the catalog.
 
     Attributes:
-        folder: where its files lie under the data root; None when it needs no files.
+        folder: of its files, under the data root; None if it needs no files.
     """
 
     folder: Text | None = None
@@ -173,16 +175,16 @@ class CatalogEntry(SourceSettings):
 
 @cache
 def load_catalog() -> dict[str, CatalogEntry]:
-    """Every entry by its name, which is its file's name without the ending; in alphabetical order.
+    """Every entry by name (the name of its file without the ending), in alphabetical order.
 
     Raises:
-        UsageError: an entry that is no valid TOML or has unknown, missing or wrong fields.
+        UsageError: an entry is not valid TOML, or has unknown, missing or wrong fields.
     """
     return {path.stem: _read(path, CatalogEntry) for path in sorted(MANIFESTS.glob("*.toml"))}
 
 
 def load_folder_settings(folder: Path) -> SourceSettings:
-    """What the `source.toml` in `folder` says, or the defaults without one.
+    """The settings in the `source.toml` of `folder`, or the defaults if there is no such file.
 
     Raises:
         UsageError: it cannot be read or has unknown or wrong fields.
@@ -197,7 +199,7 @@ S = TypeVar("S", bound=SourceSettings)
 def _read(path: Path, model: type[S]) -> S:
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        # As JSON, because only there the strict mode takes an array for a tuple.
+        # As JSON: only there the strict mode accepts an array as a tuple.
         return model.model_validate_json(json.dumps(fields, default=str))
     except ValidationError as error:
         raise UsageError(

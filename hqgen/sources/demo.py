@@ -1,7 +1,7 @@
 """The source `demo`: scenes simulated from pictures that come with scikit-image, and one drawn here.
 
-Nothing is fetched: only files that lie in scikit-image's wheel are used. Some scenes barely move, so that
-long windows win; others move by a third of a pixel a frame, so that long windows blur.
+Nothing is downloaded: only files of scikit-image's wheel are used. Some scenes move very little, so long
+windows win; others move by a third of a pixel per frame, so long windows blur.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What moves how.
+    """A picture and its motion.
 
     Args:
-        file: a picture of scikit-image's, None for the drawn one.
+        file: a picture of scikit-image; None for the drawn one.
         motion: of the picture.
-        crop: the part of it to show, as shares of its height and width: (top, bottom, left, right).
+        crop: the part to show, as shares of height and width: (top, bottom, left, right).
     """
 
     file: str | None
@@ -69,21 +69,21 @@ def demo_scenes() -> list[str]:
 
 @cache
 def demo_recording(name: str) -> PackedSpikes:
-    """Simulate a scene in normal light: 61 frames of 250x400 pixels, always the same bits.
+    """Simulate a scene in normal light: 61 frames of 250x400 pixels, with the same bits every time.
 
     Raises:
-        UnknownNameError: no such scene.
-        SourceError: the installed scikit-image lacks the picture.
+        UnknownNameError: there is no such scene.
+        SourceError: the installed scikit-image does not have the picture.
     """
     return simulate(_frames(name), preset("normal"), seed=crc32(name.encode()))
 
 
 def demo_truth(name: str) -> Floats:
-    """The picture before the camera at the centre frame: float32 (250, 400), linear light in [0, 1].
+    """The picture in front of the camera at the centre frame: float32 (250, 400), linear light in [0, 1].
 
     Raises:
-        UnknownNameError: no such scene.
-        SourceError: the installed scikit-image lacks the picture.
+        UnknownNameError: there is no such scene.
+        SourceError: the installed scikit-image does not have the picture.
     """
     return next(frame for index, frame in enumerate(_frames(name)) if index == CENTRE)
 
@@ -114,12 +114,12 @@ def _installed(file: str) -> Path:
 
 
 def _chart() -> Floats:
-    """Draw a test chart: a Siemens star of 36 spokes between a grey staircase and bars that get finer."""
+    """Draw a test chart: a Siemens star of 36 spokes between grey steps and bars that get finer."""
     height, width = 560, 880
     y, x = np.mgrid[:height, :width].astype(np.float64)
     u, v = x - width / 2, y - height / 2
     radius = np.hypot(u, v)
-    # spokes and bars have soft edges of about a pixel: hard ones would alias
+    # soft edges of about one pixel: hard ones would alias
     spokes = 0.5 + 0.45 * np.clip(np.sin(36 * np.arctan2(v, u)) * radius / 36, -1, 1)
     stairs = 0.05 + 0.9 * np.floor(8 * y / height) / 7
     period = 40 * 0.2 ** (y / height)

@@ -1,4 +1,4 @@
-"""What of the catalog is there, and how to get what is not."""
+"""Which datasets of the catalog are there, and how to get the others."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["SourceRow", "describe_sources"]
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """What there is of one dataset of the catalog.
+    """The state of one dataset of the catalog.
 
     Attributes:
         name: what users type.
-        entry: what the catalog says; its `obtain` says how to get the files.
-        folder: where they are looked for; None when the dataset needs none.
-        geometry: (H, W), None where only files could tell and there are none.
-        recordings: how many can be used.
-        samples: how many they give.
+        entry: of the catalog; its `obtain` says how to get the files.
+        folder: where the files are expected; None if the dataset needs no files.
+        geometry: (H, W); None if only missing files could say it.
+        recordings: number of usable recordings.
+        samples: number of their samples.
         size: bytes of those recordings.
         rejected: the files that cannot be used, with the reasons.
-        missing: why the source gives no sample; empty if it does.
+        missing: why the source gives no samples; empty if it does.
     """
 
     name: str
@@ -41,7 +41,7 @@ class SourceRow:
 
 
 def describe_sources(data_root: Path) -> list[SourceRow]:
-    """One row a dataset of the catalog, in alphabetical order; what is missing is said, not raised."""
+    """One row per dataset of the catalog, in alphabetical order; a missing dataset is not an error."""
     return [_describe(name, entry, data_root) for name, entry in load_catalog().items()]
 
 

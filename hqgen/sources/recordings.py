@@ -14,10 +14,10 @@ __all__ = ["DemoRecording", "FileRecording", "Rejected", "SourceRecording"]
 
 
 class SourceRecording(ABC):
-    """One recording of a source, wherever its frames come from.
+    """One recording of a source.
 
     Attributes:
-        name: path relative to the source's folder, with `/` between the parts.
+        name: path relative to the folder of the source, with `/` between the parts.
         split: `train`, `val`, `test`, or None for a source without splits.
         label: class label stored with the stream, if any.
         frames: T.
@@ -33,15 +33,15 @@ class SourceRecording(ABC):
 
     @abstractmethod
     def open(self) -> Recording:
-        """Open it; no frame is read.
+        """Open it without reading frames.
 
         Raises:
-            RecordingError: the file is gone or no longer what it was.
+            RecordingError: the file is missing or has changed.
         """
 
     @abstractmethod
     def digest(self) -> str:
-        """SHA-256, in hex, of its bytes.
+        """BLAKE3 of its bytes, in hex.
 
         Raises:
             RecordingError: the bytes cannot be read.
@@ -71,8 +71,8 @@ class FileRecording(SourceRecording):
         recording = open_recording(self.path, height=height, width=width, axes=self.axes)
         if len(recording) != self.frames:
             raise RecordingError(
-                f"`{self.path}`: has {len(recording)} frames, had {self.frames} when its source was read",
-                hint="leave recordings alone while they are worked on",
+                f"`{self.path}`: has {len(recording)} frames, but had {self.frames} when its source was read",
+                hint="do not change recordings while they are in use",
             )
         return recording
 
@@ -85,7 +85,7 @@ class FileRecording(SourceRecording):
 
 @dataclass(frozen=True, slots=True)
 class DemoRecording(SourceRecording):
-    """A recording that is simulated when it is opened, always with the same bits."""
+    """A recording that is simulated when it is opened, with the same bits every time."""
 
     name: str
     frames: int
@@ -107,7 +107,7 @@ class Rejected:
     """A file that could not be used.
 
     Attributes:
-        path: relative to the source's folder.
+        path: relative to the folder of the source.
         reason: what is wrong with it.
     """
 

@@ -1,4 +1,4 @@
-"""From the names that a user types to sources."""
+"""Find the sources that a user names."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def resolve_sources(names: str | Sequence[str], data_root: Path) -> list[Source]
     """Read the sources with these names, in the order of the names.
 
     Args:
-        names: of the catalog, or `folder:PATH` for any folder of recordings; a string holds several
-            separated by commas.
-        data_root: the folder in which the catalog's folders lie; not needed for `demo` and `folder:PATH`.
+        names: of the catalog, or `folder:PATH` for any folder of recordings; in a string they are separated
+            by commas.
+        data_root: the folder that holds the folders of the catalog; `demo` and `folder:PATH` do not need it.
 
     Raises:
-        UsageError: no name, one name twice, or two folders of one name.
-        UnknownNameError: a name that is neither in the catalog nor `folder:PATH`.
-        SourceError: a source without a usable recording; the hint says where it was looked for and how to
-            get it.
+        UsageError: there is no name, one name twice, or two folders with one name.
+        UnknownNameError: a name is neither in the catalog nor `folder:PATH`.
+        SourceError: a source has no usable recording; the hint says which files were expected and how to get
+            them.
     """
     listed = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
     _check_names(listed)
@@ -35,23 +35,23 @@ def resolve_sources(names: str | Sequence[str], data_root: Path) -> list[Source]
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse what is wrong with the names alone, before any folder is searched."""
+    """Refuse wrong names before any folder is searched."""
     if not all(names) or not names:
         raise UsageError("a source has no name", hint="name sources as in `--sources reds,recvidar2019`")
     taken: dict[str, str] = {}
     for name in names:
-        # Case aside: groups of a store are folders, and some file systems do not tell them apart.
+        # Names that differ only in case are refused: some file systems would use one folder for both.
         group = _group(name)
         if other := taken.get(group.lower()):
             raise UsageError(
                 f"two sources would be stored as `{group}`: `{other}` and `{name}`",
-                hint="name each source once; of two folders with one name rename one",
+                hint="name each source once; if two folders have one name, rename one",
             )
         taken[group.lower()] = name
 
 
 def _group(name: str) -> str:
-    """The source's name in stores and keys: the catalog's, or `folder-` and the folder's own."""
+    """The name of a source in stores and keys: its catalog name, or `folder-` and the name of the folder."""
     if name.startswith(_FOLDER):
         return "folder-" + (re.sub(r"[^A-Za-z0-9._-]", "-", _path(name).name) or "root")
     catalog = load_catalog()
@@ -63,10 +63,10 @@ def _group(name: str) -> str:
 def _path(name: str) -> Path:
     path = name.removeprefix(_FOLDER)
     if not path:
-        raise UsageError(f"`{name}` names no folder", hint="give a path, as in `folder:recordings/today`")
+        raise UsageError(f"`{name}` has no path", hint="give a path, as in `folder:recordings/today`")
     try:
         return Path(path).expanduser().resolve()
-    except RuntimeError as error:  # no such user after `~`, or links that go round in a circle
+    except RuntimeError as error:  # no such user after `~`, or a circle of links
         raise UsageError(f"`{name}`: {error}") from error
 
 
@@ -76,14 +76,14 @@ def _read(name: str, data_root: Path) -> Source:
         if not folder.is_dir():
             raise SourceError(
                 f"source `{name}`: there is no folder `{folder}`",
-                hint="relative paths start where the command was called",
+                hint="a relative path starts in the folder where the command runs",
             )
         return read_folder(_group(name), load_folder_settings(folder), folder)
     return read_entry(name, load_catalog()[name], data_root)
 
 
 def read_entry(name: str, entry: CatalogEntry, data_root: Path) -> Source:
-    """Read a dataset of the catalog; it may turn out to hold nothing.
+    """Read a dataset of the catalog; the source may be empty.
 
     Raises:
         SourceError: there is no such folder.
@@ -92,8 +92,8 @@ def read_entry(name: str, entry: CatalogEntry, data_root: Path) -> Source:
         return read_demo(entry)
     if not data_root.is_dir():
         raise SourceError(
-            f"source `{name}`: the data root `{data_root}` is no folder",
-            hint="say where the datasets lie with `--data-root` or `HQGEN_DATA_ROOT`",
+            f"source `{name}`: the data root `{data_root}` is not a folder",
+            hint="give the folder of the datasets with `--data-root` or `HQGEN_DATA_ROOT`",
         )
     folder = data_root / entry.folder
     if not folder.is_dir():
@@ -102,7 +102,7 @@ def read_entry(name: str, entry: CatalogEntry, data_root: Path) -> Source:
 
 
 def complaint(source: Source) -> str:
-    """Why a source gives no sample; empty when it gives some."""
+    """Why a source gives no samples; empty if it gives some."""
     if source.recordings:
         return ""
     if source.rejected:
@@ -117,6 +117,6 @@ def _usable(source: Source) -> Source:
         files = [f"`{pattern}{end}`" for pattern in dict.fromkeys(patterns) for end in source.entry.suffixes]
         raise SourceError(
             f"source `{source.name}`: {reason}",
-            hint=f"looked for {', '.join(files)}. {source.entry.obtain}".rstrip(),
+            hint=f"expected files: {', '.join(files)}. {source.entry.obtain}".rstrip(),
         )
     return source

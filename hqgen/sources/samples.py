@@ -15,7 +15,7 @@ from hqgen.sources.scan import Found, stem
 __all__ = ["WINDOW", "Place", "Sample", "TruthIndex", "index_truth", "places"]
 
 WINDOW = 41
-"""Frames around a key frame that the field's methods were made for."""
+"""Frames around a key frame: most published methods use this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Sample:
 
     Attributes:
         key: stable name, unique among all sources, such as `reds/200_part1_key_id151`.
-        recording: where it lies.
+        recording: that holds it.
         centre: its frame, counted from 0.
     """
 
@@ -34,7 +34,7 @@ class Sample:
 
 
 class Place(NamedTuple):
-    """A frame to make a sample of: the end of its key, the frame, and its ground truth if there is one."""
+    """A frame that becomes a sample: the end of its key, the frame, and its ground truth if there is one."""
 
     name: str
     centre: int
@@ -46,7 +46,7 @@ TruthIndex = Mapping[tuple[str | None, str], Mapping[int, str]]
 
 
 def index_truth(settings: SourceSettings, pictures: list[Found]) -> TruthIndex:
-    """Ground-truth pictures by what they share with their recording; empty without key ids in names."""
+    """Ground-truth pictures by the prefix they share with their recording; empty without key ids in names."""
     index: dict[tuple[str | None, str], dict[int, str]] = {}
     if isinstance(rule := settings.key_frames, KeyIds):
         for picture in pictures:
@@ -58,11 +58,11 @@ def index_truth(settings: SourceSettings, pictures: list[Found]) -> TruthIndex:
 def places(settings: SourceSettings, recording: SourceRecording, truth: TruthIndex) -> Iterator[Place]:
     """The key frames of a recording by its source's rule, in order of time.
 
-    Key ids count from 1, and a place may lie outside the recording: then its name or its ground truth does
-    not belong to it, which the caller reports.
+    Key ids count from 1. A place may be outside the recording, because a name or a ground truth belongs to
+    another one; the caller reports it.
 
     Raises:
-        SourceError: the recording's name holds no key id although the rule wants one.
+        SourceError: the rule needs a key id, but the name of the recording has none.
     """
     name = recording.name.rpartition(".")[0] or recording.name
     match settings.key_frames:
@@ -77,18 +77,18 @@ def places(settings: SourceSettings, recording: SourceRecording, truth: TruthInd
 
 
 def _key_ids(pattern: str, recording: SourceRecording, truth: TruthIndex) -> Iterator[Place]:
-    own = stem(recording.name)
-    match = re.fullmatch(pattern, own)
+    name = stem(recording.name)
+    match = re.fullmatch(pattern, name)
     if match is None:
-        raise SourceError(f"its name holds no key id (expected `{pattern}`)")
+        raise SourceError(f"its name has no key id (expected `{pattern}`)")
     pictures = truth.get((recording.split, match["prefix"]), {})
-    names = {key_id: stem(path) for key_id, path in pictures.items()} | {int(match["id"]): own}
+    names = {key_id: stem(path) for key_id, path in pictures.items()} | {int(match["id"]): name}
     for key_id in sorted(names):
         yield Place(names[key_id], key_id - 1, pictures.get(key_id))
 
 
 def _strided(frames: int, stride: int) -> range:
-    """Centres of whole windows, one every `stride` frames; of a shorter recording the middle frame."""
+    """Centres of whole windows, one every `stride` frames; the middle frame of a shorter recording."""
     half = WINDOW // 2
     if frames < WINDOW:
         return range(frames // 2, frames // 2 + 1)

@@ -1,4 +1,4 @@
-"""Which files of a folder are recordings and ground truth of a source; nothing is opened here."""
+"""Which files of a folder are recordings and ground truth of a source; no file is opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WILDCARDS = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file by its path relative to the source's folder, and the split it belongs to."""
+    """A file, by its path relative to the folder of the source, and its split."""
 
     path: str
     split: str | None
@@ -26,7 +26,7 @@ class Found:
 
 @dataclass(slots=True)
 class Listing:
-    """The files of a source: recordings and ground truth in the source's order, and what cannot be used."""
+    """The files of a source: recordings and ground truth in order, and unusable files."""
 
     recordings: list[Found] = field(default_factory=list)
     truth: list[Found] = field(default_factory=list)
@@ -34,10 +34,10 @@ class Listing:
 
 
 def find_files(settings: SourceSettings, folder: Path) -> Listing:
-    """Sort the files below `folder` into recordings, ground truth and what cannot be used.
+    """Sort the files below `folder` into recordings, ground truth and unusable files.
 
-    Links are followed; hidden files and folders are passed over. A directory that is named like a recording
-    is listed as one, so that opening it says what is wrong with it.
+    Links are followed; hidden files and folders are skipped. A folder with the name of a recording is listed
+    as one, so that the error of opening it is reported.
     """
     rows = [_Row(layout) for layout in settings.layout]
     listing = Listing()
@@ -49,12 +49,12 @@ def find_files(settings: SourceSettings, folder: Path) -> Listing:
 
 
 def stem(path: str) -> str:
-    """The name of the file without folders and ending."""
+    """The name of a file without its folders and ending."""
     return path.rpartition("/")[2].rpartition(".")[0]
 
 
 class _Row:
-    """A row of the layout, its patterns compiled."""
+    """A row of the layout with compiled patterns."""
 
     def __init__(self, layout: Layout) -> None:
         self.split, self._numbers = layout.split, layout.numbers
@@ -74,7 +74,7 @@ class _Row:
 
 
 def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for several patterns; for none, one that matches nothing."""
+    """One expression for all patterns; without patterns it never matches."""
     return re.compile("|".join(map(_translate, patterns)) or r"(?!)")
 
 
@@ -84,7 +84,7 @@ def _translate(pattern: str) -> str:
 
 
 def _depth(settings: SourceSettings) -> int | None:
-    """Levels of folders that the patterns reach, None for any number."""
+    """Levels of folders that the patterns reach; None for any number."""
     patterns = [pattern for row in settings.layout for pattern in (*row.recordings, *row.truth)]
     return None if any("**/" in pattern for pattern in patterns) else max(p.count("/") for p in patterns)
 
@@ -99,7 +99,7 @@ def _walk(
 ) -> Iterator[str]:
     """Paths of the files below `folder`, and of directories named like recordings.
 
-    `above` holds the identities of the folders on the way here, so that a link to one of them ends there.
+    `above` holds the identities of the folders above: a link to one of them is not followed.
     """
     try:
         status = Path(folder).stat()
@@ -114,7 +114,7 @@ def _walk(
         path = prefix + name
         if not _is_text(name):
             shown = os.fsencode(path).decode(errors="backslashreplace")
-            rejected.append(Rejected(shown, "its name is not valid UTF-8, so no key can be made of it"))
+            rejected.append(Rejected(shown, "its name is not valid UTF-8, so it cannot have a key"))
         elif not is_folder or name.lower().endswith(suffixes):
             yield path
         elif depth is None or path.count("/") < depth:
@@ -123,7 +123,7 @@ def _walk(
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file name is valid UTF-8: Python keeps the bytes of one that is not as lone surrogates."""
+    """Whether a file name is valid UTF-8; Python turns invalid bytes into lone surrogates."""
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -141,7 +141,7 @@ def _sort_in(path: str, rows: list[_Row], suffixes: tuple[str, ...], listing: Li
             return
     if candidates:
         what = "no number" if number is None else f"the number {number}"
-        listing.rejected.append(Rejected(path, f"its name has {what}, which belongs to none of the splits"))
+        listing.rejected.append(Rejected(path, f"its name has {what}, which does not belong to a split"))
 
 
 def _number(path: str) -> int | None:
@@ -151,7 +151,7 @@ def _number(path: str) -> int | None:
 
 
 def _place(path: str, *, by_number: bool) -> tuple[float, list[str | int], str]:
-    """Sort key: by number if asked for, then by path with the numbers in it compared as numbers."""
+    """Sort key: the number if wanted, then the path, with its numbers compared as numbers."""
     parts: list[str | int] = list(re.split(r"([0-9]+)", path))
     parts[1::2] = map(int, parts[1::2])
     number = _number(path) if by_number else 0

@@ -1,4 +1,4 @@
-"""A source: the recordings, samples and ground truth of one dataset, and what in it cannot be used."""
+"""A source: the recordings, samples, ground truth and unusable files of one dataset."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from hqgen.spikes.recording import open_recording
 __all__ = ["VIDAR", "Source", "read_demo", "read_folder"]
 
 VIDAR = (250, 400)
-"""(H, W) of a Vidar camera: what a headerless file is taken to hold when nothing says otherwise."""
+"""(H, W) of a Vidar camera: the default geometry of a file without a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A dataset and where its files are.
+    """A dataset and its files.
 
     Attributes:
-        name: unique in a build, fit for a Zarr group and the first part of its samples' keys.
-        entry: what the catalog, or the folder's `source.toml`, says of it.
+        name: unique in a build; names the Zarr group and begins the keys of the samples.
+        entry: of the catalog, or from the `source.toml` of the folder.
         folder: absolute; None for a source without files.
         geometry: (H, W) of all its recordings.
-        recordings: those that can be used, in order.
+        recordings: the usable ones, in order.
         samples: of all recordings, in order.
-        rejected: the files that cannot be used, with the reasons.
+        rejected: the unusable files, with the reasons.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes of all recordings that can be used."""
+        """Bytes of all usable recordings."""
         return sum(recording.size for recording in self.recordings)
 
     def truth(self, sample: Sample) -> Path | None:
@@ -59,9 +59,9 @@ class Source:
 def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
     """Find the recordings and samples below `folder`.
 
-    No frame is read: headerless files are only looked up in the file system, others opened for their
-    shape and label. A file that cannot be used is listed with the reason and stops no other; that goes for a
-    recording whose geometry is not the source's, too, and for one whose key another one has already.
+    No frame is read. For files without a header only the size is looked up; others are opened for their
+    shape and label. An unusable file is listed with the reason, and the others are still read. A recording
+    with another geometry than the source, or with a key that another recording has, is unusable too.
     """
     folder = folder.absolute()
     listing = find_files(entry, folder)
@@ -72,7 +72,7 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
 
 
 def read_demo(entry: SourceSettings) -> Source:
-    """The simulated source: one recording and one sample a scene."""
+    """The simulated source: one recording and one sample per scene."""
     from hqgen.sources.demo import FRAMES, GEOMETRY, demo_scenes
 
     size = FRAMES * frame_bytes(*GEOMETRY)
@@ -86,7 +86,7 @@ def read_demo(entry: SourceSettings) -> Source:
 
 
 class _Draft:
-    """A source while its files are looked at, one after the other."""
+    """A source while its files are examined one after the other."""
 
     def __init__(
         self, name: str, entry: SourceSettings, folder: Path, truth: TruthIndex, rejected: list[Rejected]
@@ -99,7 +99,7 @@ class _Draft:
         self._truth: dict[str, str] = {}
 
     def take(self, found: Found) -> None:
-        """Add a recording with its samples, or the reason why not."""
+        """Add a recording with its samples, or the reason why it is unusable."""
         try:
             recording = self._examine(found)
             chosen = self._choose(recording)
@@ -133,25 +133,25 @@ class _Draft:
         geometry = self._geometry or (height, width)
         if (height, width) != geometry:
             raise RecordingError(
-                f"its frames are {height}x{width}, those of its source {geometry[0]}x{geometry[1]}"
+                f"its frames are {height}x{width}, but those of its source are {geometry[0]}x{geometry[1]}"
             )
         if label is not None and self._entry.labels and not 0 <= label < len(self._entry.labels):
-            raise RecordingError(f"its label {label} is none of the {len(self._entry.labels)} labels")
+            raise RecordingError(f"its label {label} is not one of the {len(self._entry.labels)} labels")
         return FileRecording(
             self._folder, found.path, found.split, label, frames, size, geometry, self._entry.axes
         )
 
     def _choose(self, recording: FileRecording) -> dict[str, Place]:
-        """Its samples' places by key, without those that lie outside it, which are listed as unusable."""
+        """The places of its samples by key; places outside the recording are listed as unusable."""
         chosen = {}
         for place in places(self._entry, recording, self._truth_index):
             key = f"{self._name}/{place.name}"
             if other := self._samples.get(key):
-                raise SourceError(f"its sample `{key}` is one of `{other.recording.name}` already")
+                raise SourceError(f"its sample `{key}` already belongs to `{other.recording.name}`")
             if 0 <= place.centre < recording.frames:
                 chosen[key] = place
             else:
-                claim = f"key id {place.centre + 1} is none of the {recording.frames} frames"
+                claim = f"key id {place.centre + 1} is not one of the {recording.frames} frames"
                 self._rejected.append(
                     Rejected(place.truth or recording.name, f"{claim} of `{recording.name}`")
                 )
@@ -161,10 +161,10 @@ class _Draft:
 def _measure(path: Path, entry: SourceSettings) -> tuple[tuple[int, int, int], int | None, int]:
     """Shape (T, H, W), label and bytes of a recording.
 
-    A headerless file whose size is right needs no opening, and there may be very many of them.
+    A file without a header is not opened if its size is right, because there may be very many of them.
 
     Raises:
-        RecordingError: it is no usable recording.
+        RecordingError: it is not a usable recording.
     """
     headerless = path.suffix.lower() == ".dat"
     height, width = entry.geometry or VIDAR
@@ -173,7 +173,7 @@ def _measure(path: Path, entry: SourceSettings) -> tuple[tuple[int, int, int], i
     except OSError as error:
         raise RecordingError(error.strerror or str(error)) from error
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        raise RecordingError("is neither a file nor a folder")  # opening a pipe would wait for ever
+        raise RecordingError("is neither a file nor a folder")  # to open a pipe would never end
     frames, rest = divmod(status.st_size, frame_bytes(height, width))
     whole = frames > 0 and rest == 0 and height * width % 8 == 0 and stat.S_ISREG(status.st_mode)
     if headerless and whole and os.access(path, os.R_OK):

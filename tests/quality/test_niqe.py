@@ -243,7 +243,7 @@ def test_bad_pictures_harm_no_neighbour() -> None:
 
 @pytest.mark.parametrize("shape", [(95, 96), (96, 95), (2, 95, 400), (1, 1), (0, 0)])
 def test_under_96_pixels_a_side_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ScoreError, match=rf"{shape[-2]}x{shape[-1]} .* too small .* 96 a side"):
+    with pytest.raises(ScoreError, match=rf"{shape[-2]}x{shape[-1]} .* too small: .* needs 96x96"):
         niqe(np.zeros(shape, np.uint8))
 
 

@@ -107,7 +107,7 @@ def test_the_smallest_picture_scores_and_a_smaller_one_is_refused(name: str, sid
     noise = np.random.default_rng(0).integers(0, 256, (1, side, side), np.uint8)
     scorer = get_scorer(name)
     assert np.isfinite(scorer.score(noise)[0]).all()
-    with pytest.raises(ScoreError, match=f"too small for `{name}`: it needs {side} a side"):
+    with pytest.raises(ScoreError, match=f"too small: `{name}` needs {side}x{side}"):
         scorer.score(noise[:, 1:])
 
 

@@ -49,7 +49,7 @@ def test_file_that_became_longer_is_an_error(tmp_path: Path, write_dat: Callable
     write_dat("a.dat", 2)
     recording = only_recording(tmp_path)
     write_dat("a.dat", 3)
-    with pytest.raises(RecordingError, match="has 3 frames, had 2"):
+    with pytest.raises(RecordingError, match="has 3 frames, but had 2"):
         recording.open()
 
 

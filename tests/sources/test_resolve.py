@@ -79,7 +79,7 @@ def test_folders_of_one_name_are_refused(tmp_path: Path, write_dat: Write, secon
 
 
 def test_folder_without_a_path_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="names no folder"):
+    with pytest.raises(UsageError, match="has no path"):
         resolve_sources("folder:", tmp_path)
 
 

@@ -99,5 +99,5 @@ def test_pictures_without_a_key_id_are_no_ground_truth() -> None:
 
 
 def test_recording_without_a_key_id_is_refused() -> None:
-    with pytest.raises(SourceError, match="no key id"):
+    with pytest.raises(SourceError, match="has no key id"):
         list(places(KEY_IDS, recording("train/spike/000.dat"), {}))

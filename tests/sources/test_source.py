@@ -51,8 +51,8 @@ def test_of_two_recordings_with_one_key_the_first_by_path_keeps_it(tmp_path: Pat
     source = read_reds(tmp_path)
     assert [item.name for item in source.recordings] == ["test/spike/000_part1_key_id21.dat"]
     assert reasons(source) == {
-        "train/spike/000_part1_key_id21.dat": "its sample `reds/000_part1_key_id21` is one of "
-        "`test/spike/000_part1_key_id21.dat` already"
+        "train/spike/000_part1_key_id21.dat": "its sample `reds/000_part1_key_id21` already belongs to "
+        "`test/spike/000_part1_key_id21.dat`"
     }
 
 
@@ -64,8 +64,8 @@ def test_ground_truth_beyond_the_recording_is_unusable_and_harms_no_other(
     write_dat("train/gt/000_part1_key_id0.png", 0)
     source = read_reds(tmp_path)
     assert keys(source) == ["reds/000_part1_key_id21"]
-    assert "key id 42 is none of the 41 frames" in reasons(source)["train/gt/000_part1_key_id42.png"]
-    assert "key id 0 is none of the 41 frames" in reasons(source)["train/gt/000_part1_key_id0.png"]
+    assert "key id 42 is not one of the 41 frames" in reasons(source)["train/gt/000_part1_key_id42.png"]
+    assert "key id 0 is not one of the 41 frames" in reasons(source)["train/gt/000_part1_key_id0.png"]
 
 
 def test_recording_shorter_than_its_key_frame_is_unusable(tmp_path: Path, write_dat: Write) -> None:
@@ -73,7 +73,7 @@ def test_recording_shorter_than_its_key_frame_is_unusable(tmp_path: Path, write_
     source = read_reds(tmp_path)
     assert not source.recordings
     assert not source.samples
-    assert "key id 151 is none of the 150 frames" in reasons(source)["test/spike/200_part1_key_id151.dat"]
+    assert "key id 151 is not one of the 150 frames" in reasons(source)["test/spike/200_part1_key_id151.dat"]
 
 
 def test_bad_files_are_listed_with_reasons_and_stop_no_other(tmp_path: Path, write_dat: Write) -> None:
@@ -145,7 +145,7 @@ def test_geometry_comes_from_the_first_readable_file(tmp_path: Path, write_npz: 
     source = read_folder("mine", SourceSettings(), tmp_path)
     assert source.geometry == (6, 8)
     assert [item.name for item in source.recordings] == ["b.npz", "c.npz"]
-    assert reasons(source)["d.npz"] == "its frames are 8x6, those of its source 6x8"
+    assert reasons(source)["d.npz"] == "its frames are 8x6, but those of its source are 6x8"
 
 
 def test_geometry_that_was_told_is_that_of_the_source(tmp_path: Path, write_npz: Write) -> None:
@@ -179,7 +179,7 @@ def test_one_stream_in_two_formats_is_taken_once(tmp_path: Path, write_npz: Writ
     write_npz("a.npz", (41, 250, 400))
     source = read_folder("mine", SourceSettings(), tmp_path)
     assert [item.name for item in source.recordings] == ["a.dat"]
-    assert "`a.dat` already" in reasons(source)["a.npz"]
+    assert "already belongs to `a.dat`" in reasons(source)["a.npz"]
 
 
 def test_motvidar_takes_the_streams_of_its_scenes(tmp_path: Path, write_dat: Write) -> None:
@@ -229,7 +229,7 @@ def test_label_outside_the_list_makes_a_recording_unusable(
 ) -> None:
     write_npz("train/1.npz", label=label)
     source = read_folder("u-cifar", load_catalog()["u-cifar"], tmp_path)
-    assert reasons(source) == {"train/1.npz": f"its label {label} is none of the 10 labels"}
+    assert reasons(source) == {"train/1.npz": f"its label {label} is not one of the 10 labels"}
 
 
 def test_size_is_that_of_the_usable_recordings(tmp_path: Path, write_dat: Write) -> None:
