@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
-from hqgen.errors import HqgenError, UsageError
+from hqgen.errors import HqgenError
 
 __all__ = ["Cell", "Column", "ResultRow", "ResultTable", "combined"]
 
@@ -168,22 +168,10 @@ class ResultTable:
 def combined(tables: Sequence[ResultTable]) -> ResultTable:
     """The table of the means over several trainings, such as seeds, with their standard deviations.
 
-    A cell that one of the tables lacks is left out. A cell that is equal in all tables has no deviation.
-
-    Raises:
-        UsageError: there is no table, or one has other rows or metrics than the first.
+    All have the rows and metrics of the first. A cell that one of them lacks is left out. A cell that is
+    equal in all of them has no deviation.
     """
-    if not tables:
-        raise UsageError("there is no table to combine", hint="give the tables of several trainings")
-    first = tables[0]
-    names = [row.name for row in first.rows]
-    for table in tables:
-        if [row.name for row in table.rows] != names or table.metrics != first.metrics:
-            raise UsageError(
-                "tables with different rows or metrics cannot be combined",
-                hint=f"the first has the rows {', '.join(names)}",
-            )
-    rows = []
+    first, rows = tables[0], []
     for same_row in zip(*(table.rows for table in tables), strict=True):
         shared = [key for key in same_row[0].cells if all(key in row.cells for row in same_row)]
         cells = {key: _mean([row.cells[key].value for row in same_row]) for key in shared}

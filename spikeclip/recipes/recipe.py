@@ -127,11 +127,11 @@ class Recipe(Section):
             raise ValueError("hq-store names no sources, and there are no recordings")
         return self
 
-    def trainings(self) -> Iterator[tuple[str, AblationRow | None, TrainSettings]]:
-        """Each training of one seed: its name, its row of the ablation, its settings but for the seed.
+    def trainings(self) -> Iterator[tuple[str, str | None, TrainSettings]]:
+        """Each training of one seed: its name, the one that it starts from, its settings except the seed.
 
         Raises:
-            UsageError: a setting that there is not, or cannot be.
+            UsageError: a row of the ablation has a setting that does not exist, or a wrong value.
         """
         if self.ablation is None:
             yield "network", None, self.train
@@ -139,7 +139,7 @@ class Recipe(Section):
         for row in self.ablation.rows:
             start = {"initial": row.after} if row.after else {}  # the name stands for its network's file
             values = merged(self.train.model_dump(exclude_unset=True), row.changes | start)
-            yield row.name, row, train_settings(values, where=f"row `{row.name}`")
+            yield row.name, row.after, train_settings(values, where=f"row `{row.name}`")
 
 
 class RunCommand(Cluster):

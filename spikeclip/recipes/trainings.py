@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +44,16 @@ class Training:
 
 def trainings_by_table(recipe: Recipe, out: Path) -> dict[Path, list[Training]]:
     """The trainings that are compared in one table, for each folder that gets a table."""
-    if recipe.ablation is None:
-        return {out: list(_trainings(recipe, out, {}))}
-    folders = {seed: out / f"seed-{seed}" for seed in recipe.ablation.seeds}
-    return {folder: list(_trainings(recipe, folder, {"seed": seed})) for seed, folder in folders.items()}
-
-
-def _trainings(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Iterator[Training]:
-    for name, row, settings in recipe.trainings():
-        changed = settings.model_copy(update=changes)
-        yield Training(name, folder / _slug(name), changed, row.after if row else None)
+    tables: dict[Path, dict[str, int]] = {out: {}}
+    if recipe.ablation is not None:
+        tables = {out / f"seed-{seed}": {"seed": seed} for seed in recipe.ablation.seeds}
+    return {
+        folder: [
+            Training(name, folder / _slug(name), settings.model_copy(update=changes), after)
+            for name, after, settings in recipe.trainings()
+        ]
+        for folder, changes in tables.items()
+    }
 
 
 def _slug(name: str) -> str:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -200,6 +203,41 @@ def test_the_same_comparison_gives_the_same_table(scenes: LowLightSet, clip: Fro
     network = build("lrn")
     first, second = (compare(scenes, {"lrn": network}, TFI(), clip=clip) for _ in range(2))
     assert first.to_json() == second.to_json()
+
+
+def load_tiny_clip(_device: str) -> FrozenClip:
+    return tiny_clip()
+
+
+def test_tasks_on_workers_give_the_table_of_one_process(scenes: LowLightSet, tmp_path: Path) -> None:
+    save_network(tmp_path / "n.pth", build("lrn"), name="lrn", bins=50, meta={})
+    together: list[int] = []
+
+    def submit(function: Callable[..., object], *arguments: object, tasks: int) -> Future[object]:
+        together.append(tasks)
+        future: Future[object] = Future()
+        future.set_result(pickle.loads(pickle.dumps(partial(function, *arguments)))())
+        return future
+
+    def table(submit: Callable[..., object] | None) -> ResultTable:
+        return evaluate(
+            {"lrn": tmp_path / "n.pth"},
+            scenes,
+            load_tiny_clip,
+            methods=[TFI()],
+            metrics=["niqe"],
+            crop=CROP,
+            samples=3,
+            runs=1,
+            device="cpu",
+            submit=submit,
+        )
+
+    alone, shared = table(None), table(submit)
+    assert together == [2, 2, 1]
+    for one, other in zip(alone.rows, shared.rows, strict=True):
+        assert {**one.cells, "latency": None} == {**other.cells, "latency": None}
+    assert alone.about == shared.about
 
 
 def test_costs_stand_beside_the_scores_and_one_architecture_is_measured_once(scenes: LowLightSet) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.errors import HqgenError, UsageError
+from hqgen.errors import HqgenError
 from spikeclip.evaluation.formats import latex, markdown
 from spikeclip.evaluation.table import Cell, ResultRow, ResultTable, combined
 from tests.spikeclip.evaluation.results import table
@@ -62,10 +62,3 @@ def test_combined_tables_show_mean_and_spread() -> None:
 
 def test_a_training_without_a_score_makes_the_mean_infinite() -> None:
     assert combined([table(4.0), table(math.inf)]).row("lrn").cells["niqe_raw"] == Cell(math.inf)
-
-
-def test_tables_that_do_not_match_are_not_combined() -> None:
-    with pytest.raises(UsageError, match="different rows"):
-        combined([table(), ResultTable(table().rows[:2], ("niqe",))])
-    with pytest.raises(UsageError, match="no table"):
-        combined([])
