@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["existing_file", "file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
+__all__ = ["DAMAGED", "existing_file", "file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
 """Names under which training scripts put the state_dict; the first one present is taken."""
@@ -30,7 +30,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and training frameworks put before every name."""
 
 
-_TORCH_LOAD_ERRORS = (
+DAMAGED = (
     UnpicklingError,
     struct.error,
     RuntimeError,
@@ -38,9 +38,10 @@ _TORCH_LOAD_ERRORS = (
     LookupError,
     ValueError,
     TypeError,
+    AttributeError,
     OSError,
 )
-"""What torch.load raises, depending on where the damage lies."""
+"""What reading a file with torch.load raises, depending on where the damage lies."""
 
 
 def load_weights(
@@ -84,7 +85,7 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
     _require_checkpoint(path, shown)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except _TORCH_LOAD_ERRORS as error:
+    except DAMAGED as error:
         raise _unreadable(error, shown) from error
     state = _state_dict(content)
     if state is None:

@@ -16,8 +16,8 @@ from hqgen.errors import HqgenError, UsageError
 from hqgen.inspection.picks import Gallery, Pick, Picture
 from hqgen.inspection.statistics import SourceStatistics, statistics
 from hqgen.manifest import SourceManifest
+from hqgen.plot import histograms
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
-from hqgen.report.svg import histograms
 from hqgen.text import count
 
 __all__ = ["html_page"]

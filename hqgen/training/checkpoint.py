@@ -1,20 +1,17 @@
-"""What a training that makes one file keeps beside it: its learning curve and, until the end, its state."""
+"""The state of a training that is not done, in a file."""
 
 from __future__ import annotations
 
-import csv
-import io
-import pickle
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from hqgen.checkpoints import write_checkpoint
-from hqgen.errors import UsageError
-from hqgen.files import write_atomically
+from hqgen.checkpoints import DAMAGED, write_checkpoint
+from hqgen.errors import UsageError, WeightsError
+from hqgen.provenance import Document, require_same
 
 __all__ = ["Checkpoint", "require_free"]
 
@@ -33,62 +30,54 @@ def require_free(out: Path) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of an unfinished training, `OUT.checkpoint`, and its learning curve, `OUT.csv`.
-
-    Both are replaced whole, so a kill at any moment leaves the ones before.
+    """The state of an unfinished training; it is replaced whole, so a kill leaves the one before.
 
     Attributes:
-        out: the file that the training makes.
-        identity: a digest of all that decides what will be in it.
+        path: the file.
+        plan: all that decides what will come of the training.
+        start_anew: what to remove to start anew; None: the file.
     """
 
-    out: Path
-    identity: str
-
-    @property
-    def path(self) -> Path:
-        """Where the state lies."""
-        return self.out.with_suffix(".checkpoint")
+    path: Path
+    plan: Document
+    start_anew: Path | None = None
 
     def restore(self) -> dict[str, Any] | None:
-        """The saved state, on the CPU; None where there is none.
+        """The saved state, its tensors on the CPU; None where there is none.
 
         Raises:
-            UsageError: it is damaged, or another training's.
+            PlanMismatchError: it belongs to another plan; the message says what differs.
+            WeightsError: it is damaged.
         """
+        import torch
+
         if not self.path.exists():
             return None
-        try:
-            saved: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
-            identity = saved.pop("identity")
-        except (
-            RuntimeError,
-            pickle.UnpicklingError,
-            EOFError,
-            LookupError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            raise UsageError(
-                f"`{self.path}` is no checkpoint: {error}", hint="remove it to start anew"
-            ) from error
-        if identity != self.identity:
-            raise UsageError(
-                f"`{self.path}` belongs to a training with other settings or other pictures",
-                hint="go on with those, remove it to start anew, or write to another place",
-            )
-        return saved
+        with self.reading():
+            state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
+            plan = json.loads(state.pop("plan"))
+        what = f"`{self.path}` belongs to a training with other settings or data"
+        require_same(what, plan, self.plan, hint=f"go on with those, choose another place, or {self._anew}")
+        return state
 
-    def save(self, state: Mapping[str, Any], curve: Sequence[Mapping[str, object]]) -> None:
-        """Replace both: the state, all of it tensors and plain values, and the rows of the curve."""
-        write_checkpoint(self.path, {**state, "identity": self.identity})
-        text = io.StringIO()
-        if curve:
-            writer = csv.DictWriter(text, list(curve[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(curve)
-        write_atomically(self.out.with_suffix(".csv"), text.getvalue())
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """The block in which what the file holds is used: an error in it means that the file is damaged."""
+        try:
+            yield
+        except DAMAGED as error:
+            raise WeightsError(
+                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self._anew
+            ) from error
+
+    @property
+    def _anew(self) -> str:
+        return f"remove `{self.start_anew or self.path}` to start anew"
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the state, all of it tensors and plain values."""
+        write_checkpoint(self.path, {"plan": json.dumps(self.plan), **state})
 
     def remove(self) -> None:
-        """Remove the state, once `out` is written."""
+        """Remove the state, once what was learned is written."""
         self.path.unlink(missing_ok=True)

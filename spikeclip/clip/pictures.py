@@ -15,7 +15,7 @@ from hqgen.errors import SourceError
 from hqgen.pictures import labelled_pictures
 from spikeclip.data.shapes import SHAPES, draw
 
-__all__ = ["LabelledPictures", "read_labelled"]
+__all__ = ["LabelledPictures", "drawn_shapes", "joined", "read_labelled", "renumbered"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _square(picture: Image.Image, side: int) -> np.ndarray[Any, np.dtype[np.uint
     return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC))
 
 
-def _drawn_shapes(count: int, side: int) -> LabelledPictures:
+def drawn_shapes(count: int, side: int) -> LabelledPictures:
     """The demo's shapes, `count` of each, other ones than the demo has."""
     drawn = [
         Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
@@ -71,15 +71,15 @@ def _drawn_shapes(count: int, side: int) -> LabelledPictures:
     return LabelledPictures(SHAPES, torch.from_numpy(images)[:, None], labels)
 
 
-def _joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
+def joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
     """Both, with the classes of both."""
     classes = tuple(dict.fromkeys([*one.classes, *other.classes]))
-    parts = [_renumbered(part, classes) for part in (one, other)]
+    parts = [renumbered(part, classes) for part in (one, other)]
     images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
     return LabelledPictures(classes, images, labels)
 
 
-def _renumbered(pictures: LabelledPictures, classes: tuple[str, ...]) -> LabelledPictures:
+def renumbered(pictures: LabelledPictures, classes: tuple[str, ...]) -> LabelledPictures:
     """The same with labels that are indices of `classes`, which has theirs and more."""
     numbers = torch.tensor([classes.index(name) for name in pictures.classes])
     return LabelledPictures(classes, pictures.images, numbers[pictures.labels])

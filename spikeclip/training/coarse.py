@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from hqgen.training.hardware import Hardware
+from hqgen.training.loop import Losses
 from spikeclip.data.batches import Batch
-from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses
 from spikeclip.training.losses import coarse_loss
 from spikeclip.training.settings import CoarseSettings
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from hqgen.training.hardware import Hardware
+from hqgen.training.loop import Losses
 from spikeclip.data.batches import Batch
-from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses
 from spikeclip.training.losses import class_loss, prompt_loss, total_loss
 from spikeclip.training.settings import FineSettings
 

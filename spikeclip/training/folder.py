@@ -13,7 +13,7 @@
     OUT/STAGE/final.pth          what it learned, after its last step
     OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss
     OUT/STAGE/last.checkpoint    all that the stage needs to go on; gone once it is complete
-    OUT/STAGE/curve.csv, curve.png
+    OUT/STAGE/curve.csv, curve.svg
     OUT/lock                     held by the training that is running
 
 Every file appears whole or not at all.
@@ -21,20 +21,18 @@ Every file appears whole or not at all.
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hqgen.checkpoints import file_digest, write_checkpoint
+from hqgen.checkpoints import file_digest
 from hqgen.errors import TrainingError, WeightsError
 from hqgen.files import held, write_atomically
 from hqgen.provenance import require_same
+from hqgen.training.checkpoint import Checkpoint
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
 
@@ -87,10 +85,9 @@ class StageFolder:
         """What it had learned after its best epoch."""
         return self.path / "best.pth"
 
-    @property
-    def checkpoint(self) -> Path:
+    def checkpoint(self, plan: Plan) -> Checkpoint:
         """Where an unfinished stage goes on from."""
-        return self.path / "last.checkpoint"
+        return Checkpoint(self.path / "last.checkpoint", plan, start_anew=self.path)
 
     @property
     def record_path(self) -> Path:
@@ -112,7 +109,12 @@ class StageFolder:
             raise WeightsError(
                 f"the record `{self.record_path}` is damaged: {error}", hint=self._start_anew()
             ) from error
-        self._require_plan(record.plan, plan, self.record_path)
+        require_same(
+            f"`{self.record_path}` belongs to a training with other settings or data",
+            record.plan,
+            plan,
+            hint=f"go on with those, choose another folder, or {self._start_anew()}",
+        )
         if not self.final.is_file() or file_digest(self.final) != record.final:
             raise WeightsError(
                 f"`{self.final}` is not the file that its stage ended with", hint=self._start_anew()
@@ -122,40 +124,6 @@ class StageFolder:
     def complete(self, record: Record) -> None:
         """Declare the stage complete; `final.pth` must be there."""
         write_atomically(self.record_path, record.model_dump_json(indent=1) + "\n")
-        self.checkpoint.unlink(missing_ok=True)
-
-    def save(self, plan: Plan, state: dict[str, Any]) -> None:
-        """Replace the checkpoint."""
-        write_checkpoint(self.checkpoint, {"plan": json.dumps(plan), **state})
-
-    def restore(self, plan: Plan) -> dict[str, Any] | None:
-        """The state in the checkpoint, on the CPU; None where there is none.
-
-        Raises:
-            PlanMismatchError: it belongs to another plan; the message says what differs.
-            WeightsError: it is damaged.
-        """
-        import torch
-
-        if not self.checkpoint.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-            other = json.loads(state.pop("plan"))
-        except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"`{self.checkpoint}` is no checkpoint, or a damaged one: {error}", hint=self._start_anew()
-            ) from error
-        self._require_plan(other, plan, self.checkpoint)
-        return state
-
-    def _require_plan(self, found: Plan, plan: Plan, where: Path) -> None:
-        require_same(
-            f"`{where}` belongs to a training with other settings or data",
-            found,
-            plan,
-            hint=f"go on with those, choose another folder, or {self._start_anew()}",
-        )
 
     def _start_anew(self) -> str:
         return f"remove `{self.path}` to train this stage anew"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from hqgen.training.hardware import Hardware
+from hqgen.training.loop import Losses
 from spikeclip.data.batches import Batch
-from spikeclip.training.hardware import Hardware
-from spikeclip.training.loop import Losses
 from spikeclip.training.losses import prompt_initial_loss
 
 __all__ = ["prompt_losses"]

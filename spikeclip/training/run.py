@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -22,9 +25,11 @@ from hqgen.files import write_atomically
 from hqgen.pictures import png
 from hqgen.progress import SILENT, Both, LineObserver, Observer
 from hqgen.provenance import document_id
+from hqgen.training import loop
+from hqgen.training.hardware import Hardware, hardware
+from hqgen.training.loop import Stop
 from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
-from spikeclip.data.batches import Batch
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
@@ -32,14 +37,15 @@ from spikeclip.training.coarse import coarse_losses
 from spikeclip.training.fine import Supervision, fine_losses
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.grid import grid
-from spikeclip.training.hardware import Hardware, hardware
-from spikeclip.training.loop import Board, Losses, Stage, Stop, run_stage
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.prompt import prompt_losses
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
+from spikeclip.training.stage import Stage
 
 __all__ = ["train"]
+
+Images = NDArray[np.float32]
 
 
 def train(
@@ -83,13 +89,14 @@ def train(
         )
     folder = RunFolder(out)
     with ExitStack() as stack:
-        here = stack.enter_context(hardware(settings))
-        shown = SILENT
-        if here.leads:
+        place = stack.enter_context(
+            hardware(settings.device, bfloat16=settings.bfloat16, compiles=settings.compile)
+        )
+        if place.leads:
             stack.enter_context(folder.locked())
-            shown = stack.enter_context(_logged(folder, observer))
-        here.wait()
-        _Training(hq_stores, low_light, settings, folder, here, shown).run(only, stop)
+        observer = stack.enter_context(_logged(folder, observer)) if place.leads else SILENT
+        place.wait()
+        _Training(hq_stores, low_light, settings, folder, place, observer).run(only, stop)
     return folder
 
 
@@ -112,7 +119,7 @@ class _Training:
     low_light: LowLightSet
     settings: TrainSettings
     folder: RunFolder
-    here: Hardware
+    hardware: Hardware
     observer: Observer
 
     def run(self, only: StageName | None, stop: Stop) -> None:
@@ -128,21 +135,20 @@ class _Training:
         for name in wanted:
             if not complete[name]:
                 self._check(name, plans[name])
-        board = self._board()
         self._write_settings(plans)
         for name in wanted:
             if complete[name]:
                 self.observer.note(f"stage `{name}` is complete")
-            elif not self._run_stage(name, plans[name], board, stop):
+            elif not self._run_stage(name, plans[name], stop):
                 return
-        if self.here.leads and wanted[-1] == self.settings.stages[-1]:
-            write_atomically(self.folder.grid, png(grid(self._rows(), self.samples.shown_names)))
+        if self.hardware.leads and wanted[-1] == self.settings.stages[-1]:
+            write_atomically(self.folder.grid, png(self._grid(self._rows())))
 
     def _check(self, name: StageName, plan: Plan) -> None:
         """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
-        self.folder.stage(name).restore(plan)
+        self.folder.stage(name).checkpoint(plan).restore()
         self.samples.batches(name)
-        if name == "prompt" and self.here.leads:
+        if name == "prompt" and self.hardware.leads:
             self.hq.verify()
         if name == "fine" and self.settings.fine.prompt_weight == 0 and len(self.samples.classes) < 2:
             raise SourceError(
@@ -154,93 +160,88 @@ class _Training:
     def _index(self, name: StageName) -> int:
         return self.settings.stages.index(name)
 
-    def _run_stage(self, name: StageName, plan: Plan, board: Board | None, stop: Stop) -> bool:
+    def _run_stage(self, name: StageName, plan: Plan, stop: Stop) -> bool:
         stage = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}[name](plan)
-        return run_stage(
-            stage, plan, self.folder, self.settings, self.here, self.observer, stop=stop, board=board
-        )
+        checkpoint = self.folder.stage(name).checkpoint(plan)
+        return loop.train(stage, checkpoint, self.hardware, self.observer, stop)[0]
 
     # The stages.
 
     def coarse(self, plan: Plan) -> Stage:
-        network, batches = self.start("coarse"), self.samples.batches("coarse", target=True)
-
-        def losses(network: nn.Module, part: Batch) -> Losses:
-            return coarse_losses(network, part, self.settings.coarse, self.here)
-
+        network, settings = self.start("coarse"), self.settings.coarse
         return Stage(
-            name="coarse",
-            learns=network,
-            losses=losses,
-            epoch_steps=batches.steps_per_epoch,
-            draw=batches.batch,
-            held_out=lambda: self.samples.held_out("coarse", target=True),
-            save=lambda path: self._save_network(path, network, plan),
-            show=lambda: grid(
-                {"tfi": self.samples.shown_tfi, "coarse": self._images(network)}, self.samples.shown_names
-            ),
+            "coarse",
+            plan,
+            network,
+            partial(coarse_losses, settings=settings, hardware=self.hardware),
+            self.samples.batches("coarse", target=True),
+            partial(self.samples.held_out, "coarse", target=True),
+            partial(self._save_network, network, plan),
+            show=lambda: self._grid({"coarse": self._images(network)}),
+            **self._shared,
         )
 
     def prompt(self, plan: Plan) -> Stage:
-        prompts = self.here.place(LearnedPrompts(self.clip, self.settings.prompt.context))
-        batches = self.samples.batches("prompt", hq=self.hq)
+        prompts = self.hardware.place(LearnedPrompts(self.clip, self.settings.prompt.context))
         held_out = HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
-        coarse = self.here.compiled(self.start("prompt").eval().requires_grad_(False))
-        image_features = self.here.compiled(self.clip.image_features)
-
-        def losses(prompts: nn.Module, part: Batch) -> Losses:
-            return prompt_losses(
-                prompts,
-                part,
-                coarse=coarse,
-                clip=self.clip,
-                image_features=image_features,
-                hardware=self.here,
-            )
-
+        losses = partial(
+            prompt_losses,
+            coarse=self.hardware.compiled(self.start("prompt").eval().requires_grad_(False)),
+            clip=self.clip,
+            image_features=self.hardware.compiled(self.clip.image_features),
+            hardware=self.hardware,
+        )
         return Stage(
-            name="prompt",
-            learns=prompts,
-            losses=losses,
-            epoch_steps=batches.steps_per_epoch,
-            draw=batches.batch,
-            held_out=lambda: self.samples.held_out("prompt", hq=held_out),
-            save=lambda path: self._save_prompts(path, prompts, plan),
+            "prompt",
+            plan,
+            prompts,
+            losses,
+            self.samples.batches("prompt", hq=self.hq),
+            partial(self.samples.held_out, "prompt", hq=held_out),
+            partial(self._save_prompts, prompts, plan),
+            **self._shared,
         )
 
     def fine(self, plan: Plan) -> Stage:
-        own = self.settings.fine
-        network, batches = self.start("fine"), self.samples.batches("fine")
-        start, before = "coarse" if "coarse" in self.settings.stages else "start", self._images(network)
+        network, settings = self.start("fine"), self.settings.fine
+        start = {"coarse" if "coarse" in self.settings.stages else "start": self._images(network)}
         clip = Supervision(
-            image_features=self.here.compiled(self.clip.image_features),
+            image_features=self.hardware.compiled(self.clip.image_features),
             texts=self.clip.text_features(class_texts(self.low_light.labels)),
-            prompts=self._prompt_features() if own.prompt_weight > 0 else None,
+            prompts=self._prompt_features() if settings.prompt_weight > 0 else None,
             scale=self.clip.logit_scale,
         )
-
-        def losses(network: nn.Module, part: Batch) -> Losses:
-            return fine_losses(network, part, clip, own, self.here)
-
         return Stage(
-            name="fine",
-            learns=network,
-            losses=losses,
-            epoch_steps=batches.steps_per_epoch,
-            draw=batches.batch,
-            held_out=lambda: self.samples.held_out("fine"),
-            save=lambda path: self._save_network(path, network, plan),
-            show=lambda: grid(
-                {"tfi": self.samples.shown_tfi, start: before, "fine": self._images(network)},
-                self.samples.shown_names,
-            ),
+            "fine",
+            plan,
+            network,
+            partial(fine_losses, clip=clip, settings=settings, hardware=self.hardware),
+            self.samples.batches("fine"),
+            partial(self.samples.held_out, "fine"),
+            partial(self._save_network, network, plan),
+            show=lambda: self._grid(start | {"fine": self._images(network)}),
+            **self._shared,
         )
+
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        """What all stages are told."""
+        board = self._board() if self.settings.tensorboard and self.hardware.leads else None
+        return {
+            "folder": self.folder,
+            "settings": self.settings,
+            "hardware": self.hardware,
+            "board": board,
+        }
+
+    def _grid(self, rows: Mapping[str, Images]) -> Image.Image:
+        return grid({"tfi": self.samples.shown_tfi, **rows}, self.samples.shown_names)
 
     # What they are made of.
 
     @cached_property
     def samples(self) -> Samples:
-        return Samples(self.low_light, self.settings, self.here)
+        return Samples(self.low_light, self.settings, self.hardware)
 
     @cached_property
     def hq(self) -> HQCrops:
@@ -250,17 +251,17 @@ class _Training:
 
     @cached_property
     def clip(self) -> FrozenClip:
-        return load_clip(self.settings.clip.model, self.settings.clip.weights, self.here.device)
+        return load_clip(self.settings.clip.model, self.settings.clip.weights, self.hardware.device)
 
     def start(self, name: StageName) -> nn.Module:
         """The network that a stage starts from."""
         if name != "coarse" and "coarse" in self.settings.stages:
-            return self.here.place(load_network(self.folder.stage("coarse").final).train())
+            return self.hardware.place(load_network(self.folder.stage("coarse").final).train())
         if self.settings.initial is not None:
-            return self.here.place(self._initial(self.settings.initial).train())
+            return self.hardware.place(self._initial(self.settings.initial).train())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            return self.here.place(build(self.settings.network, self.settings.bins))
+            return self.hardware.place(build(self.settings.network, self.settings.bins))
 
     def _initial(self, path: Path) -> nn.Module:
         network = load_network(path)
@@ -277,33 +278,33 @@ class _Training:
         saved = torch.load(self.folder.stage("prompt").final, weights_only=True, map_location="cpu")
         prompts.load_state_dict(saved["state_dict"])
         with torch.no_grad():
-            features: Tensor = self.here.place(prompts)(self.clip)
+            features: Tensor = self.hardware.place(prompts)(self.clip)
         return features
 
-    def _save_network(self, path: Path, network: nn.Module, plan: Plan) -> None:
+    def _save_network(self, network: nn.Module, plan: Plan, path: Path) -> None:
         meta = {"stage": plan["stage"], "plan_id": document_id(plan), "crop": self.settings.crop}
         save_network(path, network, name=self.settings.network, bins=self.settings.bins, meta=meta)
 
-    def _save_prompts(self, path: Path, prompts: nn.Module, plan: Plan) -> None:
+    def _save_prompts(self, prompts: nn.Module, plan: Plan, path: Path) -> None:
         state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}
         meta = {"plan_id": document_id(plan), "clip": self.clip.name}
         write_checkpoint(path, {"format": "spikeclip-prompts", "meta": meta, "state_dict": state})
 
-    def _images(self, network: nn.Module) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _images(self, network: nn.Module) -> Images:
         """What a network makes of the samples that are shown, float32 (N, h, w)."""
         network.eval()
-        with torch.no_grad(), self.here.autocast():
+        with torch.no_grad(), self.hardware.autocast():
             images: Tensor = network(self.samples.shown_voxel)
         network.train()
         return images[:, 0].float().cpu().numpy()
 
-    def _rows(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    def _rows(self) -> dict[str, Images]:
         """The final picture grid: what each stage that trained the network made of it."""
-        rows = {"tfi": self.samples.shown_tfi}
-        for name in self.settings.stages:
-            if name != "prompt":
-                rows[name] = self._images(self.here.place(load_network(self.folder.stage(name).final)))
-        return rows
+        return {
+            name: self._images(self.hardware.place(load_network(self.folder.stage(name).final)))
+            for name in self.settings.stages
+            if name != "prompt"
+        }
 
     # Plans and settings.
 
@@ -317,7 +318,7 @@ class _Training:
         return stage_plan(
             name,
             self.settings,
-            bfloat16=self.here.bfloat16,
+            bfloat16=self.hardware.bfloat16,
             low_light=self.low_light.digest,
             start=self._start_id(name),
             hq=self.hq.plan_ids if name == "prompt" else (),
@@ -333,18 +334,18 @@ class _Training:
             return file_digest(self.settings.initial)
         return None
 
-    def _board(self) -> Board | None:
-        if not (self.settings.tensorboard and self.here.leads):
-            return None
+    def _board(self) -> Callable[[str, int], Any]:
+        """What opens a TensorBoard for a stage; what an interrupted run wrote of later steps is dropped."""
         try:
-            return Board(self.folder.path / "tensorboard")
+            from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UsageError(
                 "TensorBoard was asked for, but is not installed",
                 hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
             ) from error
+        return lambda name, step: SummaryWriter(self.folder.path / "tensorboard" / name, purge_step=step + 1)
 
     def _write_settings(self, plans: dict[StageName, Plan]) -> None:
-        if self.here.leads:
+        if self.hardware.leads:
             write_atomically(self.folder.path / "config.toml", self.settings.toml())
             write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hqgen.errors import SourceError
+from hqgen.training.hardware import Hardware
 from spikeclip.data.batches import Batch, Batches, BatchMaker
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet, LowLightSplit
 from spikeclip.training.grid import SHOWN
-from spikeclip.training.hardware import Hardware
 from spikeclip.training.settings import StageName, TrainSettings
 
 __all__ = ["Samples"]

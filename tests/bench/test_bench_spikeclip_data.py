@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hqgen.spikes.packed import PackedSpikes
+from hqgen.training.loop import drawn_ahead
 from spikeclip.data import voxels
 from spikeclip.data.batches import Batches, BatchMaker
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
 from spikeclip.data.simulated import simulate_low_light
 from spikeclip.data.voxels import centre_crop, tfi_packed, voxelize_packed
-from spikeclip.training.loop import drawn_ahead
 from tests.bench.test_bench_spikes import seconds
 
 SAMPLES, SIZE, CROP = 48, 8, 224

@@ -22,12 +22,12 @@ from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
 from hqgen.store import open_store
+from hqgen.training.hardware import hardware
 from spikeclip.clip.files import build_clip, published_config, save_clip
 from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.prepare import prepare
 from spikeclip.networks import build as build_network
-from spikeclip.training.hardware import hardware
 from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, train_settings
 from tests.builder.small import Recorder
@@ -252,12 +252,12 @@ def test_bench_latency_of_lrn(device: str) -> None:
     """
     voxel = torch.randint(0, 5, (1, 50, 250, 400), device=device).float()
     plain = plain_network().to(device)
-    with hardware(train_settings({"device": device})) as here, torch.no_grad():
-        network = here.compiled(here.place(build_network("lrn")))
+    with hardware(device) as place, torch.no_grad():
+        network = place.compiled(place.place(build_network("lrn")))
         ours_in = voxel.contiguous(memory_format=torch.channels_last)
 
         def ours() -> None:
-            with here.autocast():
+            with place.autocast():
                 network(ours_in)
 
         fast, slow = latency(ours, device), latency(lambda: plain(voxel), device)

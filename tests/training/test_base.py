@@ -13,11 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from hqgen.checkpoints import load_weights
-from hqgen.errors import SourceError, UsageError
+from hqgen.errors import SourceError, UsageError, WeightsError
 from hqgen.methods.learned.base import Base
 from hqgen.progress import Job
 from hqgen.training import base as trainer
-from hqgen.training.base import Point, train_base
+from hqgen.training.base import train_base
+from hqgen.training.loop import Point, Stop
 from hqgen.training.recipe import Phase, Recipe
 from tests.builder.small import Recorder
 
@@ -48,10 +49,10 @@ def steps_done(out: Path) -> int:
 
 
 def without_time(curve: list[Point]) -> list[tuple[int, float, float]]:
-    return [(point.step, point.loss, point.psnr) for point in curve]
+    return [(point.step, point.losses["loss"], point.validation["psnr"]) for point in curve]
 
 
-def stop_after(calls: int) -> trainer.Stop:
+def stop_after(calls: int) -> Stop:
     asked = 0
 
     def stop() -> bool:
@@ -112,13 +113,16 @@ def test_result_is_weights_of_base_and_its_learning_curve(pictures: Path, tmp_pa
     curve = train_base(pictures, out, RECIPE, observer=seen)
     assert seen.totals == seen.done == {"base": 9}
     assert [step for step, _ in seen.told["base"]] == [4, 8, 9]
-    assert seen.told["base"][0][1] == f"loss {curve[0].loss:.4f}, validation {curve[0].psnr:.2f} dB"
+    assert seen.told["base"][0][1] == "epoch 1, loss {loss:.4g}, psnr {psnr:.4g}".format(
+        **curve[0].losses, **curve[0].validation
+    )
     load_weights(Base().network(), out)
     assert all(tensor.dtype == torch.float16 for tensor in weights(out).values())
     with out.with_suffix(".csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [point.step for point in curve]
-    assert [float(row["psnr_db"]) for row in rows] == pytest.approx([p.psnr for p in curve], abs=1e-3)
+    psnr = [point.validation["psnr"] for point in curve]
+    assert [float(row["psnr_db"]) for row in rows] == pytest.approx(psnr, abs=1e-3)
     assert sorted(path.name for path in out.parent.iterdir()) == ["base.csv", "base.pth"]
 
 
@@ -133,7 +137,7 @@ def test_longer_training_starts_like_a_shorter_one(pictures: Path, tmp_path: Pat
 def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
     recipe = Recipe(warm_up=5, cool_down=0, validate_every=10, phases=(Phase(steps=40, batch=2, patch=24),))
     curve = train_base(pictures, tmp_path / "base.pth", recipe)
-    assert curve[-1].loss < 0.8 * curve[0].loss
+    assert curve[-1].losses["loss"] < 0.8 * curve[0].losses["loss"]
 
 
 def test_checkpoint_of_another_recipe_or_other_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ def test_checkpoint_of_another_recipe_or_other_pictures_is_refused(pictures: Pat
         (fewer / name).write_bytes((pictures / name).read_bytes())
     train_base(pictures, out, RECIPE, stop=stop_after(1))
     for folder, recipe in ((pictures, RECIPE.model_copy(update={"ema": 0.9})), (fewer, RECIPE)):
-        with pytest.raises(UsageError, match="belongs to a training with other settings or other pictures"):
+        with pytest.raises(UsageError, match="belongs to a training with other settings or data"):
             train_base(folder, out, recipe)
 
 
@@ -156,7 +160,7 @@ def test_weights_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"no checkpoint"])
 def test_damaged_checkpoint_is_named(data: bytes, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "base.checkpoint").write_bytes(data)
-    with pytest.raises(UsageError, match=r"`.*base.checkpoint` is no checkpoint"):
+    with pytest.raises(WeightsError, match=r"`.*base.checkpoint` is not a checkpoint"):
         train_base(pictures, tmp_path / "base.pth", RECIPE)
 
 

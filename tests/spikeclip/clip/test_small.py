@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hqgen.errors import SourceError, TrainingError, UsageError
-from spikeclip.clip import small as clip_train
+from hqgen.errors import SourceError, TrainingError, UsageError, WeightsError
+from hqgen.training.loop import Point, Stop
 from spikeclip.clip.frozen import load_clip
 from spikeclip.clip.pictures import read_labelled
 from spikeclip.clip.settings import SmallClipSettings
-from spikeclip.clip.small import Point, train_clip
+from spikeclip.clip.small import train_clip
 from spikeclip.data.shapes import SHAPES, draw
 from tests.builder.small import Recorder
 
@@ -57,10 +57,10 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def without_time(curve: list[Point]) -> list[tuple[float, ...]]:
-    return [(point.epoch, point.loss, point.plain, point.placed) for point in curve]
+    return [(point.epoch, *point.losses.values(), *point.validation.values()) for point in curve]
 
 
-def stop_after(calls: int) -> clip_train.Stop:
+def stop_after(calls: int) -> Stop:
     asked = 0
 
     def stop() -> bool:
@@ -79,7 +79,7 @@ def test_the_result_is_a_frozen_clip_that_knows_what_it_reached(pictures: Path, 
     assert clip.image_features(torch.rand(3, 1, 50, 40)).shape == (3, 8)
     meta = torch.load(out, weights_only=True)["meta"]
     assert meta["classes"] == ["lying", "standing"]
-    assert meta["accuracy"] == {"plain": curve[-1].plain, "placed": curve[-1].placed}
+    assert meta["accuracy"] == curve[-1].validation
     assert SmallClipSettings(**meta["settings"]) == TINY
     assert not out.with_suffix(".checkpoint").exists()
 
@@ -91,12 +91,12 @@ def test_it_learns_to_tell_classes_apart_as_the_frozen_clip_measures_it(
     out = tmp_path / "small.pth"
     settings = TINY.model_copy(update={"epochs": 40})
     curve = train_clip(pictures, out, settings, test=pictures)
-    assert curve[-1].loss < curve[0].loss
-    assert curve[-1].plain > 0.9
+    assert curve[-1].losses["loss"] < curve[0].losses["loss"]
+    assert curve[-1].validation["plain"] > 0.9
     clip, known = load_clip("small", out), read_labelled(pictures, 32)
     features = clip.text_features([f"image of a {name}" for name in known.classes])
     nearest = (clip.image_features(known.images / 255) @ features.T).argmax(1)
-    assert (nearest == known.labels).float().mean() == pytest.approx(curve[-1].plain, abs=0.051)
+    assert (nearest == known.labels).float().mean() == pytest.approx(curve[-1].validation["plain"], abs=0.051)
 
 
 def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(
@@ -126,7 +126,7 @@ def test_the_learning_curve_is_told_and_written(pictures: Path, tmp_path: Path) 
     curve = train_clip(pictures, tmp_path / "small.pth", TINY, observer=seen)
     assert seen.done == seen.totals
     assert len(seen.told["clip"]) == len(curve) == 2
-    assert seen.told["clip"][0][1].startswith(f"epoch 1, loss {curve[0].loss:.3f}, right ")
+    assert seen.told["clip"][0][1].startswith(f"epoch 1, loss {curve[0].losses['loss']:.4g}, plain ")
     rows = list(csv.DictReader((tmp_path / "small.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == [1, 2]
     assert all(0 <= float(row["placed"]) <= 1 for row in rows)
@@ -216,13 +216,13 @@ def test_an_existing_result_is_kept(pictures: Path, tmp_path: Path) -> None:
 def test_a_checkpoint_of_other_settings_is_refused(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.pth"
     train_clip(pictures, out, TINY, stop=stop_after(1))
-    with pytest.raises(UsageError, match="other settings or other pictures"):
+    with pytest.raises(UsageError, match="other settings or data"):
         train_clip(pictures, out, TINY.model_copy(update={"seed": 3}))
 
 
 def test_a_damaged_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "small.checkpoint").write_bytes(b"no checkpoint")
-    with pytest.raises(UsageError, match="is no checkpoint"):
+    with pytest.raises(WeightsError, match="is not a checkpoint"):
         train_clip(pictures, tmp_path / "small.pth", TINY)
 
 
@@ -231,7 +231,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_checkpoi
 ) -> None:
     out = tmp_path / "small.pth"
     settings = TINY.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(TrainingError, match="loss at step"):
+    with pytest.raises(TrainingError, match=r"epoch 1, step 2 of .*the loss `loss` is"):
         train_clip(pictures, out, settings)
     assert not out.exists()
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from hqgen.training.hardware import Hardware
 from spikeclip.data.batches import Batch
 from spikeclip.training.coarse import coarse_losses
-from spikeclip.training.hardware import Hardware
 from spikeclip.training.settings import CoarseSettings
 
 

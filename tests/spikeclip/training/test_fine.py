@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from hqgen.training.hardware import Hardware
 from spikeclip.data.batches import Batch
 from spikeclip.training.fine import Supervision, fine_losses
-from spikeclip.training.hardware import Hardware
 from spikeclip.training.losses import Duplicates, class_loss
 from spikeclip.training.settings import FineSettings
 from tests.spikeclip.tiny_clip import tiny_clip

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from hqgen.training.hardware import Hardware
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.batches import Batch
-from spikeclip.training.hardware import Hardware
 from spikeclip.training.prompt import prompt_losses
 from tests.spikeclip.tiny_clip import tiny_clip
 

@@ -27,12 +27,12 @@ from hqgen.errors import (
     UsageError,
     WeightsError,
 )
+from hqgen.training.loop import Stop
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
-from spikeclip.training.loop import Stop
 from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, StageName, train_settings
 from tests.builder.small import Recorder
@@ -122,7 +122,7 @@ def test_run_folder_holds_what_its_description_says(done: RunFolder) -> None:
     stages = {
         f"{stage}/{name}"
         for stage in STAGES
-        for name in ("record.json", "final.pth", "best.pth", "curve.csv", "curve.png")
+        for name in ("record.json", "final.pth", "best.pth", "curve.csv", "curve.svg")
     }
     pictures = {f"pictures/{stage}-0{epoch}.png" for stage in ("coarse", "fine") for epoch in (1, 2, 3)}
     top = {"config.toml", "plan.json", "log.txt", "lock", "network.pth", "prompts.pth", "pictures/grid.png"}
@@ -262,14 +262,14 @@ def test_loss_that_is_no_number_stops_the_training_and_is_located(
     log_every: int, run: Train, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        TrainingError, match=r"stage `coarse`, epoch 1, step 2 of 6: the loss `coarse` is (inf|nan)"
+        TrainingError, match=r"training `coarse`, epoch 1, step 2 of 6: the loss `coarse` is (inf|nan)"
     ):
         run(coarse__learning_rate=1e30, log_every=log_every, checkpoint_every=0)
     folder = RunFolder(tmp_path / "out")
     assert not folder.stage("coarse").record_path.exists()
-    assert "error: stage `coarse`, epoch 1, step 2" in folder.log.read_text()
+    assert "error: training `coarse`, epoch 1, step 2" in folder.log.read_text()
     if log_every == 1:  # the checkpoint of step 1 stays, its weights are numbers
-        saved = torch.load(folder.stage("coarse").checkpoint, weights_only=True)
+        saved = torch.load(folder.stage("coarse").checkpoint({}).path, weights_only=True)
         assert saved["step"] == 1
         assert all(tensor.isfinite().all() for tensor in saved["learns"].values())
 
@@ -447,7 +447,7 @@ def changed(file: Path) -> int | None:
 
 def interrupted(given: dict[str, Any], stage: StageName, delay: float, how: signal.Signals) -> int:
     """Run until `stage` has a new checkpoint and a little longer, then send the signal; the exit code."""
-    checkpoint = RunFolder(Path(given["out"])).stage(stage).checkpoint
+    checkpoint = RunFolder(Path(given["out"])).stage(stage).checkpoint({}).path
     before = changed(checkpoint)
     process = subprocess.Popen(command(given), env=environment(), stderr=subprocess.PIPE)
     while changed(checkpoint) in (None, before):

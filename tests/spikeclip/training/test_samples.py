@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hqgen.training.hardware import Hardware
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.voxels import tfi_packed, voxelize_packed
-from spikeclip.training.hardware import Hardware
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import CoarseSettings, TrainSettings
 

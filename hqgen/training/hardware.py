@@ -13,7 +13,6 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hqgen.errors import UsageError
-from spikeclip.training.settings import TrainSettings
 
 __all__ = ["Hardware", "hardware"]
 
@@ -55,8 +54,8 @@ class Hardware:
         """A module that learns, its gradients averaged over all processes after each backward pass."""
         if self.world == 1:
             return module
-        own = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=own)
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices)
 
     def autocast(self) -> torch.autocast:
         """The block in which networks run; losses stay outside of it."""
@@ -94,26 +93,26 @@ def without_average(module: nn.Module, skip: bool) -> AbstractContextManager[Non
 
 
 @contextmanager
-def hardware(settings: TrainSettings) -> Iterator[Hardware]:
-    """The hardware that the settings ask for; under `torchrun`, that of this process.
+def hardware(
+    device_name: str, *, bfloat16: bool | None = None, compiles: bool | None = None
+) -> Iterator[Hardware]:
+    """The hardware that is asked for; under `torchrun`, that of this process.
+
+    Args:
+        device_name: `auto`, `cpu`, `cuda`, or one of several as `cuda:1`.
+        bfloat16: whether networks run in it; None: where the hardware computes in it.
+        compiles: whether networks are compiled; None: on a GPU.
 
     Raises:
-        UsageError: a device that is not there, or a batch that the processes cannot share evenly.
+        UsageError: a device that is not there.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    device = _device(settings.device)
-    for stage in settings.stages:
-        if settings.of(stage).batch % world:
-            raise UsageError(
-                f"the batch of stage `{stage}`, {settings.of(stage).batch}, has no equal shares for "
-                f"{world} processes",
-                hint=f"make it a multiple of {world}",
-            )
+    device = _device(device_name)
     on_gpu = device.type == "cuda"
     found = Hardware(
         device,
-        bfloat16=_has_bfloat16(device) if settings.bfloat16 is None else settings.bfloat16,
-        compiles=on_gpu if settings.compile is None else settings.compile,
+        bfloat16=_has_bfloat16(device) if bfloat16 is None else bfloat16,
+        compiles=on_gpu if compiles is None else compiles,
         rank=rank,
         world=world,
     )
@@ -131,12 +130,12 @@ def hardware(settings: TrainSettings) -> Iterator[Hardware]:
 
 
 def _device(name: str) -> torch.device:
-    own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    local = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     if name == "auto":
-        return torch.device(own if torch.cuda.is_available() else "cpu")
+        return torch.device(local if torch.cuda.is_available() else "cpu")
     if name == "cpu":
         return torch.device("cpu")
-    device = torch.device(own if name == "cuda" else name)
+    device = torch.device(local if name == "cuda" else name)
     if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"the device `{name}` is not there",
