@@ -174,7 +174,7 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str, hint: s
         key = f"`{'.'.join(str(part) for part in place)}` in " if place else ""
         wrong = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
-            wrong = "is missing"
+            raise UsageError(f"{key}{where} is missing", hint=hint) from error
         if first["type"] == "extra_forbidden":
             wrong = "there is no such setting"
             hint = UnknownNameError("setting", str(place[-1]), _known(model, place)).hint

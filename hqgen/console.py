@@ -142,7 +142,7 @@ class _SettingsCommand(TyperCommand):
 
         file = ctx.params.pop("config", None)
         print_config = ctx.params.pop("print_config", False)
-        values = merged({}, read_table(file, self.table)) if file else {}
+        values = merged({}, read_table(Path(file), self.table)) if file else {}
         given: dict[str, Any] = {}
         for name, place, _, _ in flags(self.model):
             value = ctx.params.pop(name)

@@ -102,7 +102,7 @@ def test_damage_is_exit_code_1_and_named(flags: list[str], tmp_path: Path) -> No
             ["build"],
             2,
             [
-                "error: `sources` in the settings of `hqgen build`: is missing",
+                "error: `sources` in the settings of `hqgen build` is missing",
                 "hint: see `hqgen build --help`",
             ],
         ),

@@ -265,7 +265,7 @@ def test_a_file_without_the_table_says_nothing(tmp_path: Path) -> None:
     [
         ({"shardsize": 3}, "`shardsize` in x: there is no such setting", "did you mean `shard-size`?"),
         ({"sources": ""}, "`sources` in x", "help"),
-        ({}, "`sources` in x: is missing", "help"),
+        ({}, "`sources` in x is missing", "help"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(values: dict[str, Any], message: str, hint: str) -> None:
