@@ -34,7 +34,7 @@ class Batch:
     """Samples on the device: a whole batch, or a part of one.
 
     Attributes:
-        voxel: float32 (n, bins, h, w), spikes a bin.
+        voxel: float32 (n, bins, h, w), spikes per bin.
         label: int64 (n,), indices into the classes.
         batch_label: int64 (B,), labels of the whole batch, over all parts and processes.
         target: float32 (n, 1, h, w), TFI of the stream at its middle frame; None unless asked for.

@@ -13,6 +13,7 @@ A set is written beside its place and moved there when it is whole: what lies th
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,19 +25,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
+from hqgen.files import digest_bytes
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
-from spikeclip.data.lowlight_writer import FORMAT, Digest, in_order, partial_path
 
 if TYPE_CHECKING:
     import zarr
     from torch import Tensor
 
+__all__ = ["FORMAT", "THREADS", "Digest", "LowLightSet", "LowLightSplit", "open_low_light", "partial_path"]
 
-__all__ = ["LowLightSet", "LowLightSplit", "open_low_light"]
+FORMAT = "spikeclip-low-light"
 
 _RESIDENT_SHARE = 0.5
-"""Of the memory that is free: the network and its activations need the other half."""
+"""The share of the free memory that samples may take: the network and its activations need the other half."""
+
+_HOW_TO_MAKE = "`spikeclip prepare` makes one of recordings, `spikeclip simulate` of pictures"
 
 THREADS = min(8, os.cpu_count() or 1)
 
@@ -99,7 +103,7 @@ class LowLightSplit:
         chosen = self._checked(indices)
         streams = np.empty((len(chosen), *self.packed.shape[1:]), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool:
-            for place, stream in enumerate(in_order(pool, self.packed_sample, chosen.tolist(), THREADS)):
+            for place, stream in enumerate(pool.map(self.packed_sample, chosen.tolist())):
                 streams[place] = stream
         return streams, self.labels[chosen]
 
@@ -215,42 +219,54 @@ class LowLightSet:
             )
 
 
+def partial_path(out: Path) -> Path:
+    """Where a set lies while it is written."""
+    return out.with_name(f".{out.name}.partial")
+
+
+class Digest:
+    """BLAKE3 over the content of a set: classes, geometry, and each sample in its order."""
+
+    def __init__(self, labels: Sequence[str], geometry: tuple[int, int], frames: int) -> None:
+        self._parts: list[Any] = [list(labels), list(geometry), frames]
+
+    def add(self, split: str, key: str, label: int, stream: Bytes) -> None:
+        """Take in one sample."""
+        self._parts.append([split, key, label, digest_bytes(np.ascontiguousarray(stream).data)])
+
+    def hex(self) -> str:
+        """The digest of what was taken in so far, 64 hexadecimal digits."""
+        return digest_bytes(json.dumps(self._parts).encode())
+
+
 def open_low_light(path: str | os.PathLike[str]) -> LowLightSet:
-    """Open a low-light set for reading.
+    """Open a low-light set for reading. Samples are not read here; see `LowLightSet.verify`.
 
     Raises:
-        StoreError: there is none, it was never finished, or it is damaged. Samples are not read here; see
-            `LowLightSet.verify`.
+        StoreError: there is none, it was never finished, or it is damaged.
     """
     import zarr
 
     path = Path(path)
+    if partial_path(path).is_dir() and not path.is_dir():
+        raise StoreError(
+            f"the low-light set `{path}` is not finished", hint="run the command that makes it again"
+        )
     if not path.is_dir():
-        _say_what_is_missing(path)
+        raise StoreError(f"there is no low-light set at `{path}`", hint=_HOW_TO_MAKE)
     try:
         root = zarr.open_group(path, mode="r", zarr_format=3)
         attributes = root.attrs.asdict()
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"`{path}` is no low-light set: {error}", hint=_HOW_TO_MAKE) from error
+        raise StoreError(f"`{path}` is not a low-light set: {error}", hint=_HOW_TO_MAKE) from error
     if attributes.get("format") != FORMAT:
-        raise StoreError(f"`{path}` is a Zarr group, but no low-light set", hint=_HOW_TO_MAKE)
+        raise StoreError(f"`{path}` is a Zarr group, but not a low-light set", hint=_HOW_TO_MAKE)
     try:
         return _opened(path, root, attributes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"the low-light set `{path}` is damaged: {error}", hint="remove it and prepare it again"
         ) from error
-
-
-_HOW_TO_MAKE = "`spikeclip prepare` makes one of recordings, `spikeclip simulate` of pictures"
-
-
-def _say_what_is_missing(path: Path) -> None:
-    if partial_path(path).is_dir():
-        raise StoreError(
-            f"the low-light set `{path}` is not finished", hint="run the command that makes it again"
-        )
-    raise StoreError(f"there is no low-light set at `{path}`", hint=_HOW_TO_MAKE)
 
 
 def _opened(path: Path, root: zarr.Group, attributes: dict[str, Any]) -> LowLightSet:
@@ -278,6 +294,6 @@ def _open_split(name: str, group: Any, height: int, width: int, attributes: dict
     if packed.nchunks_initialized != len(labels):
         raise ValueError(f"`{name}` lacks {len(labels) - packed.nchunks_initialized} of its samples")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(attributes["labels"]):
-        raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, which are no classes")
+        raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, but there are fewer classes")
     rows = np.arange(len(labels))
     return LowLightSplit(name, height, width, packed, rows, labels, tuple(str(key) for key in keys))

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import SourceError, StoreError
-from hqgen.files import digest_bytes, held
+from hqgen.files import held
+from hqgen.progress import SILENT, Observer
+from hqgen.provenance import require_same
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
+from spikeclip.data.lowlight import FORMAT, THREADS, Digest, LowLightSet, open_low_light, partial_path
 
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["FORMAT", "Digest", "LabelledStream", "in_order", "partial_path", "write"]
+__all__ = ["LabelledStream", "Make", "write"]
 
-FORMAT = "spikeclip-low-light"
 _ROWS_PER_CHUNK = 65_536
 
 Bytes = NDArray[np.uint8]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +42,10 @@ class LabelledStream:
     spikes: PackedSpikes
 
 
+Make = Callable[[], LabelledStream | Rejected]
+"""Makes one sample, or says why there is none; runs on a thread or, pickled, in another process."""
+
+
 def write(
     out: Path,
     *,
@@ -50,41 +53,56 @@ def write(
     geometry: tuple[int, int],
     frames: int,
     splits: Mapping[str, int],
-    streams: Callable[[str], Iterable[LabelledStream | Rejected]],
+    samples: Callable[[str], Iterable[Make]],
     made_from: Mapping[str, Any],
     rejected: Sequence[Rejected] = (),
-) -> None:
-    """Write a low-light set.
+    task: str = "prepare",
+    observer: Observer = SILENT,
+    pool: Executor | None = None,
+) -> LowLightSet:
+    """Write a low-light set, or open the one that is there if it was made from the same.
 
     Args:
         out: where it is to lie.
         labels: names of the classes.
         geometry: (H, W) of all streams.
         frames: T of all streams.
-        splits: how many samples `streams` gives of each split at most.
-        streams: the samples of a split in order, and among them what could not be had.
+        splits: how many samples each split has at most.
+        samples: gives what makes the samples of a split, in order.
         made_from: JSON that says what the set is made from and how.
         rejected: what was left out before.
+        task: name of the work, for the progress.
+        observer: gets the progress.
+        pool: makes the samples; None for threads of this process.
 
     Raises:
-        StoreError: another process is writing there, or nobody can.
+        StoreError: another set lies there, another process is writing there, or nobody can.
         SourceError: not one sample was left.
     """
     import zarr
 
-    with _locked(out) as folder:
+    if out.exists():
+        return _found(out, made_from)
+    # Decoding and simulating let the interpreter lock go, so that threads are enough.
+    with (
+        _locked(out) as folder,
+        observer.progress(task, sum(splits.values()), "samples") as job,
+        nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as workers,
+    ):
         root = zarr.open_group(folder, mode="a", zarr_format=3)
         digest, left_out, written = Digest(labels, geometry, frames), list(rejected), []
         for name, count in splits.items():
             group = _SplitWriter(root.create_group(name), count, frames, geometry)
-            for item in streams(name):
+            for item in _made(workers, samples(name)):
+                job.advance()
                 if isinstance(item, Rejected):
                     left_out.append(item)
                 else:
                     digest.add(name, item.key, item.label, group.add(item))
             written += [name] if group.finish() else []
         if not written:
-            raise _nothing_left(out, left_out)
+            first = f"; `{left_out[0].path}`: {left_out[0].reason}" if left_out else ""
+            raise SourceError(f"no sample is left for the low-light set `{out}`{first}")
         root.attrs.put(
             {
                 "format": FORMAT,
@@ -97,11 +115,30 @@ def write(
                 "rejected": [[item.path, item.reason] for item in left_out],
             }
         )
+    return open_low_light(out)
 
 
-def partial_path(out: Path) -> Path:
-    """Where a set lies while it is written."""
-    return out.with_name(f".{out.name}.partial")
+def _found(out: Path, made_from: Mapping[str, Any]) -> LowLightSet:
+    found = open_low_light(out)
+    require_same(
+        f"`{out}` holds another low-light set",
+        found.made_from,
+        made_from,
+        hint="name another place, or remove it",
+        error=StoreError,
+    )
+    return found
+
+
+def _made(pool: Executor, makes: Iterable[Make]) -> Iterator[LabelledStream | Rejected]:
+    """The samples in order, only a few made in advance: a slow disk does not fill the memory."""
+    waiting: deque[Future[LabelledStream | Rejected]] = deque()
+    for make in makes:
+        waiting.append(pool.submit(make))
+        if len(waiting) > 2 * THREADS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextmanager
@@ -121,14 +158,10 @@ def _locked(out: Path) -> Iterator[Path]:
             lock.unlink()
             folder.rename(out)
         except OSError as error:
-            raise _unwritable(out, error) from error
-
-
-def _unwritable(out: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"the low-light set `{out}` cannot be written: {error.strerror or error}",
-        hint="name a place with enough space that is yours to write to",
-    )
+            raise StoreError(
+                f"the low-light set `{out}` cannot be written: {error.strerror or error}",
+                hint="name a place with enough space that you may write to",
+            ) from error
 
 
 class _SplitWriter:
@@ -162,45 +195,9 @@ class _SplitWriter:
         """Write the small arrays; gives the number of samples."""
         count = len(self._labels)
         self._packed.resize((count, *self._packed.shape[1:]))
-        for name, values in (("labels", np.array(self._labels, np.int64)), ("keys", self._keys)):
-            array: Any = self._group.create_array(
-                name,
-                shape=(count,),
-                chunks=(min(max(count, 1), _ROWS_PER_CHUNK),),
-                dtype=str if name == "keys" else np.int64,
-            )
-            array[:] = np.array(values, object) if name == "keys" else values
+        chunks = (min(max(count, 1), _ROWS_PER_CHUNK),)
+        labels: Any = self._group.create_array("labels", shape=(count,), chunks=chunks, dtype=np.int64)
+        labels[:] = np.array(self._labels, np.int64)
+        keys: Any = self._group.create_array("keys", shape=(count,), chunks=chunks, dtype=str)
+        keys[:] = np.array(self._keys, object)
         return count
-
-
-def _nothing_left(out: Path, left_out: list[Rejected]) -> SourceError:
-    first = f"; `{left_out[0].path}`: {left_out[0].reason}" if left_out else ""
-    return SourceError(f"no sample is left for the low-light set `{out}`{first}")
-
-
-class Digest:
-    """BLAKE3 over what a set holds: classes, geometry, and each sample in its order."""
-
-    def __init__(self, labels: Sequence[str], geometry: tuple[int, int], frames: int) -> None:
-        self._parts: list[Any] = [list(labels), list(geometry), frames]
-
-    def add(self, split: str, key: str, label: int, stream: Bytes) -> None:
-        """Take in one sample."""
-        self._parts.append([split, key, label, digest_bytes(np.ascontiguousarray(stream).data)])
-
-    def hex(self) -> str:
-        """The digest of what was taken in so far, 64 hexadecimal digits."""
-        return digest_bytes(json.dumps(self._parts).encode())
-
-
-def in_order(
-    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """`pool.map`, but never more than `ahead` results waiting: a slow reader does not fill the memory."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

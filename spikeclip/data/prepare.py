@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hqgen.errors import RecordingError, SourceError, StoreError, UnknownNameError, UsageError
+from hqgen.errors import RecordingError, SourceError, UnknownNameError, UsageError
 from hqgen.files import digest_bytes
 from hqgen.progress import SILENT, Observer
-from hqgen.provenance import require_same
 from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.resolve import complaint
 from hqgen.sources.source import read_folder
-from spikeclip.data.lowlight import THREADS, LowLightSet, open_low_light
-from spikeclip.data.lowlight_writer import LabelledStream, in_order, write
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 
-__all__ = ["prepare", "write_or_open"]
-
-
-def write_or_open(out: Path, made_from: Mapping[str, Any], **content: Any) -> LowLightSet:
-    """Write a low-light set (`lowlight_writer.write`), or open the one that is there if it is the same.
-
-    Raises:
-        StoreError: something else lies at `out`.
-    """
-    if not out.exists():
-        write(out, made_from=made_from, **content)
-        return open_low_light(out)
-    found = open_low_light(out)
-    require_same(
-        f"`{out}` holds another low-light set",
-        found.made_from,
-        made_from,
-        hint="name another place, or remove it",
-        error=StoreError,
-    )
-    return found
+__all__ = ["prepare"]
 
 
 def prepare(
@@ -80,27 +56,25 @@ def prepare(
         raise SourceError(reason, hint=settings.obtain)
     _check_labels(source)
     frames = Counter(recording.frames for recording in source.recordings).most_common(1)[0][0]
-    by_split: dict[str, list[SourceRecording]] = {row.split or "train": [] for row in settings.layout}
+    samples: dict[str, list[Make]] = {row.split or "train": [] for row in settings.layout}
     for recording in source.recordings:
-        by_split[recording.split or "train"].append(recording)
-    with (
-        observer.progress("prepare", len(source.recordings), "samples") as job,
-        nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as decoding,
-    ):
-        return write_or_open(
-            out,
-            labels=settings.labels,
-            geometry=source.geometry,
-            frames=frames,
-            splits={name: len(recordings) for name, recordings in by_split.items() if recordings},
-            streams=lambda name: _decoded(decoding, by_split[name], frames, job.advance),
-            made_from={"recordings": _identity(source), "classes": list(settings.labels)},
-            rejected=source.rejected,
-        )
+        samples[recording.split or "train"].append(partial(_decode, recording, frames))
+    return write(
+        out,
+        labels=settings.labels,
+        geometry=source.geometry,
+        frames=frames,
+        splits={name: len(makes) for name, makes in samples.items() if makes},
+        samples=samples.__getitem__,
+        made_from={"recordings": _identity(source), "classes": list(settings.labels)},
+        rejected=source.rejected,
+        observer=observer,
+        pool=pool,
+    )
 
 
 def _settings(folder: Path, entry: str | None) -> SourceSettings:
-    """What is known of the folder's dataset, with its classes."""
+    """What is known about the folder's dataset, with its classes."""
     catalog = load_catalog()
     labelled = [name for name, dataset in catalog.items() if dataset.labels]
     name = entry or folder.resolve().name.lower().replace("_", "-")
@@ -133,18 +107,9 @@ def _check_labels(source: Source) -> None:
 
 
 def _identity(source: Source) -> str:
-    """What tells a folder's recordings without reading them."""
+    """What distinguishes a folder's recordings, without reading them."""
     names = [[item.name, item.split, item.label, item.size] for item in source.recordings]
     return digest_bytes(json.dumps(names).encode())
-
-
-def _decoded(
-    pool: Executor, recordings: list[SourceRecording], frames: int, advance: Callable[[int], None]
-) -> Iterator[LabelledStream | Rejected]:
-    # Decoding lets the interpreter lock go, so that threads are enough.
-    for item in in_order(pool, partial(_decode, frames=frames), recordings, 2 * THREADS):
-        advance(1)
-        yield item
 
 
 def _decode(recording: SourceRecording, frames: int) -> LabelledStream | Rejected:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,6 @@ from numpy.typing import NDArray
 from hqgen.simulation.camera import Sensor, simulate
 from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["SCREEN", "Screen", "film"]
 
@@ -32,9 +28,9 @@ class Screen:
         black: light of a black pixel of the screen.
         white: light of a white one.
         offset: how far its middle may be from the frame's, each way.
-        tilt: most degrees it is turned by, each way.
-        drift: most pixels a frame that it moves by; the least is half of that.
-        turn: most degrees a frame that it turns by, each way.
+        tilt: largest angle that it is turned by in degrees, each way.
+        drift: largest motion in pixels per frame; the smallest is half of that.
+        turn: largest turn in degrees per frame, each way.
     """
 
     size: float
@@ -50,11 +46,10 @@ class Screen:
 SCREEN = Screen(
     size=0.87, surround=0.22, black=0.30, white=0.95, offset=0.02, tilt=2.0, drift=0.045, turn=0.003
 )
-"""Of U-CALTECH's helicopter: light by (rate - 0.0037) / 0.06, the numbers of the sensor `low`."""
-
+"""As U-CALTECH's helicopter; light is (rate - 0.0037) / 0.06, with the numbers of the sensor `low`."""
 
 _HOLD = 4
-"""Frames that the scene is drawn once for: it moves by less than a fifth of a pixel in them."""
+"""The scene is drawn once for so many frames: it moves by less than a fifth of a pixel in them."""
 
 
 def film(

@@ -1,19 +1,18 @@
 """Low-light sets simulated from pictures.
 
-Each picture is shown as UHSR shows its own: on a dim screen inside a dark surround that drifts before the
-camera, slower than a pixel in twenty frames. `SCREEN` and the sensor `low` of hqgen are set so that the one
-real recording at hand, U-CALTECH's helicopter, looks the same: mean rate 0.031, 0.017 around the screen.
+Each picture is shown as in UHSR: on a dim screen inside a dark surround that drifts before the camera, slower
+than a pixel in twenty frames. `SCREEN` and the sensor `low` of hqgen are set so that the result looks like a
+real recording, U-CALTECH's helicopter: mean rate 0.031, around the screen 0.017.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -23,9 +22,8 @@ from hqgen.files import digest_bytes
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.simulation.camera import Sensor, preset
-from spikeclip.data.lowlight import THREADS, LowLightSet
-from spikeclip.data.lowlight_writer import LabelledStream, in_order
-from spikeclip.data.prepare import write_or_open
+from spikeclip.data.lowlight import LowLightSet
+from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 from spikeclip.data.screen import SCREEN, Floats, film
 from spikeclip.data.shapes import SHAPES, draw
 
@@ -71,8 +69,9 @@ def simulate_low_light(
     """
     if min(height, width) < 8 or frames < 1 or not per_class or min(per_class.values()) < 1:
         raise UsageError(
-            f"no set can be made of {frames} frames of {height}x{width} and {dict(per_class)} a class",
-            hint='frames have 8 pixels a side at least; name splits as in {"train": 100, "test": 20}',
+            f"no set can be made of {frames} frames of {height}x{width} with "
+            f"{dict(per_class)} pictures per class",
+            hint='frames need at least 8 pixels a side; name splits as in {"train": 100, "test": 20}',
         )
     sensor = sensor or preset("low")
     found = {split: _pictures(pictures, split) for split in per_class}
@@ -81,74 +80,47 @@ def simulate_low_light(
         split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
     }
 
-    def shown(split: str, item: tuple[Picture, int]) -> _Shown:
-        picture, label = item
-        key = f"{split}/{picture.name}"
-        light = np.asarray(picture.gray(), np.float32) / np.float32(255)
-        return _Shown(key, label, light, (seed, crc32(key.encode())))
+    def samples(split: str) -> Iterator[Make]:
+        for picture, label in chosen[split]:
+            key = f"{split}/{picture.name}"
+            light = np.asarray(picture.gray(), np.float32) / np.float32(255)
+            noise = [seed, crc32(key.encode())]
+            yield partial(_filmed, key, label, light, (height, width), frames, sensor, noise)
 
     digests = [digest_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
     names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
-    made_from = {
-        "pictures": digest_bytes("\n".join(digests).encode()),
-        "names": digest_bytes(repr(names).encode()),
-        "classes": list(classes),
-        "seed": seed,
-        "sensor": asdict(sensor),
-        "screen": asdict(SCREEN),
-        "shape": [frames, height, width],
-    }
-    camera = partial(_filmed, geometry=(height, width), frames=frames, sensor=sensor)
-    return _write(out, made_from, classes, chosen, shown, camera, observer, pool)
+    return write(
+        out,
+        labels=classes,
+        geometry=(height, width),
+        frames=frames,
+        splits={split: len(rows) for split, rows in chosen.items()},
+        samples=samples,
+        made_from={
+            "pictures": digest_bytes("\n".join(digests).encode()),
+            "names": digest_bytes(repr(names).encode()),
+            "classes": list(classes),
+            "seed": seed,
+            "sensor": asdict(sensor),
+            "screen": asdict(SCREEN),
+            "shape": [frames, height, width],
+        },
+        task="simulate",
+        observer=observer,
+        pool=pool,
+    )
 
 
-class _Shown(NamedTuple):
-    """A picture to film: its sample's key and label, float32 (h, w) in 0..1, and the seed of its noise."""
-
-    key: str
-    label: int
-    light: Floats
-    seed: tuple[int, ...]
-
-
-def _filmed(shown: _Shown, geometry: tuple[int, int], frames: int, sensor: Sensor) -> LabelledStream:
-    spikes = film(shown.light, geometry, frames, sensor, seed=list(shown.seed))
-    return LabelledStream(shown.key, shown.label, spikes)
-
-
-def _write(
-    out: Path,
-    made_from: Mapping[str, Any],
-    classes: Sequence[str],
-    chosen: Mapping[str, Sequence[Any]],
-    shown: Callable[[str, Any], _Shown],
-    camera: partial[LabelledStream],
-    observer: Observer,
-    pool: Executor | None,
-) -> LowLightSet:
-    """Film what was chosen of each split and write it in order. Threads do it as well as processes."""
-    total = sum(map(len, chosen.values()))
-    with (
-        observer.progress("simulate", total, "samples") as job,
-        nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as filming,
-    ):
-
-        def streams(split: str) -> Iterator[LabelledStream]:
-            for stream in in_order(
-                filming, camera, (shown(split, item) for item in chosen[split]), 2 * THREADS
-            ):
-                job.advance()
-                yield stream
-
-        return write_or_open(
-            out,
-            made_from,
-            labels=classes,
-            geometry=camera.keywords["geometry"],
-            frames=camera.keywords["frames"],
-            splits={split: len(rows) for split, rows in chosen.items()},
-            streams=streams,
-        )
+def _filmed(
+    key: str,
+    label: int,
+    light: Floats,
+    geometry: tuple[int, int],
+    frames: int,
+    sensor: Sensor,
+    seed: Sequence[int],
+) -> LabelledStream:
+    return LabelledStream(key, label, film(light, geometry, frames, sensor, seed=seed))
 
 
 def _pictures(root: Path, split: str) -> list[Picture]:
@@ -188,17 +160,23 @@ def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | N
     Raises:
         StoreError: something else lies at `out`, or another process is writing there.
     """
-    sensor = preset("low")
+    sensor, geometry = preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
 
-    def shown(split: str, item: tuple[int, int]) -> _Shown:
-        label, number = item
-        key = f"{split}/{SHAPES[label]}/{number}"
-        return _Shown(key, label, draw(SHAPES[label], key), (crc32(key.encode()),))
+    def samples(split: str) -> Iterator[Make]:
+        for label, number in product(range(len(SHAPES)), range(_DEMO_COUNTS[split])):
+            key = f"{split}/{SHAPES[label]}/{number}"
+            light, noise = draw(SHAPES[label], key), [crc32(key.encode())]
+            yield partial(_filmed, key, label, light, geometry, _DEMO_FRAMES, sensor, noise)
 
-    chosen = {
-        split: [(label, number) for label in range(len(SHAPES)) for number in range(count)]
-        for split, count in _DEMO_COUNTS.items()
-    }
-    made_from = {"demo": 1, "sensor": asdict(sensor), "screen": asdict(SCREEN)}
-    camera = partial(_filmed, geometry=(_DEMO_SIDE, _DEMO_SIDE), frames=_DEMO_FRAMES, sensor=sensor)
-    return _write(out, made_from, SHAPES, chosen, shown, camera, observer, pool)
+    return write(
+        out,
+        labels=SHAPES,
+        geometry=geometry,
+        frames=_DEMO_FRAMES,
+        splits={split: len(SHAPES) * count for split, count in _DEMO_COUNTS.items()},
+        samples=samples,
+        made_from={"demo": 1, "sensor": asdict(sensor), "screen": asdict(SCREEN)},
+        task="simulate",
+        observer=observer,
+        pool=pool,
+    )

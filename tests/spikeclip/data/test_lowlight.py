@@ -244,7 +244,7 @@ def test_recordings_stored_bottom_up_are_turned_upright(tmp_path: Path) -> None:
         geometry=(SIDE, SIDE),
         frames=FRAMES,
         splits={"train": 1},
-        streams=lambda _: [LabelledStream("a", 0, spikes)],
+        samples=lambda _split: [lambda: LabelledStream("a", 0, spikes)],
         made_from={},
     )
     stream = open_low_light(tmp_path / "low.zarr").split("train").stream(0)
@@ -254,9 +254,9 @@ def test_recordings_stored_bottom_up_are_turned_upright(tmp_path: Path) -> None:
 def test_no_set_and_something_else_are_refused(tmp_path: Path, hq_store: Path) -> None:
     with pytest.raises(StoreError, match="there is no low-light set"):
         open_low_light(tmp_path / "low.zarr")
-    with pytest.raises(StoreError, match="is no low-light set"):
+    with pytest.raises(StoreError, match="is not a low-light set"):
         open_low_light(tmp_path)
-    with pytest.raises(StoreError, match="but no low-light set"):
+    with pytest.raises(StoreError, match="but not a low-light set"):
         open_low_light(hq_store)
 
 

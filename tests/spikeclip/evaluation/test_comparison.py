@@ -47,6 +47,10 @@ def scene(number: int) -> NDArray[np.uint8]:
     return spikes.astype(np.uint8)
 
 
+def sample(number: int) -> LabelledStream:
+    return LabelledStream(f"{number:04d}", number % 2, PackedSpikes.pack(scene(number)))
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> LowLightSet:
     """Ten test samples in which NIQE finds its block."""
@@ -57,9 +61,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> LowLightSet:
         geometry=(HEIGHT, WIDTH),
         frames=200,
         splits={"test": SAMPLES},
-        streams=lambda _split: (
-            LabelledStream(f"{n:04d}", n % 2, PackedSpikes.pack(scene(n))) for n in range(SAMPLES)
-        ),
+        samples=lambda _split: [partial(sample, n) for n in range(SAMPLES)],
         made_from={"made": "in a test"},
     )
     return open_low_light(out)
@@ -359,7 +361,7 @@ def test_the_helicopter_has_the_known_scores_in_the_table(shared: Path, tmp_path
         geometry=(250, 250),
         frames=200,
         splits={"test": 1},
-        streams=lambda _split: [LabelledStream("04144", 47, recording.spikes())],
+        samples=lambda _split: [lambda: LabelledStream("04144", 47, recording.spikes())],
         made_from={},
     )
     table = evaluate(
