@@ -174,15 +174,19 @@ def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSe
 
 
 def test_a_method_that_kills_its_worker_fails_its_shards_and_says_so(settings: BuildSettings) -> None:
+    import dask
     from distributed import Client, LocalCluster
 
-    fragile = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
-    with fragile, Client(fragile) as client:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as fragile,
+        Client(fragile) as client,
+    ):
         results = run_with(client, settings, Deadly(), gpu=False)
     assert len(results) == 4
     for result in results:
         assert isinstance(result, Failure)
-        assert "workers died of it" in str(result.error)
+        assert "2 workers died of it" in str(result.error)
 
 
 def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:

@@ -46,7 +46,7 @@ class NetworkCase:
     golden: str
     parameters: int
     sizes: tuple[tuple[int, int], ...]
-    large: tuple[tuple[int, int], ...] = ((251, 403),)
+    large: tuple[tuple[int, int], ...] = ((123, 211),)
     picture: str | None = "out"
     signed: bool = False
     bounds: tuple[float, float] = (-np.inf, np.inf)
@@ -96,15 +96,13 @@ NETWORKS = {
         bounds=(0, np.inf),
         plus={"tail.2.bias": 0.5},
     ),
-    "spk2imgnet": NetworkCase(
-        Spk2ImgNet(), "spk2imgnet", 3_904_185, ((24, 28), (17, 23)), large=((96, 96), (251, 403))
-    ),
+    "spk2imgnet": NetworkCase(Spk2ImgNet(), "spk2imgnet", 3_904_185, ((24, 28), (17, 23))),
     "ssml": NetworkCase(
         SSML(),
         "ssml_doublenet",
         2 * 1_192_287,
         ((32, 32), (17, 36), (36, 9)),
-        large=((251, 403), (96, 403)),
+        large=((123, 211), (96, 211)),
         picture="out_nbsn",
         times={"nbsn.nin_C.weight": 2000, "bsn.nin_C.weight": 200},
     ),
@@ -121,7 +119,7 @@ NETWORKS = {
     ),
     "rsir": NetworkCase(RSIR(), "rsir", 254_502, ((32, 32), (33, 47)), picture=None, bounds=(0, np.inf)),
     "ssir": NetworkCase(SSIR(), "ssir", 381_542, ((32, 32), (33, 47), (5, 20)), picture=None, gain=3),
-    "bsf": NetworkCase(BSF(), "bsf", 2_476_870, ((24, 28), (17, 23)), large=((96, 96), (251, 403))),
+    "bsf": NetworkCase(BSF(), "bsf", 2_476_870, ((24, 28), (17, 23))),
     "stir": NetworkCase(
         STIR(),
         "stir",

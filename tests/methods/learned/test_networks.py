@@ -86,9 +86,7 @@ def test_any_size_and_any_spikes_give_a_picture_within_its_bounds(
 
 @pytest.mark.slow
 @at_sizes("large")
-def test_size_of_a_real_frame_with_odd_sides(
-    case: NetworkCase, size: tuple[int, int], fresh: nn.Module
-) -> None:
+def test_a_large_frame_with_odd_sides(case: NetworkCase, size: tuple[int, int], fresh: nn.Module) -> None:
     with torch.inference_mode():
         image = case.method.infer(fresh, case.noise(size))
     assert image.shape == (1, *size)

@@ -89,7 +89,7 @@ def test_it_learns_to_tell_classes_apart_as_the_frozen_clip_measures_it(
     pictures: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "small.pth"
-    settings = TINY.model_copy(update={"epochs": 40})
+    settings = TINY.model_copy(update={"epochs": 25})
     curve = train_clip(pictures, out, settings, test=pictures)
     assert curve[-1].losses["loss"] < curve[0].losses["loss"]
     assert curve[-1].validation["plain"] > 0.9
