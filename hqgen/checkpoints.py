@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import MethodError
-from hqgen.files import write_atomically
+from hqgen.files import sha256_file, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["DAMAGED", "existing_file", "file_digest", "load_weights", "read_checkpoint", "write_checkpoint"]
+__all__ = ["DAMAGED", "existing_file", "load_weights", "read_checkpoint", "write_checkpoint"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
 """Names under which training scripts put the state_dict; the first one present is taken."""
@@ -60,7 +58,7 @@ def load_weights(
             message names the first tensor that differs, with the expected and the found shape.
     """
     path, shown = existing_file(Path(path)), shown or Path(path)
-    if sha256 is not None and (found := file_digest(path)) != sha256.lower():
+    if sha256 is not None and (found := sha256_file(path)) != sha256.lower():
         raise MethodError(
             f"`{shown}` is not the expected file: its sha256 is {found}, not {sha256.lower()}",
             hint="download it again, or register the new file with `hqgen weights add`",
@@ -74,7 +72,7 @@ def load_weights(
 def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str, Tensor]:
     """Read the state_dict in a checkpoint file, without running any code that the file may hold.
 
-    Accepted are a state_dict itself, or a dict that holds one under a usual name (`WRAPPERS`).
+    The file holds a state_dict, or a dict with one under a usual name (`WRAPPERS`).
 
     Raises:
         MethodError: damaged, no checkpoint, a pickled network, or no state_dict in it.
@@ -112,18 +110,6 @@ def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
     data = BytesIO()
     torch.save(dict(content), data)
     write_atomically(Path(path), data.getvalue())
-
-
-def file_digest(path: str | Path) -> str:
-    """The sha256 of a file in lower-case hex; read once as long as its size and time do not change."""
-    status = Path(path).stat()
-    return _digest(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-@lru_cache(maxsize=256)
-def _digest(path: str, _size: int, _changed: int, _inode: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def existing_file(path: Path) -> Path:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from blake3 import blake3
 
 from hqgen.errors import HqgenError
 
-__all__ = ["digest_bytes", "digest_file", "held", "write_atomically"]
+__all__ = ["blake3_bytes", "blake3_file", "held", "sha256_file", "write_atomically"]
 
 _PIECE = 1 << 20
 
 
-def digest_bytes(data: bytes | memoryview) -> str:
+def blake3_bytes(data: bytes | memoryview) -> str:
     """BLAKE3 of some bytes, 64 hexadecimal digits: what `b3sum` prints of a file that holds them."""
     return str(blake3(data).hexdigest())
 
 
-def digest_file(path: Path) -> str:
+def blake3_file(path: Path) -> str:
     """BLAKE3 of a file, of which no more than a piece is held in memory.
 
     Recordings are digested before anything else happens to them, all of them and every byte; SHA-256 does
@@ -37,6 +39,18 @@ def digest_file(path: Path) -> str:
         while count := file.readinto(piece):
             hasher.update(memoryview(piece)[:count])
     return str(hasher.hexdigest())
+
+
+def sha256_file(path: str | Path) -> str:
+    """The sha256 of a file in lower-case hex; read once as long as its size and time do not change."""
+    status = Path(path).stat()
+    return _digest(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, _size: int, _changed: int, _inode: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""How work goes on: a bar on a terminal, plain lines anywhere else, nothing where nobody asked."""
+"""Progress: a bar on a terminal, plain lines in a log, silence by default."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Unit = Literal["bytes", "samples", "stages", "steps", "epochs"]
 
 
 class Job:
-    """A piece of work that goes on; this one tells nobody."""
+    """A piece of work in progress; this one shows nothing."""
 
     def advance(self, amount: int = 1) -> None:
         """So much more is done."""
@@ -38,7 +38,7 @@ class Job:
 
 
 class Observer:
-    """Is told how work goes on; this one listens, and shows nothing."""
+    """Gets the progress of work; this one shows nothing."""
 
     def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> AbstractContextManager[Job]:  # noqa: ARG002
         """A job begins, of whose `total` units `done` are done; it ends with the block."""
@@ -127,17 +127,17 @@ class _Lines(Job):
         self.observer, self.what, self.total, self.unit = observer, what, total, unit
         self.first = self.said = self.done = done
         self.started = self.said_at = observer.clock()
-        self.told = ""
+        self.news = ""
 
     def advance(self, amount: int = 1) -> None:
         self.done += amount
         waited = self.observer.clock() - self.said_at
-        tenth = not self.told and (self.done - self.said) * 10 >= self.total
+        tenth = not self.news and (self.done - self.said) * 10 >= self.total
         if self.done < self.total and (waited >= LEAST_OFTEN or (tenth and waited >= MOST_OFTEN)):
             self._say()
 
     def tell(self, text: str, *, landmark: bool = False) -> None:
-        self.told = f", {text}"
+        self.news = f", {text}"
         if landmark or self.observer.clock() - self.said_at >= MOST_OFTEN:
             self._say()
 
@@ -145,7 +145,7 @@ class _Lines(Job):
         self.said_at, self.said = self.observer.clock(), self.done
         rate = self._rate()
         left = f", {duration((self.total - self.done) / rate)} left" if rate else ""
-        self.observer.note(f"{self._head()}{self.told}, {_rate(rate, self.unit)}{left}")
+        self.observer.note(f"{self._head()}{self.news}, {_rate(rate, self.unit)}{left}")
 
     def last_line(self) -> str:
         seconds = self.observer.clock() - self.started
@@ -160,7 +160,7 @@ class _Lines(Job):
 
 @dataclass(frozen=True)
 class BarObserver(LineObserver):
-    """Draws a bar with rate and remaining time; of one that told something, a line stays when it goes."""
+    """Draws a bar with rate and remaining time; the bar goes at the end, and its newest numbers stay."""
 
     @contextmanager
     def progress(self, what: str, total: int, unit: Unit, done: int = 0) -> Iterator[Job]:
@@ -168,22 +168,22 @@ class BarObserver(LineObserver):
         lines = _Lines(self, what, total, unit, done)
         with _bar(self.console, unit) as bar:
             yield _Bar(bar, lines)
-        if lines.told:
-            self.note(f"{lines.last_line()}{lines.told}")
+        if lines.news:
+            self.note(f"{lines.last_line()}{lines.news}")
 
 
 class _Bar(Job):
     def __init__(self, bar: Progress, lines: _Lines) -> None:
         self.bar, self.lines = bar, lines
-        self.task = bar.add_task(lines.what, total=lines.total, completed=lines.done, told="")
+        self.task = bar.add_task(lines.what, total=lines.total, completed=lines.done, news="")
 
     def advance(self, amount: int = 1) -> None:
         self.lines.done += amount
         self.bar.advance(self.task, amount)
 
     def tell(self, text: str, *, landmark: bool = False) -> None:  # noqa: ARG002 - a bar shows all
-        self.lines.told = f", {text}"
-        self.bar.update(self.task, told=text)
+        self.lines.news = f", {text}"
+        self.bar.update(self.task, news=text)
 
 
 def _bar(console: Console, unit: Unit) -> Progress:
@@ -206,8 +206,8 @@ def _bar(console: Console, unit: Unit) -> Progress:
             left = task.time_remaining
             return Text("" if left is None else f"{duration(left)} left", style="dim")
 
-    name, told = TextColumn("{task.description}"), TextColumn("{task.fields[told]}")
-    columns: tuple[ProgressColumn, ...] = (name, BarColumn(24), Amount(), Rate(), Remaining(), told)
+    name, news = TextColumn("{task.description}"), TextColumn("{task.fields[news]}")
+    columns: tuple[ProgressColumn, ...] = (name, BarColumn(24), Amount(), Rate(), Remaining(), news)
     return Progress(*columns, console=console, transient=True)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
-from hqgen.files import digest_bytes
+from hqgen.files import blake3_bytes
 from hqgen.manifest import Plan, ShardRecord, SourceSpec
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _ROWS_PER_CHUNK = 65_536
 
 def digest_images(images: NDArray[np.uint8]) -> str:
     """BLAKE3 of images uint8 (n, H, W) in C order."""
-    return digest_bytes(np.ascontiguousarray(images).data)
+    return blake3_bytes(np.ascontiguousarray(images).data)
 
 
 class HQSource:

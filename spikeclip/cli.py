@@ -48,15 +48,17 @@ def train(
     from hqgen.progress import stderr_observer
     from spikeclip.data.opening import dataset_under, open_spikes
     from spikeclip.data.settings import DEMO
-    from spikeclip.training.run import train
+    from spikeclip.training.run import check_supervisors, train
 
     command: TrainCommand = context.obj
     observer, out = stderr_observer(), command.out
     if command.spikes == DEMO:
         observer.note(f"demo: crop {command.crop}, judged by the CLIP model `{command.clip.model}`")
-    spikes = command.spikes or dataset_under(command.data_root)
-    low_light = open_spikes(spikes, out / "low-light.zarr", command.entry, observer)
     stores, settings = [Path(store) for store in command.hq_store], command.training()
+    spikes, prepared = command.spikes or dataset_under(command.data_root), out / "low-light.zarr"
+    if not prepared.exists():
+        check_supervisors(stores, settings, stage)
+    low_light = open_spikes(spikes, prepared, command.entry, observer)
     with console.stopping() as stop:
         folder = train(
             stores, low_light, settings, out, only=stage, observer=observer, stop=lambda: stop.asked

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hqgen.errors import StoreError
-from hqgen.files import digest_bytes, digest_file, held, write_atomically
+from hqgen.files import blake3_bytes, blake3_file, held, write_atomically
 
 
 def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_a_digest_is_that_of_b3sum_however_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "file"
     for content, begin in [(b"", "af1349b9f5f9a1a6"), (b"\0", "2d3adedff11b61f1")]:
         file.write_bytes(content)
-        assert digest_bytes(content).startswith(begin)
-        assert digest_file(file) == digest_bytes(content)
+        assert blake3_bytes(content).startswith(begin)
+        assert blake3_file(file) == blake3_bytes(content)
     long = bytes(range(256)) * 10_000  # more than two pieces
     file.write_bytes(long)
-    assert digest_file(file) == digest_bytes(long)
+    assert blake3_file(file) == blake3_bytes(long)
 
 
 def test_a_held_place_is_named_with_its_holder_and_free_afterwards(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hqgen.checkpoints import existing_file, file_digest, load_weights
+from hqgen.checkpoints import existing_file, load_weights
 from hqgen.errors import MethodError
+from hqgen.files import sha256_file
 from hqgen.methods.weights import WeightsEntry, read_registry, weights_folder, write_registry
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def add_weights(
             copy = Path(temporary) / "checkpoint"
             shutil.copyfile(existing_file(Path(file)), copy)
             load_weights(method.network(), copy, sha256, shown=Path(file))
-            digest = file_digest(copy)
+            digest = sha256_file(copy)
             # The digest is part of the name: a build may still read the file that was registered before.
             kept = target / f"{name}-{digest[:12]}.pth"
             copy.replace(kept)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hqgen.errors import RecordingError
-from hqgen.files import digest_bytes, digest_file
+from hqgen.files import blake3_bytes, blake3_file
 from hqgen.spikes.recording import ArrayRecording, Axes, Recording, open_recording
 
 __all__ = ["DemoRecording", "FileRecording", "Rejected", "SourceRecording"]
@@ -78,7 +78,7 @@ class FileRecording(SourceRecording):
 
     def digest(self) -> str:  # noqa: D102
         try:
-            return digest_file(self.path)
+            return blake3_file(self.path)
         except OSError as error:
             raise RecordingError(f"`{self.path}`: {error.strerror or error}") from error
 
@@ -99,7 +99,7 @@ class DemoRecording(SourceRecording):
         return ArrayRecording(demo_recording(self.name), name=f"demo/{self.name}")
 
     def digest(self) -> str:  # noqa: D102
-        return digest_bytes(self.open().packed().tobytes())
+        return blake3_bytes(self.open().packed().tobytes())
 
 
 @dataclass(frozen=True, slots=True)

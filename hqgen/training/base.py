@@ -50,7 +50,7 @@ def train_base(
         pictures: a folder or a zip archive of pictures.
         out: where the weights go: a state_dict in half precision.
         recipe: everything else that decides them.
-        observer: is told how it goes on.
+        observer: gets the progress.
         stop: once it says so, the state is saved and the call returns.
 
     Returns:

@@ -24,7 +24,7 @@ def require_free(out: Path) -> None:
     """
     if out.exists():
         raise UsageError(
-            f"`{out}` is there already", hint="remove it to train anew, or write to another place"
+            f"`{out}` is there already", hint="remove it to train again, or write to another place"
         )
 
 
@@ -35,12 +35,12 @@ class Checkpoint:
     Attributes:
         path: the file.
         plan: all that decides what will come of the training.
-        start_anew: what to remove to start anew; None: the file.
+        folder: what to remove to start again; None: the file.
     """
 
     path: Path
     plan: Document
-    start_anew: Path | None = None
+    folder: Path | None = None
 
     def restore(self) -> dict[str, Any] | None:
         """The saved state, its tensors on the CPU; None where there is none.
@@ -57,7 +57,7 @@ class Checkpoint:
             state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
             plan = json.loads(state.pop("plan"))
         what = f"`{self.path}` belongs to a training with other settings or data"
-        require_same(what, plan, self.plan, hint=f"go on with those, choose another place, or {self._anew}")
+        require_same(what, plan, self.plan, hint=f"go on with those, choose another place, or {self._hint}")
         return state
 
     @contextmanager
@@ -67,12 +67,12 @@ class Checkpoint:
             yield
         except DAMAGED as error:
             raise WeightsError(
-                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self._anew
+                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self._hint
             ) from error
 
     @property
-    def _anew(self) -> str:
-        return f"remove `{self.start_anew or self.path}` to start anew"
+    def _hint(self) -> str:
+        return f"remove `{self.folder or self.path}` to start again"
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state, all of it tensors and plain values."""

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from hqgen.checkpoints import load_weights, read_checkpoint, write_checkpoint
+from hqgen.checkpoints import DAMAGED, load_weights, read_checkpoint, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
 
 __all__ = [
@@ -38,18 +38,6 @@ FORMAT = "spikeclip-clip"
 
 SCRIPTED_CONSTANTS = frozenset({"input_resolution", "context_length", "vocab_size"})
 """What OpenAI's TorchScript archives hold beside the weights."""
-
-_LOAD_ERRORS = (
-    UnpicklingError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    OSError,
-    SafetensorError,
-)
-"""What loading a damaged file, or one of another model, raises, depending on where it differs."""
 
 
 def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -> nn.Module:
@@ -120,7 +108,7 @@ def is_small_clip(path: Path) -> bool:
         return False
     try:
         content = torch.load(path, map_location="meta", weights_only=True)
-    except _LOAD_ERRORS:
+    except DAMAGED:
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT
 
@@ -255,7 +243,7 @@ def load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, d
     model = build_clip(config, published)
     try:
         _load_into(model, path, scripted)
-    except _LOAD_ERRORS as error:
+    except (*DAMAGED, SafetensorError) as error:
         raise WeightsError(
             f"`{path}` is damaged or no file of weights of the CLIP model `{name}`: {_brief(error)}",
             hint="name the model that it is of with `--clip`, or get the file again",

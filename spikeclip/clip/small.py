@@ -63,7 +63,7 @@ def train_clip(
         settings: everything else that decides the weights.
         test: pictures that the accuracy is measured on. Default: every 20th of `pictures`, which then trains
             nothing.
-        observer: is told how it goes on.
+        observer: gets the progress.
         stop: once it says so, the state is saved and the call returns.
 
     Returns:

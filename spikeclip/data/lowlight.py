@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
-from hqgen.files import digest_bytes
+from hqgen.files import blake3_bytes
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 
@@ -232,11 +232,11 @@ class Digest:
 
     def add(self, split: str, key: str, label: int, stream: Bytes) -> None:
         """Take in one sample."""
-        self._parts.append([split, key, label, digest_bytes(np.ascontiguousarray(stream).data)])
+        self._parts.append([split, key, label, blake3_bytes(np.ascontiguousarray(stream).data)])
 
     def hex(self) -> str:
         """The digest of what was taken in so far, 64 hexadecimal digits."""
-        return digest_bytes(json.dumps(self._parts).encode())
+        return blake3_bytes(json.dumps(self._parts).encode())
 
 
 def open_low_light(path: str | os.PathLike[str]) -> LowLightSet:

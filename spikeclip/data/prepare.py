@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hqgen.errors import RecordingError, SourceError, UnknownNameError, UsageError
-from hqgen.files import digest_bytes
+from hqgen.files import blake3_bytes
 from hqgen.progress import SILENT, Observer
 from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
@@ -109,7 +109,7 @@ def _check_labels(source: Source) -> None:
 def _identity(source: Source) -> str:
     """What distinguishes a folder's recordings, without reading them."""
     names = [[item.name, item.split, item.label, item.size] for item in source.recordings]
-    return digest_bytes(json.dumps(names).encode())
+    return blake3_bytes(json.dumps(names).encode())
 
 
 def _decode(recording: SourceRecording, frames: int) -> LabelledStream | Rejected:

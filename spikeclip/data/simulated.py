@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from hqgen.errors import SourceError, UsageError
-from hqgen.files import digest_bytes
+from hqgen.files import blake3_bytes
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.simulation.camera import Sensor, preset
@@ -87,7 +87,7 @@ def simulate_low_light(
             noise = [seed, crc32(key.encode())]
             yield partial(_filmed, key, label, light, (height, width), frames, sensor, noise)
 
-    digests = [digest_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
+    digests = [blake3_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
     names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
     return write(
         out,
@@ -97,8 +97,8 @@ def simulate_low_light(
         splits={split: len(rows) for split, rows in chosen.items()},
         samples=samples,
         made_from={
-            "pictures": digest_bytes("\n".join(digests).encode()),
-            "names": digest_bytes(repr(names).encode()),
+            "pictures": blake3_bytes("\n".join(digests).encode()),
+            "names": blake3_bytes(repr(names).encode()),
             "classes": list(classes),
             "seed": seed,
             "sensor": asdict(sensor),

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import hqgen
-from hqgen.files import digest_bytes, write_atomically
+from hqgen.files import blake3_bytes, write_atomically
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
@@ -75,7 +75,7 @@ def simulate_recordings(run: RecipeRun, _before: Mapping[str, StepRecord]) -> St
     settings, folder = run.recipe.recordings, run.out / "recordings"
     if settings is None:
         return StepRecord({}, {})
-    digests = {name: digest_bytes(picture.file.read_bytes()) for name, picture in _pictures(settings)}
+    digests = {name: blake3_bytes(picture.file.read_bytes()) for name, picture in _pictures(settings)}
     document = {"version": hqgen.__version__, **settings.model_dump(mode="json"), "pictures": digests}
 
     def make() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hqgen.files import digest_file
+from hqgen.files import blake3_file
 from hqgen.progress import SILENT
 from spikeclip.recipes.recipe import Recipe
 from spikeclip.recipes.record import RecipeRun, StepRecord
@@ -75,7 +75,7 @@ def train_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepReco
     if run.workers.client is not None:
         _follow(run, trainings, list(submitted.values()))
     made = {str(folder.relative_to(run.out)): run.workers.result(item) for folder, item in submitted.items()}
-    return StepRecord(made, {name: digest_file(network) for name, network in made.items()})
+    return StepRecord(made, {name: blake3_file(network) for name, network in made.items()})
 
 
 def _train(training: Training, stores: list[Path], low_light: Path, start: Path | None, alone: bool) -> Path:

@@ -28,18 +28,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hqgen.checkpoints import file_digest
 from hqgen.errors import TrainingError, WeightsError
-from hqgen.files import held, write_atomically
+from hqgen.files import held, sha256_file, write_atomically
 from hqgen.provenance import require_same
 from hqgen.training.checkpoint import Checkpoint
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
 
-__all__ = ["Record", "RunFolder", "StageFolder"]
+__all__ = ["RunFolder", "StageFolder", "StageRecord"]
 
 
-class Record(BaseModel):
+class StageRecord(BaseModel):
     """Says that a stage is complete.
 
     Attributes:
@@ -87,14 +86,14 @@ class StageFolder:
 
     def checkpoint(self, plan: Plan) -> Checkpoint:
         """Where an unfinished stage goes on from."""
-        return Checkpoint(self.path / "last.checkpoint", plan, start_anew=self.path)
+        return Checkpoint(self.path / "last.checkpoint", plan, folder=self.path)
 
     @property
     def record_path(self) -> Path:
         """The completion record."""
         return self.path / "record.json"
 
-    def record(self, plan: Plan) -> Record | None:
+    def record(self, plan: Plan) -> StageRecord | None:
         """The completion record; None where the stage is not complete.
 
         Raises:
@@ -102,31 +101,31 @@ class StageFolder:
             WeightsError: the record, or the file that it speaks of, is damaged.
         """
         try:
-            record = Record.model_validate_json(self.record_path.read_bytes())
+            record = StageRecord.model_validate_json(self.record_path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             raise WeightsError(
-                f"the record `{self.record_path}` is damaged: {error}", hint=self._start_anew()
+                f"the record `{self.record_path}` is damaged: {error}", hint=self._start_again()
             ) from error
         require_same(
             f"`{self.record_path}` belongs to a training with other settings or data",
             record.plan,
             plan,
-            hint=f"go on with those, choose another folder, or {self._start_anew()}",
+            hint=f"go on with those, choose another folder, or {self._start_again()}",
         )
-        if not self.final.is_file() or file_digest(self.final) != record.final:
+        if not self.final.is_file() or sha256_file(self.final) != record.final:
             raise WeightsError(
-                f"`{self.final}` is not the file that its stage ended with", hint=self._start_anew()
+                f"`{self.final}` is not the file that its stage ended with", hint=self._start_again()
             )
         return record
 
-    def complete(self, record: Record) -> None:
+    def complete(self, record: StageRecord) -> None:
         """Declare the stage complete; `final.pth` must be there."""
         write_atomically(self.record_path, record.model_dump_json(indent=1) + "\n")
 
-    def _start_anew(self) -> str:
-        return f"remove `{self.path}` to train this stage anew"
+    def _start_again(self) -> str:
+        return f"remove `{self.path}` to train this stage again"
 
 
 @dataclass(frozen=True)

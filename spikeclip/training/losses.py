@@ -72,7 +72,7 @@ def class_loss(
 ) -> Tensor:
     """L_class = - log (exp(I_i T_ci / τ) / Σ_j exp(I_i T_cj / τ)), InfoNCE over the batch [10].
 
-    A batch of one class only has nothing to tell apart: masked, the loss is 0; in the literal form, log B.
+    A batch of one class only has nothing to distinguish. Masked, the loss is 0; in the literal form, log B.
     Neither moves the network.
 
     The sum runs over the texts of the batch, not over its images. So a part of a batch, on a process of its
@@ -90,12 +90,12 @@ def class_loss(
     """
     batch_labels = labels if batch_labels is None else batch_labels
     logits = image_features @ text_features.T / tau
-    own = logits.gather(1, labels[:, None])
+    right = logits.gather(1, labels[:, None])
     summed = logits.index_select(1, batch_labels)
     if duplicates == "mask":
         same_class = labels[:, None] == batch_labels[None, :]
-        summed = torch.cat([own, summed.masked_fill(same_class, -torch.inf)], dim=1)
-    return (summed.logsumexp(dim=1) - own[:, 0]).mean()
+        summed = torch.cat([right, summed.masked_fill(same_class, -torch.inf)], dim=1)
+    return (summed.logsumexp(dim=1) - right[:, 0]).mean()
 
 
 def total_loss(class_term: Tensor, prompt_term: Tensor, prompt_weight: float = 100.0) -> Tensor:

@@ -19,9 +19,9 @@ from rich.console import Console
 from torch import Tensor, nn
 
 import hqgen
-from hqgen.checkpoints import file_digest, write_checkpoint
+from hqgen.checkpoints import read_checkpoint, write_checkpoint
 from hqgen.errors import HqgenError, SourceError, UsageError
-from hqgen.files import write_atomically
+from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.progress import SILENT, Both, LineObserver, Observer
 from hqgen.provenance import document_id
@@ -43,7 +43,7 @@ from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage
 
-__all__ = ["train"]
+__all__ = ["check_supervisors", "train"]
 
 Images = NDArray[np.float32]
 
@@ -68,7 +68,7 @@ def train(
         settings: everything else that decides the result.
         out: the folder of the training, see `spikeclip.training.folder`.
         only: run this stage alone; those before it must be complete.
-        observer: is told how it goes on.
+        observer: gets the progress.
         stop: once it says so, the step is finished, the state saved, and the call returns.
 
     Returns:
@@ -78,7 +78,7 @@ def train(
         PlanMismatchError: a stage in `out` was trained with other settings or data; says what differs.
         SourceError: no samples, or no labels to learn from.
         StoreError: an HQ store is missing, unfinished or damaged.
-        TrainingError: a loss that is no number, or another training in the same folder.
+        TrainingError: a loss that is not a finite number, or another training in the same folder.
         UsageError: settings that do not fit each other or this machine.
         WeightsError: CLIP, the initial network, a checkpoint or a record is missing or damaged.
     """
@@ -100,9 +100,34 @@ def train(
     return folder
 
 
+def check_supervisors(
+    hq_stores: Sequence[Path], settings: TrainSettings, only: StageName | None = None
+) -> None:
+    """Open what the stages learn from besides the low-light set, before minutes go into making that set.
+
+    Raises:
+        StoreError: an HQ store is missing, unfinished or damaged.
+        UsageError: stage `prompt` has no HQ store.
+        WeightsError: CLIP is missing or damaged.
+    """
+    wanted = (
+        settings.stages[: settings.stages.index(only) + 1] if only in settings.stages else settings.stages
+    )
+    if "prompt" in wanted:
+        _hq_crops(hq_stores, settings)
+    if wanted != ("coarse",):
+        load_clip(settings.clip.model, settings.clip.weights, "cpu")
+
+
+def _hq_crops(hq_stores: Sequence[Path], settings: TrainSettings) -> HQCrops:
+    if not hq_stores:
+        raise UsageError("stage `prompt` needs an HQ store", hint="`hqgen build` makes one: `--hq-store`")
+    return HQCrops(hq_stores, settings.crop, settings.seed)
+
+
 @contextmanager
 def _logged(folder: RunFolder, observer: Observer) -> Iterator[Observer]:
-    """Write what the observer is told, and an error that ends the training, to the log, too."""
+    """Write what the observer gets, and an error that ends the training, to the log too."""
     with folder.log.open("a", encoding="utf-8") as file:
         log = LineObserver(Console(file=file, width=1000, no_color=True))
         log.note(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, hqgen {hqgen.__version__}")
@@ -225,7 +250,7 @@ class _Training:
 
     @cached_property
     def _shared(self) -> dict[str, Any]:
-        """What all stages are told."""
+        """What all stages share."""
         board = self._board() if self.settings.tensorboard and self.hardware.leads else None
         return {
             "folder": self.folder,
@@ -245,9 +270,7 @@ class _Training:
 
     @cached_property
     def hq(self) -> HQCrops:
-        if not self.hq_paths:
-            raise UsageError("stage `prompt` needs an HQ store", hint="`hqgen build` makes one: `--hq-store`")
-        return HQCrops(self.hq_paths, self.settings.crop, self.settings.seed)
+        return _hq_crops(self.hq_paths, self.settings)
 
     @cached_property
     def clip(self) -> FrozenClip:
@@ -275,8 +298,7 @@ class _Training:
 
     def _prompt_features(self) -> Tensor:
         prompts = LearnedPrompts(self.clip, self.settings.prompt.context)
-        saved = torch.load(self.folder.stage("prompt").final, weights_only=True, map_location="cpu")
-        prompts.load_state_dict(saved["state_dict"])
+        prompts.load_state_dict(read_checkpoint(self.folder.stage("prompt").final))
         with torch.no_grad():
             features: Tensor = self.hardware.place(prompts)(self.clip)
         return features
@@ -331,7 +353,7 @@ class _Training:
             return document_id(self.plan("coarse"))
         if self.settings.initial is not None:
             self._initial(self.settings.initial)
-            return file_digest(self.settings.initial)
+            return sha256_file(self.settings.initial)
         return None
 
     def _board(self) -> Callable[[str, int], Any]:

@@ -12,15 +12,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hqgen.checkpoints import file_digest
-from hqgen.files import write_atomically
+from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.plot import curves
 from hqgen.provenance import document_id
 from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Losses, Point, Task, curve_table
 from spikeclip.data.batches import Batch, Batches
-from spikeclip.training.folder import Record, RunFolder
+from spikeclip.training.folder import RunFolder, StageRecord
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName, TrainSettings
 
@@ -129,11 +128,11 @@ class Stage(Task[Batch]):
         self.write(self.files.final)
         self.folder.publish(self.name)
         best, last = _best(curve), curve[-1]
-        record = Record(
+        record = StageRecord(
             stage=self.name,
             plan_id=document_id(self.plan),
             plan=self.plan,
-            final=file_digest(self.files.final),
+            final=sha256_file(self.files.final),
             steps=self.steps,
             losses=last.losses,
             best_epoch=best.epoch,

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hqgen.checkpoints import file_digest, load_weights, read_checkpoint
+from hqgen.checkpoints import load_weights, read_checkpoint
 from hqgen.errors import MethodError
+from hqgen.files import sha256_file
 from hqgen.methods import weights as module
 from hqgen.methods.learned.network import NetworkMethod
 from hqgen.methods.registration import add_weights, check_weights
@@ -195,7 +196,7 @@ def test_added_weights_are_listed_found_and_pass_the_check(checkpoint: Path, hom
         "https://example.org/tiny",
         "brightness",
     )
-    assert entry.sha256 == file_digest(checkpoint)
+    assert entry.sha256 == sha256_file(checkpoint)
     check_weights(Tiny())
 
 

@@ -32,7 +32,7 @@ def test_another_trainings_checkpoint_is_refused_with_the_difference_and_kept(tm
     path = tmp_path / "made.checkpoint"
     Checkpoint(path, ME).save({"step": 1})
     with pytest.raises(PlanMismatchError, match=r"made.checkpoint` belongs .*\n  seed: 0 -> 1") as caught:
-        Checkpoint(path, YOU, start_anew=tmp_path).restore()
+        Checkpoint(path, YOU, folder=tmp_path).restore()
     assert f"remove `{tmp_path}`" in caught.value.hint
     assert Checkpoint(path, ME).restore() == {"step": 1}
 
@@ -68,4 +68,4 @@ def test_a_damaged_checkpoint_is_named(kind: str, tmp_path: Path) -> None:
         WeightsError, match=r"`.*made.checkpoint` is not a checkpoint, or it is damaged"
     ) as error:
         Checkpoint(path, ME).restore()
-    assert error.value.hint == f"remove `{path}` to start anew"
+    assert error.value.hint == f"remove `{path}` to start again"

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hqgen.checkpoints import existing_file, file_digest, load_weights
+from hqgen.checkpoints import existing_file, load_weights
 from hqgen.devices import exact_arithmetic, resolve_device
 from hqgen.errors import MethodError
+from hqgen.files import sha256_file
 from hqgen.methods.base import Leg, Method, OutputScale, Span
 from hqgen.methods.weights import find_weights, weights_folder
 from hqgen.spikes.packed import Window
@@ -127,7 +128,7 @@ class NetworkMethod(Method):
         """
         path, _ = self.checkpoint()
         try:
-            return file_digest(existing_file(path))
+            return sha256_file(existing_file(path))
         except OSError as error:
             raise MethodError(f"the weights `{path}` cannot be read: {error.strerror}") from error
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.checkpoints import file_digest
 from hqgen.errors import MethodError, UsageError
+from hqgen.files import sha256_file
 from hqgen.methods.base import OutputScale, Span
 from hqgen.methods.learned.layers import (
     chain,
@@ -423,4 +423,4 @@ class RSIR(NetworkMethod):
             raise MethodError(
                 f"no calibration file `{path}`", hint="check the path, or leave out `calibration`"
             )
-        return file_digest(path)
+        return sha256_file(path)

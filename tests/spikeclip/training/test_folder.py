@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.checkpoints import file_digest
 from hqgen.errors import PlanMismatchError, TrainingError, WeightsError
+from hqgen.files import sha256_file
 from hqgen.provenance import document_id
-from spikeclip.training.folder import Record, RunFolder, StageFolder
+from spikeclip.training.folder import RunFolder, StageFolder, StageRecord
 from spikeclip.training.plan import Plan
 
 PLAN: Plan = {"stage": "coarse", "seed": 0}
@@ -20,13 +20,13 @@ def folder(tmp_path: Path) -> StageFolder:
     return RunFolder(tmp_path).stage("coarse")
 
 
-def complete(folder: StageFolder, content: bytes = b"weights") -> Record:
+def complete(folder: StageFolder, content: bytes = b"weights") -> StageRecord:
     folder.final.write_bytes(content)
-    record = Record(
+    record = StageRecord(
         stage="coarse",
         plan_id=document_id(PLAN),
         plan=PLAN,
-        final=file_digest(folder.final),
+        final=sha256_file(folder.final),
         steps=3,
         losses={"coarse": 0.5},
         best_epoch=1,
