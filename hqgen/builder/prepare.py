@@ -65,8 +65,6 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
         MethodError: a method that was asked for by name cannot run here.
         ScoreError: the metric cannot run here, or refuses pictures of a source's size.
     """
-    if settings.shard_size < 1 or (settings.workers is not None and settings.workers < 1):
-        raise UsageError("`--workers` and `--shard-size` must be at least 1")
     scoring = Scoring(Normalisation(), get_scorer(settings.metric))
     sources = sorted(resolve_sources(settings.sources, settings.data_root), key=lambda source: source.name)
     names = [source.name for source in sources]
