@@ -184,7 +184,7 @@ class ShardDigest(Document):
 
 
 class QuarantinedRecording(Document):
-    """A file that looks like a recording of the source and is none, with the reason."""
+    """A file that looks like a recording of the source and cannot be used, with the reason."""
 
     path: str
     reason: str
@@ -295,7 +295,7 @@ def read_manifest(path: str | Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        StoreError: there is no such file, or it is no manifest that this version understands.
+        StoreError: there is no such file, or this version does not understand it.
     """
     path = Path(path)
     try:
@@ -309,7 +309,7 @@ def read_manifest(path: str | Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise StoreError(
-            f"`{path}` is no manifest of this version: {where}: {first['msg']}",
+            f"`{path}` is not a manifest of this version: {where}: {first['msg']}",
             hint="see `manifests/manifest.schema.json` for the form",
         ) from error
 

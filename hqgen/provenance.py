@@ -1,7 +1,7 @@
 """Whether a thing is what it was before.
 
 All that decides a result is a *document*: a mapping that JSON can hold. Two results are the same where their
-documents are equal. A document has an id to name it by; of two documents the differences can be told; a thing
+documents are equal. A document has an id to name it by; the differences of two documents can be listed; a thing
 is made once for a document, and refused where it was made for another one.
 """
 
@@ -95,7 +95,7 @@ def make_once(record: Path, document: Document, make: Callable[[], None]) -> Non
     Args:
         record: the file that holds the document of what is there; written once `make` has returned.
         document: all that decides the thing.
-        make: makes it, in place of what may be there.
+        make: makes it, and replaces what may be there.
     """
     wanted = json.dumps(document, indent=1, default=str) + "\n"
     if record.is_file() and record.read_text("utf-8") == wanted:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
 from hqgen.files import blake3_bytes
-from hqgen.manifest import Plan, ShardRecord, SourceSpec
+from hqgen.manifest import Plan, SampleRecord, ShardRecord, SourceSpec
 
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["HQSource", "HQStore", "digest_images", "open_store"]
+__all__ = ["HQSource", "HQStore", "StoreWriter", "columns", "digest_images", "open_store"]
 
 _FORMAT = "hqgen-store"
 _ROWS_PER_CHUNK = 65_536
@@ -162,7 +162,7 @@ def _open_root(path: Path) -> zarr.Group:
     try:
         root = zarr.open_group(path, mode="r", zarr_format=3)
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"`{path}` is no HQ store: {error}") from error
+        raise StoreError(f"`{path}` is not an HQ store: {error}") from error
     if _attributes(root).get("format") != _FORMAT:
         raise StoreError(f"`{path}` is a Zarr group, but not one that `hqgen build` made")
     return root
@@ -174,7 +174,7 @@ def _attributes(group: zarr.Group) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StoreWriter:
-    """The side of the store that a build writes through; it holds nothing but the path."""
+    """The side of the store that a build writes through; it holds only the path."""
 
     path: Path
 
@@ -221,7 +221,7 @@ class StoreWriter:
         """Write one whole shard, the images `start` onwards, and see it on the disk."""
         array = self._images(source)
         array[start : start + len(images)] = images
-        _sync_file(self._shard_file(array, source, start))
+        _sync_file(self._shard_file(source, start // array.shards[0]))
 
     def read_shard(self, source: str, start: int, count: int) -> NDArray[np.uint8]:
         """Images `start` to `start + count - 1`: uint8 (count, H, W).
@@ -230,7 +230,7 @@ class StoreWriter:
             StoreError: the shard's file is missing or cannot be decoded.
         """
         array = self._images(source)
-        if not self._shard_file(array, source, start).is_file():
+        if not self.has_shard(source, start // array.shards[0]):
             raise StoreError(f"`{self.path}`: the file of shard {start} of `{source}` is missing")
         try:
             images: NDArray[np.uint8] = array[start : start + count]
@@ -240,7 +240,7 @@ class StoreWriter:
 
     def has_shard(self, source: str, shard: int) -> bool:
         """Whether the shard's file is there; its content is not read."""
-        return (self.path / source / "images" / "c" / str(shard) / "0" / "0").is_file()
+        return self._shard_file(source, shard).is_file()
 
     def finish(self, plan: Plan, records: Iterator[ShardRecord]) -> None:
         """Write the small arrays from all records, in the plan's order, and mark the store complete."""
@@ -250,7 +250,8 @@ class StoreWriter:
         for source in plan.sources:
             group = root.require_group(source.name)
             group.attrs.put({"methods": [method.name for method in source.methods]})
-            for name, column in _columns(source, plan.shard_size, records).items():
+            samples = (sample for _ in source.shards(plan.shard_size) for sample in next(records).samples)
+            for name, column in columns(source, samples).items():
                 rows = min(len(column), _ROWS_PER_CHUNK)
                 array = group.create_array(
                     name,
@@ -275,8 +276,8 @@ class StoreWriter:
         array = zarr.open_array(self.path / source / "images", mode="r+", zarr_format=3)
         return array.with_config({"write_empty_chunks": True})
 
-    def _shard_file(self, array: Any, source: str, start: int) -> Path:
-        return self.path / source / "images" / "c" / str(start // array.shards[0]) / "0" / "0"
+    def _shard_file(self, source: str, shard: int) -> Path:
+        return self.path / source / "images" / "c" / str(shard) / "0" / "0"
 
     def _remove_partial_files(self) -> None:
         """Remove what a killed writer left: Zarr writes beside a file and renames."""
@@ -284,22 +285,20 @@ class StoreWriter:
             partial.unlink(missing_ok=True)
 
 
-def _columns(source: SourceSpec, shard_size: int, records: Iterator[ShardRecord]) -> dict[str, NDArray[Any]]:
-    """The small arrays of one source from the next records."""
+def columns(source: SourceSpec, samples: Iterable[SampleRecord]) -> dict[str, NDArray[Any]]:
+    """The small arrays that stand for the samples of one source, by name."""
     count, names = len(source.samples), [method.name for method in source.methods]
     scores = np.full((count, len(names)), np.nan, np.float32)
     method = np.full(count, -1, np.int8)
     margin = np.full(count, np.nan, np.float32)
     keys = np.empty(count, object)
-    for shard in source.shards(shard_size):
-        record = next(records)
-        for row, sample in enumerate(record.samples, start=shard * shard_size):
-            keys[row] = sample.key
-            scores[row] = [np.nan if (score := sample.scores[name]) is None else score for name in names]
-            if sample.method is not None:
-                method[row] = names.index(sample.method)
-                margin[row] = np.inf if sample.margin is None else sample.margin
-    return {"scores": scores, "method": method, "margin": margin, "valid": method >= 0, "keys": keys}
+    for row, sample in enumerate(samples):
+        keys[row] = sample.key
+        scores[row] = [np.nan if (score := sample.scores[name]) is None else score for name in names]
+        if sample.method is not None:
+            method[row] = names.index(sample.method)
+            margin[row] = np.inf if sample.margin is None else sample.margin
+    return {"keys": keys, "valid": method >= 0, "method": method, "margin": margin, "scores": scores}
 
 
 def _sync_file(path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import HqgenError, StoreError
-from hqgen.manifest import Manifest, SampleRecord, ShardDigest, SourceManifest, SourceSpec, read_manifest
-from hqgen.store import HQStore, StoreWriter, digest_images, open_store
+from hqgen.manifest import Manifest, ShardDigest, SourceManifest, SourceSpec, read_manifest
+from hqgen.store import HQStore, StoreWriter, columns, digest_images, open_store
 
 __all__ = ["Damage", "verify"]
 
@@ -79,7 +79,7 @@ def verify(
             misfit = list(_shape_damage(spec, source, manifest.plan.shard_size))
             damage += misfit
             if misfit:
-                continue  # rows and shards of the two cannot be told apart
+                continue  # it is not known which rows and shards belong together
             check = _ShardCheck(StoreWriter(store.path), spec, manifest.plan.shard_size)
             for shard, found in zip(source.shards, pool.map(check, source.shards), strict=True):
                 damage += found
@@ -159,7 +159,7 @@ def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> 
         what = f"its columns are {', '.join(stored.methods)}; the plan's methods {', '.join(methods)}"
         yield Damage(spec.name, None, None, what)
         return
-    for name, expected in _columns(methods, source.samples).items():
+    for name, expected in columns(spec, source.samples).items():
         try:
             found: Column = np.asarray(getattr(stored, name))
         except Exception as error:  # noqa: BLE001 - zarr's codecs raise whatever their libraries do
@@ -172,27 +172,6 @@ def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> 
         for row in _different_rows(found, expected):
             what = f"`{name}` is {found[row]}, the manifest says {expected[row]}"
             yield Damage(spec.name, None, row, what)
-
-
-def _columns(methods: list[str], samples: tuple[SampleRecord, ...]) -> dict[str, Column]:
-    """The small arrays that the manifest's samples stand for."""
-    won = [sample.method is not None for sample in samples]
-    return {
-        "keys": np.array([sample.key for sample in samples], object),
-        "valid": np.array(won, bool),
-        "method": np.array([methods.index(s.method) if s.method else -1 for s in samples], np.int8),
-        "margin": np.array(
-            [_float(s.margin, np.inf) if there else np.nan for s, there in zip(samples, won, strict=True)],
-            np.float32,
-        ),
-        "scores": np.array(
-            [[_float(sample.scores[name], np.nan) for name in methods] for sample in samples], np.float32
-        ),
-    }
-
-
-def _float(value: float | None, absent: float) -> float:
-    return absent if value is None else value
 
 
 def _different_rows(found: Column, expected: Column) -> list[int]:

@@ -42,14 +42,13 @@ def digest_recordings(
     failed: dict[SourceRecording, str] = {}
 
     def digest(recording: SourceRecording) -> tuple[SourceRecording, str | None, str]:
-        key, stamp = _stamp(recording)
+        path, stamp = _stamp(recording)
         try:
-            old = known.get(key)
-            value = old[2] if old and old[:2] == stamp else recording.digest()
+            value = _remembered(known, path, stamp) or recording.digest()
         except RecordingError as error:
             return recording, None, error.message
         if stamp:
-            fresh[key] = (*stamp, value)
+            fresh[path] = (*stamp, value)
         return recording, value, ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and reading let the interpreter lock go
@@ -71,19 +70,21 @@ def remembered_digests(
     known = _load(cache)
     digests: dict[SourceRecording, str] = {}
     for recording in recordings:
-        key, stamp = _stamp(recording)
-        old = known.get(key)
-        if isinstance(recording, FileRecording):
-            if old is None or old[:2] != stamp:
-                return None
-            digests[recording] = old[2]
-        else:
-            digests[recording] = recording.digest()
+        is_file = isinstance(recording, FileRecording)
+        value = _remembered(known, *_stamp(recording)) if is_file else recording.digest()
+        if value is None:
+            return None
+        digests[recording] = value
     return digests
 
 
+def _remembered(known: dict[str, _Entry], path: str, stamp: tuple[int, int] | None) -> str | None:
+    entry = known.get(path)
+    return entry[2] if entry and entry[:2] == stamp else None
+
+
 def _stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
-    """What tells a file's content without reading it; None for a recording that is no file."""
+    """Path, and what changes with the content: size and time of change; None where there is not a file."""
     if not isinstance(recording, FileRecording):
         return recording.name, None
     try:

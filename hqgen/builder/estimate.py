@@ -34,7 +34,7 @@ class SourceEstimate:
         recordings: how many can be used.
         quarantined: how many cannot.
         samples, shards: in all.
-        missing: shards that are not there yet; None where that cannot be told without reading recordings.
+        missing: shards that are not there yet; None where that is not known before recordings are read.
         read_bytes: of its recordings.
         store_bytes: of its images before compression.
         seconds: for one sample, by method, scoring included; measured just now on the first sample.

@@ -97,7 +97,7 @@ class Output:
         """Remove everything that a build made here, the store first to be checked to be one.
 
         Raises:
-            StoreError: what lies at the store's place is no HQ store.
+            StoreError: what lies at the store's place is not an HQ store.
         """
         self.store.check_ours()
         self.manifest_path.unlink(missing_ok=True)
@@ -129,7 +129,7 @@ class Output:
         except (OSError, ValidationError) as error:
             raise StoreError(
                 f"the record `{path}` is missing or damaged: {error}",
-                hint="remove the file and run the same build again; it makes the shard anew",
+                hint="remove the file and run the same build again; it makes the shard again",
             ) from error
 
     def write_record(self, record: ShardRecord) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hqgen.builder.settings import SHARD_SIZE
 from hqgen.errors import UsageError
-from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
+from hqgen.manifest import Document, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same
@@ -237,12 +237,16 @@ def _source_spec(source: Source, methods: Sequence[PlannedMethod], digest: Diges
 def contains(whole: Plan, part: Plan) -> bool:
     """Whether every score of `part` is one of `whole`, too, at the same place of the store."""
     sources = {source.name: source for source in whole.sources}
-    return _rules(whole) == _rules(part) and all(
+    return _without(whole, "sources") == _without(part, "sources") and all(
         (other := sources.get(source.name)) is not None
-        and _samples(other) == _samples(source)
+        and _without(other, "methods") == _without(source, "methods")
         and all(method in other.methods for method in source.methods)
         for source in part.sources
     )
+
+
+def _without(document: Document, field: str) -> Document:
+    return document.model_copy(update={field: ()})
 
 
 def joined(current: Plan, requested: Plan) -> Plan:
@@ -271,14 +275,6 @@ def _joined_source(current: SourceSpec, requested: SourceSpec) -> SourceSpec:
     methods = {method.name: method for method in (*current.methods, *requested.methods)}
     ranked = sorted(methods.values(), key=lambda method: (method.rank, method.name))
     return current.model_copy(update={"methods": tuple(ranked)})
-
-
-def _rules(plan: Plan) -> tuple[Any, ...]:
-    return plan.schema_version, plan.shard_size, plan.scorer, plan.normalisation
-
-
-def _samples(source: SourceSpec) -> tuple[Any, ...]:
-    return source.height, source.width, source.recordings, source.samples
 
 
 def by_name(plan: Plan) -> dict[str, Any]:

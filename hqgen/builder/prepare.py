@@ -105,7 +105,7 @@ def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBu
     Args:
         request: what is asked for.
         cache: the file of digests that are known already.
-        observer: is told how it goes on.
+        observer: is shown the progress.
     """
     recordings = [recording for source, _ in request.sources for recording in source.recordings]
     total = sum(recording.size for recording in recordings)

@@ -11,6 +11,7 @@ from hqgen.errors import HqgenError, MethodError, SourceError, StoreError
 from hqgen.manifest import MethodSpec, Plan, SampleSpec, SourceManifest, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
+from hqgen.provenance import require_same
 from hqgen.quality.normalise import Normalisation, to_uint8
 from hqgen.sources import SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
@@ -94,13 +95,14 @@ class Remake:
 def _rule(plan: Plan) -> Normalisation:
     """The plan's normalisation."""
     planned = dict(plan.normalisation)
-    name, version = planned.pop("name"), planned.pop("version")
-    if (name, version) != (Normalisation.name, Normalisation.version):
-        raise StoreError(
-            f"the store was normalised by `{name}` version {version}, this hqgen has `{Normalisation.name}` "
-            f"version {Normalisation.version}",
-            hint="candidates can only be made again by the version of hqgen that made them",
-        )
+    rule = {"name": planned.pop("name"), "version": planned.pop("version")}
+    require_same(
+        "the store was normalised by another rule than this hqgen has",
+        rule,
+        {"name": Normalisation.name, "version": Normalisation.version},
+        hint="candidates can only be made again by the version of hqgen that made them",
+        error=StoreError,
+    )
     return Normalisation(**planned)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ EACH = 2
 """Picks of every kind that are shown of a source."""
 
 Picture = NDArray[np.uint8]
+
+TileMaker = Callable[[str, SampleRecord, SampleSpec, Picture | None], "Tile"]
+"""Makes the tile of a candidate that has a score, from its method, its sample and the stored winner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +131,11 @@ class Gallery:
         """
         plan = self.manifest.plan
         remake = Remake(plan, plan.sources[source], self.manifest.sources[source], self._data_root)
-
-        def tile(method: str, sample: SampleRecord, place: SampleSpec, stored: Picture | None) -> Tile:
-            return _made_tile(remake, method, sample, place, stored)
-
-        return self._picks(source, each, tile)
+        return self._picks(source, each, partial(_made_tile, remake))
 
     def stored_picks(self, source: int, why: str, *, each: int = EACH) -> Iterator[Pick]:
         """The same with winners alone, as they are in the store; `why` is said of the other candidates."""
-
-        def tile(method: str, sample: SampleRecord, _place: SampleSpec, stored: Picture | None) -> Tile:
-            winner = method == sample.method
-            picture, note = (stored, "") if winner else (None, why)
-            return Tile(method, picture, sample.scores[method], winner, note)
-
-        return self._picks(source, each, tile)
+        return self._picks(source, each, partial(_stored_tile, why))
 
     def _picks(self, source: int, each: int, tile: TileMaker) -> Iterator[Pick]:
         spec, found = self.manifest.plan.sources[source], self.manifest.sources[source]
@@ -166,19 +159,19 @@ class Gallery:
             )
 
 
-class TileMaker(Protocol):
-    """Makes the tile of a candidate that has a score."""
-
-    def __call__(
-        self, method: str, sample: SampleRecord, place: SampleSpec, stored: Picture | None, /
-    ) -> Tile: ...
-
-
 def _failed_tile(method: str, sample: SampleRecord) -> Tile | None:
     """The tile of a candidate that could not be made or scored."""
     if sample.scores[method] is not None:
         return None
     return Tile(method, None, None, note=sample.reasons.get(method, "no score"))
+
+
+def _stored_tile(
+    why: str, method: str, sample: SampleRecord, _place: SampleSpec, stored: Picture | None
+) -> Tile:
+    """The winner as it is in the store; `why` there is no picture of another candidate."""
+    winner = method == sample.method
+    return Tile(method, stored if winner else None, sample.scores[method], winner, "" if winner else why)
 
 
 def _made_tile(

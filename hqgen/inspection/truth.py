@@ -20,6 +20,7 @@ from hqgen.errors import HqgenError, ScoreError, StoreError
 from hqgen.inspection.candidates import Remake, source_settings
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
+from hqgen.provenance import require_same
 from hqgen.quality.pictures import read_picture
 from hqgen.quality.scorers import Scorer, get_scorer
 from hqgen.sources import load_catalog
@@ -150,7 +151,7 @@ def ssim(image: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
 def output_scale(method: Method) -> str:
     """Scale of a method's output: `rate`, `brightness` or `other`.
 
-    That of a network is what its weights were registered with; a method that is none gives a rate.
+    That of a network is what its weights were registered with; every other method gives a rate.
     """
     from hqgen.methods.learned.network import NetworkMethod
     from hqgen.methods.weights import find_weights
@@ -169,12 +170,13 @@ def _scorer(manifest: Manifest) -> Scorer:
     """
     planned = manifest.plan.scorer
     scorer = get_scorer(str(planned["name"]))
-    here = {"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()}
-    if here != planned:
-        raise StoreError(
-            f"the store was scored by {planned}, this hqgen has {here}",
-            hint="scores can only be compared by the version of hqgen that made them",
-        )
+    require_same(
+        "the store was scored by another scorer than this hqgen has",
+        planned,
+        {"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
+        hint="scores can only be compared by the version of hqgen that made them",
+        error=StoreError,
+    )
     return scorer
 
 

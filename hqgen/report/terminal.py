@@ -1,4 +1,4 @@
-"""Tables for the terminal: a manifest, and what there is of sources, methods and weights.
+"""Tables for the terminal: a manifest, and which sources, methods and weights are there.
 
 Tables are as wide as the terminal, and good on 80 columns: what does not fit is folded, never cut.
 """

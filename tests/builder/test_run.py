@@ -157,7 +157,7 @@ def test_overwrite_never_deletes_what_is_no_hq_store(settings: BuildSettings) ->
     precious = settings.out / "hq.zarr" / "thesis.tex"
     precious.parent.mkdir(parents=True)
     precious.write_text("five years of work")
-    with pytest.raises(StoreError, match=r"no HQ store|not one that"):
+    with pytest.raises(StoreError, match=r"not an HQ store|not one that"):
         build_again(settings, existing="overwrite")
     assert precious.exists()
 
