@@ -1,8 +1,8 @@
 """Whether a thing is what it was before.
 
 All that decides a result is a *document*: a mapping that JSON can hold. Two results are the same where their
-documents are equal. A document has an id to name it by; the differences of two documents can be listed; a thing
-is made once for a document, and refused where it was made for another one.
+documents are equal. A document has an id. The differences of two documents can be listed. A thing is made
+once for a document, and refused where it was made for another one.
 """
 
 from __future__ import annotations
