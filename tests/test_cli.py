@@ -130,7 +130,7 @@ def test_mistakes_are_one_sentence_and_a_hint_without_a_traceback(
 def test_an_internal_error_keeps_its_traceback_in_a_log(tmp_path: Path) -> None:
     code = "import hqgen.cli as c; c.console.show = None; c.main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "methods"],
+        [sys.executable, "-c", code, "sources"],
         capture_output=True,
         text=True,
         check=False,

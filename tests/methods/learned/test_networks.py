@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,6 @@ from torch import Tensor, nn
 
 from tests.methods.golden import CONTAINERS, Golden
 from tests.methods.learned.networks import NETWORKS, NetworkCase
-
-FILLS: dict[str, Callable[[Tensor], Tensor]] = {
-    "random": torch.clone,
-    "zeros": torch.zeros_like,
-    "ones": torch.ones_like,
-}
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -60,8 +55,10 @@ def test_checkpoint_file_gives_the_golden_picture_by_way_of_a_window(
     np.testing.assert_allclose(image, case.expected(golden), rtol=0, atol=golden.tolerance)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_every_published_container_gives_the_same_parameters(
+@pytest.mark.parametrize(
+    ("case", "container"), list(zip(NETWORKS, cycle(CONTAINERS), strict=False)), indirect=["case"]
+)
+def test_a_published_container_gives_the_same_parameters(
     container: str, case: NetworkCase, fresh: nn.Module, tmp_path: Path
 ) -> None:
     torch.save(CONTAINERS[container](fresh.state_dict()), tmp_path / "published.pth")
@@ -71,26 +68,35 @@ def test_every_published_container_gives_the_same_parameters(
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-@pytest.mark.parametrize("fill", FILLS)
-@at_sizes("sizes")
-def test_any_size_and_any_spikes_give_a_picture_within_its_bounds(
-    case: NetworkCase, size: tuple[int, int], fill: str, fresh: nn.Module
-) -> None:
-    with torch.inference_mode():
-        image = case.method.infer(fresh, FILLS[fill](case.noise(size)))
+def assert_a_picture(image: Tensor, case: NetworkCase, size: tuple[int, int]) -> None:
     assert image.shape == (1, *size)
     assert bool(image.isfinite().all())
     low, high = case.bounds
     assert bool(((image >= low) & (image <= high)).all())
 
 
+@at_sizes("sizes")
+def test_any_size_gives_a_picture_within_its_bounds(
+    case: NetworkCase, size: tuple[int, int], fresh: nn.Module
+) -> None:
+    with torch.inference_mode():
+        assert_a_picture(case.method.infer(fresh, case.noise(size)), case, size)
+
+
+@pytest.mark.parametrize("fill", [torch.zeros_like, torch.ones_like])
+def test_darkness_and_full_light_give_a_picture_within_its_bounds(
+    case: NetworkCase, fill: Callable[[Tensor], Tensor], fresh: nn.Module
+) -> None:
+    size = case.sizes[-1]
+    with torch.inference_mode():
+        assert_a_picture(case.method.infer(fresh, fill(case.noise(size))), case, size)
+
+
 @pytest.mark.slow
 @at_sizes("large")
 def test_a_large_frame_with_odd_sides(case: NetworkCase, size: tuple[int, int], fresh: nn.Module) -> None:
     with torch.inference_mode():
-        image = case.method.infer(fresh, case.noise(size))
-    assert image.shape == (1, *size)
-    assert bool(image.isfinite().all())
+        assert_a_picture(case.method.infer(fresh, case.noise(size)), case, size)
 
 
 def test_batch_equals_one_by_one_and_repeats_to_the_bit(case: NetworkCase, fresh: nn.Module) -> None:
