@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +34,9 @@ NIQE_BLOCK = 96
 """Pixels a side of the blocks that NIQE measures."""
 
 Image = NDArray[np.float32]
+
+_PYIQA = Lock()
+"""A metric of pyiqa keeps its last result in itself, so two threads could mix up their scores."""
 
 
 class Score(NamedTuple):
@@ -59,9 +64,12 @@ class Metrics:
         Args:
             image: float32 (H, W) in any unit. For the raw score 1 is white, as in the paper's code.
         """
-        scores = {f"{scorer.name}_raw": _raw(scorer, image) for scorer in self.scorers}
-        picture = brightened(image)
-        return scores | {f"{scorer.name}_bright": _bright(scorer, picture) for scorer in self.scorers}
+        raw, bright, picture = {}, {}, brightened(image)
+        for scorer in self.scorers:
+            with _PYIQA if isinstance(scorer, Pyiqa) else nullcontext():
+                raw[f"{scorer.name}_raw"] = _raw(scorer, image)
+                bright[f"{scorer.name}_bright"] = _bright(scorer, picture)
+        return raw | bright
 
     def score_all(self, images: Sequence[Image]) -> list[dict[str, Score]]:
         """`score` of each image, several at once; a score does not depend on how many."""
