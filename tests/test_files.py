@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hqgen.errors import StoreError
-from hqgen.files import blake3_bytes, blake3_file, held, write_atomically
+from hqgen.files import blake3_bytes, blake3_file, held, sha256_file, write_atomically
 
 
 def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -39,6 +39,13 @@ def test_a_digest_is_that_of_b3sum_however_it_is_read(tmp_path: Path) -> None:
     long = bytes(range(256)) * 10_000  # more than two pieces
     file.write_bytes(long)
     assert blake3_file(file) == blake3_bytes(long)
+
+
+def test_a_sha256_is_that_of_sha256sum_and_follows_the_file(tmp_path: Path) -> None:
+    """Expected: the SHA-256 of nothing and of `abc`, as FIPS 180-2 gives them."""
+    for content, begin in [(b"", "e3b0c44298fc1c14"), (b"abc", "ba7816bf8f01cfea")]:
+        (tmp_path / "file").write_bytes(content)
+        assert sha256_file(tmp_path / "file").startswith(begin)
 
 
 def test_a_held_place_is_named_with_its_holder_and_free_afterwards(tmp_path: Path) -> None:
