@@ -52,8 +52,6 @@ NAMES = {"here", "told", "own"}
 """Names of variables that say nothing."""
 
 EXCUSED: set[str] = {
-    "spikeclip/clip/files.py",
-    "spikeclip/clip/prompts.py",
     "spikeclip/data/voxels.py",
 }
 """Files that are not clean yet."""

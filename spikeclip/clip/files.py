@@ -23,21 +23,19 @@ from torch import nn
 from hqgen.checkpoints import DAMAGED, load_weights, read_checkpoint, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
 
-__all__ = [
-    "build_clip",
-    "find_published",
-    "is_small_clip",
-    "load_published",
-    "published_config",
-    "published_tags",
-    "read_small_clip",
-    "save_clip",
-]
+__all__ = ["SMALL", "build_clip", "is_small_clip", "published_config", "read_clip", "save_clip"]
+
+SMALL = "small"
+"""The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
+
+SHIPPED = Path(__file__).parents[1] / "weights_data" / "small-clip.pth"
 
 FORMAT = "spikeclip-clip"
 
 SCRIPTED_CONSTANTS = frozenset({"input_resolution", "context_length", "vocab_size"})
 """What OpenAI's TorchScript archives hold beside the weights."""
+
+Config = dict[str, Any]
 
 
 def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -> nn.Module:
@@ -45,12 +43,12 @@ def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -
 
     Args:
         model_config: the model in open_clip's form: `embed_dim`, `vision_cfg`, `text_cfg`, and so on.
-        preprocess: what its pictures went through: `mean` and `std` for each colour, `interpolation`; what is
-            not said is as open_clip has it.
+        preprocess: what its pictures went through: `mean` and `std` for each colour, `interpolation`; the
+            rest is as in open_clip.
 
     Raises:
-        UsageError: its text tower is one of Hugging Face's, which nobody has shown to take learned prompts.
-        TypeError, ValueError, LookupError, AttributeError: it is no configuration of a model.
+        UsageError: its text tower is one of Hugging Face's, which are not shown to take learned prompts.
+        TypeError, ValueError, LookupError, AttributeError: it is not the configuration of a model.
     """
     from open_clip.coca_model import CoCa
     from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
@@ -86,7 +84,7 @@ def save_clip(
         path: the file.
         model: what `build_clip` made of `config`.
         config: see `build_clip`.
-        meta: what else is known of it; plain values that `torch.load(weights_only=True)` reads.
+        meta: what else is known about it; plain values that `torch.load(weights_only=True)` reads.
     """
     state = {
         name: tensor.detach().cpu().half() if tensor.is_floating_point() else tensor.detach().cpu()
@@ -113,23 +111,69 @@ def is_small_clip(path: Path) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def read_small_clip(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Read what `save_clip` wrote.
+def read_clip(model: str, weights: str | Path | None) -> tuple[nn.Module, str, Config]:
+    """Read a CLIP model from a file or from open_clip's cache.
+
+    Args:
+        model: one of open_clip's models by name, or `small`.
+        weights: see `spikeclip.clip.frozen.load_clip`.
 
     Returns:
-        the model with its weights as float32, and its configuration.
+        the model, its name and its configuration.
 
     Raises:
-        WeightsError: missing, damaged, of another form, or with tensors that do not fit its configuration.
+        UnknownNameError: there is no such model.
+        WeightsError: the weights are absent, damaged, or of another model.
+        UsageError: its text tower takes no learned prompts, or its weights must be named.
     """
+    name = model.replace("/", "-")
+    if weights is None and name == SMALL:
+        weights = SHIPPED
+    if name == SMALL or (weights is not None and is_small_clip(Path(weights))):
+        network, config = _read_small(Path(str(weights)))
+        return network, SMALL, config
+    published_config(name)  # which refuses a name before its weights are looked for
+    path, tag = _located(name, weights)
+    network, config = _load_published(name, path, tag)
+    return network, name, config
+
+
+def _located(name: str, weights: str | Path | None) -> tuple[Path, str | None]:
+    """The file that is meant by a tag, by a file, or by a file with a tag before it; and the tag."""
+    tags = _published_tags(name)
+    said, _, file = (_usual_tag(name, tags) if weights is None else str(weights)).partition(":")
+    tag = said.lower().replace("-", "_")
+    if tag in tags and not file:
+        return _find_published(name, tag), tag
+    path = Path(file if tag in tags else str(weights))
+    if not path.is_file():
+        raise WeightsError(
+            f"no CLIP weights `{path}`: it is neither a file nor a tag of the model `{name}`",
+            hint=f"its tags: {', '.join(tags) or 'none'}",
+        )
+    return path, tag if tag in tags else None
+
+
+def _usual_tag(name: str, tags: Mapping[str, object]) -> str:
+    if "openai" in tags or len(tags) == 1:
+        return "openai" if "openai" in tags else next(iter(tags))
+    raise UsageError(
+        f"which weights of the CLIP model `{name}`?",
+        hint=f"give a file or one of its tags with `--clip-weights`: {', '.join(tags) or 'it has none'}",
+    )
+
+
+def _read_small(path: Path) -> tuple[nn.Module, Config]:
+    """Read what `save_clip` wrote; its weights become float32."""
     if not path.is_file():
         raise WeightsError(f"no small CLIP `{path}`", hint="`spikeclip clip train` makes one")
     try:
         read_checkpoint(path)  # which says what is wrong with a damaged or foreign file
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.get("format") != FORMAT:
+            keys = ", ".join(f"`{key}`" for key in list(content)[:3])
             raise WeightsError(
-                f"`{path}` is no small CLIP, but holds {', '.join(f'`{key}`' for key in list(content)[:3])}",
+                f"`{path}` is not a small CLIP, but holds {keys}",
                 hint="`spikeclip clip train` makes one; for weights of another CLIP name its model, such as "
                 "`ViT-B-32`",
             )
@@ -137,15 +181,15 @@ def read_small_clip(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         load_weights(model, path)
     except MethodError as error:
         raise WeightsError(error.message, hint=error.hint) from error
-    except (TypeError, ValueError, LookupError, AttributeError, OSError) as error:
+    except DAMAGED as error:
         raise WeightsError(
-            f"`{path}` is no small CLIP: no model can be made of it ({_brief(error)})",
+            f"`{path}` is not a small CLIP: no model can be made of it ({_brief(error)})",
             hint="make it again with `spikeclip clip train`",
         ) from error
     return model, content["config"]
 
 
-def published_config(name: str) -> dict[str, Any]:
+def published_config(name: str) -> Config:
     """The configuration of one of open_clip's models.
 
     Raises:
@@ -155,40 +199,35 @@ def published_config(name: str) -> dict[str, Any]:
     import open_clip
 
     if name not in open_clip.list_models():
-        raise UnknownNameError("CLIP model", name, ["small", *open_clip.list_models()])
-    config: dict[str, Any] = open_clip.get_model_config(name)
+        raise UnknownNameError("CLIP model", name, [SMALL, *open_clip.list_models()])
+    config: Config = open_clip.get_model_config(name)
     _refuse_hub_tower(config)
     return config
 
 
-def published_tags(name: str) -> dict[str, dict[str, Any]]:
+def _published_tags(name: str) -> dict[str, Config]:
     """The published weights of one of open_clip's models, by tag: where they are, how pictures go in."""
     import open_clip
 
-    return {
-        tag: open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)
-    }
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    return {tag: open_clip.get_pretrained_cfg(name, tag) for tag in tags}
 
 
-def find_published(name: str, tag: str) -> Path:
-    """The weights of a tag in the caches of open_clip: Hugging Face's, then its own of older days.
-
-    Raises:
-        WeightsError: they are in neither.
-    """
+def _find_published(name: str, tag: str) -> Path:
+    """The weights of a tag in the caches of open_clip: Hugging Face's, then its own older one."""
     import huggingface_hub
 
-    published = published_tags(name)[tag]
-    own_cache = Path("~/.cache/clip").expanduser()
+    published = _published_tags(name)[tag]
     repository, files = _hub_files(published.get("hf_hub", ""))
     for file in files:
         cached = huggingface_hub.try_to_load_from_cache(repository, file)
         if isinstance(cached, str):
             return Path(cached)
-    own_file: str = published.get("url", "").rpartition("/")[2]
-    if own_file and (own_cache / own_file).is_file():
-        return own_cache / own_file
-    raise _absent(name, tag, repository, files, own_cache / own_file if own_file else None)
+    old_name: str = published.get("url", "").rpartition("/")[2]
+    old = Path("~/.cache/clip").expanduser() / old_name if old_name else None
+    if old is not None and old.is_file():
+        return old
+    raise _absent(name, tag, repository, files, old)
 
 
 def _hub_files(location: str) -> tuple[str, list[str]]:
@@ -203,40 +242,30 @@ def _hub_files(location: str) -> tuple[str, list[str]]:
     return repository, [safe, file]
 
 
-def _absent(name: str, tag: str, repository: str, files: list[str], own: Path | None) -> WeightsError:
+def _absent(name: str, tag: str, repository: str, files: list[str], old: Path | None) -> WeightsError:
     import huggingface_hub
 
     hub = Path(huggingface_hub.constants.HF_HUB_CACHE)
-    looked = [f"`{files[0]}` of `{repository}` in `{hub}`"] if files else []
-    looked += [f"`{own}`"] if own else []
-    what = f"`{files[0]}` of `{repository}` from the Hugging Face hub" if files else f"`{own}`"
+    places = [f"no `{files[0]}` of `{repository}` in `{hub}`"] if files else []
+    places += [f"no `{old}`"] if old else []
+    wanted = f"`{files[0]}` of `{repository}` from the Hugging Face hub" if files else f"`{old}`"
     return WeightsError(
-        f"the weights `{tag}` of the CLIP model `{name}` are not on this machine: no {', no '.join(looked)}",
-        hint=f"get {what} where there is internet and give the file with `--clip-weights {tag}:FILE`"
-        + (f", or put `{own.name}` into `{own.parent}`" if own else "")
+        f"the weights `{tag}` of the CLIP model `{name}` are not on this machine: {', '.join(places)}",
+        hint=f"get {wanted} where there is internet and give the file with `--clip-weights {tag}:FILE`"
+        + (f", or put `{old.name}` into `{old.parent}`" if old else "")
         + "; `--clip small` is a stand-in that comes with spikeclip",
     )
 
 
-def load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, dict[str, Any]]:
+def _load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, Config]:
     """Build one of open_clip's models and load its weights from a file.
 
-    Args:
-        name: of the model.
-        path: the weights, in any form that open_clip reads, or the TorchScript archive that OpenAI published.
-        tag: the published weights that the file holds, or that these were trained from: it decides
-            preprocessing and activation. None: those that the weights of all tags share.
-
-    Returns:
-        the model and its configuration.
-
-    Raises:
-        WeightsError: damaged, or of another model.
-        UsageError: there is no tag, and those of the model differ.
+    The tag decides preprocessing and activation. Without one they are those that the weights of all tags
+    share.
     """
     config = published_config(name)
     scripted = _is_torchscript(path)
-    tags = published_tags(name)
+    tags = _published_tags(name)
     published = tags.get("openai", {}) if scripted else tags[tag] if tag else _shared(name, path, tags)
     # OpenAI trained with QuickGELU; open_clip's `ViT-B-32` without the suffix has it off.
     config["quick_gelu"] = scripted or _quick(config) or _quick(published)
@@ -245,7 +274,7 @@ def load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, d
         _load_into(model, path, scripted)
     except (*DAMAGED, SafetensorError) as error:
         raise WeightsError(
-            f"`{path}` is damaged or no file of weights of the CLIP model `{name}`: {_brief(error)}",
+            f"`{path}` is damaged, or does not hold weights of the CLIP model `{name}`: {_brief(error)}",
             hint="name the model that it is of with `--clip`, or get the file again",
         ) from error
     return model, config
@@ -256,7 +285,7 @@ def _quick(settings: Mapping[str, Any]) -> bool:
 
 
 def _shared(name: str, path: Path, tags: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What open_clip says of the weights of a model, where it says the same of those of all tags."""
+    """What open_clip says about the weights of a model, where it says the same for all tags."""
     choices = {(tuple(said["mean"]), tuple(said["std"]), _quick(said)): said for said in tags.values()}
     if len(choices) > 1:
         usual = "openai" if "openai" in tags else next(iter(tags))
@@ -290,6 +319,6 @@ def _is_torchscript(path: Path) -> bool:
 
 def _brief(error: Exception) -> str:
     """The beginning of what PyTorch says, which names every tensor that differs."""
-    if isinstance(error, UnpicklingError):  # about which PyTorch gives long advice that does not apply
+    if isinstance(error, UnpicklingError):  # PyTorch's long advice does not apply
         return "it does not hold tensors only"
     return shorten(str(error), 200) or type(error).__name__

@@ -15,27 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from hqgen.errors import UsageError, WeightsError
-from spikeclip.clip.files import (
-    find_published,
-    is_small_clip,
-    load_published,
-    published_config,
-    published_tags,
-    read_small_clip,
-)
+from spikeclip.clip.files import read_clip
 
-__all__ = ["SHIPPED", "SMALL", "FrozenClip", "class_texts", "gray_constants", "load_clip", "simple_tokenizer"]
-
-SMALL = "small"
-"""The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
-
-SHIPPED = Path(__file__).parents[1] / "weights_data" / "small-clip.pth"
+__all__ = ["FrozenClip", "class_texts", "gray_constants", "load_clip", "simple_tokenizer"]
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray."""
 
 PLACEHOLDER = "X"
-"""The word in whose places learned prompts stand."""
+"""The word whose places learned prompts take."""
 
 
 class FrozenClip(nn.Module):
@@ -197,49 +185,14 @@ def load_clip(
             another model.
         UsageError: its text tower takes no learned prompts, or its weights must be named.
     """
-    name = model.replace("/", "-")
-    if weights is None and name == SMALL:
-        weights = SHIPPED
-    if name == SMALL or (weights is not None and is_small_clip(Path(weights))):
-        network, config = read_small_clip(Path(str(weights)))
-        return _frozen(network, SMALL, config).to(device)
-    network, config = _published(name, weights)
-    return _frozen(network, name, config).to(device)
+    network, name, config = read_clip(model, weights)
+    tokenizer = _tokenizer(name, config["text_cfg"])
+    return FrozenClip(network, tokenizer, name=name, config=config).to(device)
 
 
 def class_texts(labels: Iterable[str]) -> list[str]:
     """The texts "image of a [cls]" of class names, in which words may be joined by underscores."""
     return [f"image of a {label.replace('_', ' ')}" for label in labels]
-
-
-def _published(name: str, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """A model of open_clip with the weights of a tag, of a file, or of a file with a tag before it."""
-    published_config(name)  # which refuses a name before its weights are looked for
-    tags = published_tags(name)
-    said, _, file = (_usual_tag(name, tags) if weights is None else str(weights)).partition(":")
-    tag = said.lower().replace("-", "_")
-    if tag in tags and not file:
-        return load_published(name, find_published(name, tag), tag)
-    path = Path(file if tag in tags else str(weights))
-    if not path.is_file():
-        raise WeightsError(
-            f"no CLIP weights `{path}`: it is neither a file nor a tag of the model `{name}`",
-            hint=f"its tags: {', '.join(tags) or 'none'}",
-        )
-    return load_published(name, path, tag if tag in tags else None)
-
-
-def _usual_tag(name: str, tags: Mapping[str, object]) -> str:
-    if "openai" in tags or len(tags) == 1:
-        return "openai" if "openai" in tags else next(iter(tags))
-    raise UsageError(
-        f"which weights of the CLIP model `{name}`?",
-        hint=f"give a file or one of its tags with `--clip-weights`: {', '.join(tags) or 'it has none'}",
-    )
-
-
-def _frozen(model: nn.Module, name: str, config: Mapping[str, Any]) -> FrozenClip:
-    return FrozenClip(model, _tokenizer(name, config["text_cfg"]), name=name, config=config)
 
 
 @cache

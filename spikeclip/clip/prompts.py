@@ -12,7 +12,7 @@ __all__ = ["LearnedPrompts"]
 class LearnedPrompts(nn.Module):
     """The prompts T_lq and T_hq: two rows of vectors in CLIP's space of token embeddings.
 
-    Both start as the embedding of a row of words X, and part when they are told what is HQ and what is not.
+    Both start as the embedding of a row of words X; training separates them.
 
     Args:
         clip: the CLIP model that they are learned for.

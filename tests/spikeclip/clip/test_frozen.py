@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import interpolate, normalize
 
 from hqgen.errors import UnknownNameError, UsageError, WeightsError
-from spikeclip.clip import frozen as module
+from spikeclip.clip import files
 from spikeclip.clip.files import build_clip, save_clip
-from spikeclip.clip.frozen import class_texts, load_clip
+from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.networks import build
 from spikeclip.training.losses import class_loss, prompt_loss, total_loss
@@ -41,7 +41,7 @@ def test_gray_is_repeated_and_normalised_by_one_mean_and_deviation() -> None:
 
 def test_the_constants_are_those_of_the_model_at_hand() -> None:
     clip = tiny_clip()
-    other = module.FrozenClip(
+    other = FrozenClip(
         build_clip(clip.config, {"mean": (0.5, 0.4, 0.3), "std": (0.5, 0.5, 0.5)}),
         clip.tokenizer,
         name="other",
@@ -122,7 +122,7 @@ def test_the_gradient_through_clip_is_the_derivative() -> None:
 
 def test_the_digest_tells_weights_and_preprocessing_apart() -> None:
     clip = tiny_clip()
-    other_constants = module.FrozenClip(
+    other_constants = FrozenClip(
         tiny_clip().model, clip.tokenizer, name="tiny", config=clip.config | {"quick_gelu": True}
     )
     digests = {clip.digest, tiny_clip(seed=1).digest, other_constants.digest}
@@ -140,7 +140,7 @@ def test_a_saved_clip_comes_back_with_its_configuration_and_preprocessing(tmp_pa
     assert clip.preprocess["mean"] == (0.1, 0.2, 0.3)
     assert clip.tokenizer(["a"]).shape == (1, 30)
     gray = torch.rand(1, 1, 32, 32)
-    original = module.FrozenClip(model, clip.tokenizer, name="small", config=config)
+    original = FrozenClip(model, clip.tokenizer, name="small", config=config)
     assert torch.equal(clip.image_features(gray), original.image_features(gray))
     assert clip.digest == original.digest
 
@@ -172,9 +172,9 @@ def test_a_truncated_clip_is_refused(small: Path) -> None:
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save(build("lrn").state_dict(), tmp_path / "lrn.pth")
-    with pytest.raises(WeightsError, match=r"is no small CLIP, but holds `0\.0\.weight`"):
+    with pytest.raises(WeightsError, match=r"is not a small CLIP, but holds `0\.0\.weight`"):
         load_clip("small", tmp_path / "lrn.pth")
-    with pytest.raises(WeightsError, match=r"damaged or no file of weights of .* `RN50`"):
+    with pytest.raises(WeightsError, match=r"damaged, or does not hold weights of .* `RN50`"):
         load_clip("RN50", f"openai:{tmp_path / 'lrn.pth'}")
 
 
@@ -208,7 +208,7 @@ def test_weights_that_are_not_finite_are_refused(small: Path) -> None:
 def test_a_small_clip_that_did_not_come_with_the_installation_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SHIPPED", tmp_path / "small-clip.pth")
+    monkeypatch.setattr(files, "SHIPPED", tmp_path / "small-clip.pth")
     with pytest.raises(WeightsError, match=r"no small CLIP `.*small-clip\.pth`"):
         load_clip("small")
 
