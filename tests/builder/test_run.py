@@ -396,7 +396,6 @@ def test_names_that_make_no_sense_are_refused_before_anything_is_written(setting
         ({"methods": "tfx"}, UnknownNameError),
         ({"methods": "tfp:window=0"}, (UsageError, MethodError)),
         ({"metric": "beauty"}, UnknownNameError),
-        ({"workers": 0}, UsageError),
         ({"source_methods": {"reds": "tfp"}}, UsageError),
     ]
     for change, error in cases:
