@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["byte_size", "count", "duration", "shortened"]
+from collections.abc import Sequence
+
+__all__ = ["byte_size", "count", "duration", "first", "shortened"]
 
 
 def count(number: int, noun: str) -> str:
@@ -39,3 +41,8 @@ def shortened(text: str, width: int) -> str:
         return text
     head = (width - 1) // 3
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def first(lines: Sequence[str], most: int) -> list[str]:
+    """At most `most` lines, and one more that counts the rest."""
+    return [*lines[:most], *([f"and {len(lines) - most:,} more"] if len(lines) > most else [])]

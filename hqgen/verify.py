@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,17 @@ def verify(
     damage = list(_identity_damage(manifest, store.plan_id))
     if damage:
         return damage  # whatever else differs would follow from it
+    size = manifest.plan.shard_size
     with ThreadPoolExecutor(threads) as pool:  # reading and hashing let the interpreter lock go
         for spec, source in zip(manifest.plan.sources, manifest.sources, strict=True):
-            misfit = list(_shape_damage(spec, source, manifest.plan.shard_size))
+            misfit = list(_shape_damage(spec, source, size))
             damage += misfit
             if misfit:
                 continue  # it is not known which rows and shards belong together
-            check = _ShardCheck(StoreWriter(store.path), spec, manifest.plan.shard_size)
-            for shard, found in zip(source.shards, pool.map(check, source.shards), strict=True):
-                damage += found
-                advance(check.length(shard.shard))
+            check = partial(_shard_problem, StoreWriter(store.path), spec, size)
+            for shard, problem in zip(source.shards, pool.map(check, source.shards), strict=True):
+                damage += [Damage(spec.name, shard.shard, None, problem)] if problem else []
+                advance(_length(spec, size, shard.shard))
             damage += _column_damage(store, spec, source)
             damage += _winner_damage(spec, source)
     return damage
@@ -115,36 +117,26 @@ def _shape_damage(spec: SourceSpec, source: SourceManifest, shard_size: int) -> 
             yield Damage(spec.name, None, row, "the manifest's scores are not of the methods of its plan")
 
 
-@dataclass(frozen=True)
-class _ShardCheck:
-    """Reads a shard of one source and compares its digest."""
+def _length(spec: SourceSpec, shard_size: int, shard: int) -> int:
+    """Samples in a shard."""
+    return min(shard_size, len(spec.samples) - shard * shard_size)
 
-    store: StoreWriter
-    spec: SourceSpec
-    shard_size: int
 
-    def length(self, shard: int) -> int:
-        """Samples in a shard."""
-        return min(self.shard_size, len(self.spec.samples) - shard * self.shard_size)
-
-    def __call__(self, item: ShardDigest) -> list[Damage]:
-        what = self._problem(item)
-        return [Damage(self.spec.name, item.shard, None, what)] if what else []
-
-    def _problem(self, item: ShardDigest) -> str | None:
-        if not self.store.has_shard(self.spec.name, item.shard):
-            return "its file is missing"
-        length = self.length(item.shard)
-        try:
-            images = self.store.read_shard(self.spec.name, item.shard * self.shard_size, length)
-        except (StoreError, OSError, ValueError, KeyError) as error:
-            return f"its file cannot be decoded: {_text(error)}"
-        expected = (length, self.spec.height, self.spec.width)
-        if images.shape != expected:
-            return f"its pictures have the shape {images.shape}, the plan says {expected}"
-        if digest_images(images) != item.images_blake3:
-            return "its pictures are not those that were made: their digest differs"
-        return None
+def _shard_problem(store: StoreWriter, spec: SourceSpec, shard_size: int, item: ShardDigest) -> str | None:
+    """Read a shard of one source and compare its digest."""
+    if not store.has_shard(spec.name, item.shard):
+        return "its file is missing"
+    length = _length(spec, shard_size, item.shard)
+    try:
+        images = store.read_shard(spec.name, item.shard * shard_size, length)
+    except (StoreError, OSError, ValueError, KeyError) as error:
+        return f"its file cannot be decoded: {_text(error)}"
+    expected = (length, spec.height, spec.width)
+    if images.shape != expected:
+        return f"its pictures have the shape {images.shape}, the plan says {expected}"
+    if digest_images(images) != item.images_blake3:
+        return "its pictures are not those that were made: their digest differs"
+    return None
 
 
 def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.text import byte_size, count, duration, shortened
+from hqgen.text import byte_size, count, duration, first, shortened
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_a_shortened_text_fits_and_keeps_both_ends(text: str, width: int) -> Non
     short = shortened(text, width)
     assert len(short) == min(len(text), width)
     assert (short == text) or (text.startswith(short.split("…")[0]) and text.endswith(short[-2:]))
+
+
+def test_a_long_list_is_cut_with_a_count() -> None:
+    assert first(["a", "b"], 2) == ["a", "b"]
+    assert first(["a", "b", "c"], 1) == ["a", "and 2 more"]

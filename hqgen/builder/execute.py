@@ -7,7 +7,6 @@ not queued by the scheduler, so all of them at once would pile up on one worker.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError
 from hqgen.interrupt import Stop
 from hqgen.manifest import ShardRecord
+from hqgen.provenance import short_digest
 from hqgen.sources.recordings import FileRecording
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class DaskExecutor:
     def _key(self, task: str, shard: Shard) -> str:
         # The output directory is part of the key: two builds of one plan may share a scheduler, and each
         # must write its own store.
-        where = hashlib.sha256(str(self.output.root).encode()).hexdigest()[:8]
+        where = short_digest([str(self.output.root)])
         return f"{task}-{shard.plan_id}-{where}-{shard.source}-{shard.index:06d}"
 
     def _outcome(self, future: Future, shard: Shard) -> ShardRecord | Failure:
@@ -135,9 +135,7 @@ class DaskExecutor:
         except KilledWorker as error:
             text = f"{error.allowed_failures + 1} workers died of it; it may need more memory than they have"
             return Failure(shard, BuildError(f"shard {shard.index} of `{shard.source}`: {text}"))
-        except CancelledError as error:
-            return Failure(shard, error)
-        except Exception as error:  # noqa: BLE001 - whatever a task raised on its worker
+        except (CancelledError, Exception) as error:  # noqa: BLE001 - whatever a task raised on its worker
             return Failure(shard, error)
         return record
 

@@ -30,7 +30,7 @@ from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
 
-__all__ = ["LegResult", "ShardLeg", "commit", "merge", "run_leg", "run_methods"]
+__all__ = ["LegResult", "ShardLeg", "commit", "run_leg", "run_methods"]
 
 log = logging.getLogger(__name__)
 
@@ -77,24 +77,19 @@ class LegResult:
             self.best[sample] = column
             self.images[sample] = image
 
-    def absorb(self, other: LegResult) -> None:
-        """Take over whatever is better in another leg's result."""
+    def merge(self, other: LegResult) -> LegResult:
+        """Take what is better in another leg's result; the order of the two makes no difference."""
         better = [s for s in range(len(self.best)) if other._best_of(s) < self._best_of(s)]
         self.images[better] = other.images[better]
         self.best[better] = other.best[better]
         self.scores = np.minimum(self.scores, other.scores)  # every method ran in one of the two
         self.reasons |= other.reasons
+        return self
 
     def _best_of(self, sample: int) -> tuple[np.float32, int]:
         column = int(self.best[sample])
         found = column < self.scores.shape[1]
         return (self.scores[sample, column] if found else np.float32(np.inf)), column
-
-
-def merge(first: LegResult, second: LegResult) -> LegResult:
-    """Merge two legs' results of one shard into the first; the outcome does not depend on the order."""
-    first.absorb(second)
-    return first
 
 
 def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> LegResult:
@@ -239,7 +234,7 @@ def commit(output: Output, shard: Shard, *results: LegResult) -> ShardRecord:
     Raises:
         OSError: no space, no permission; the record is not written then, and the shard counts as missing.
     """
-    result = reduce(merge, results)
+    result = reduce(LegResult.merge, results)
     output.store.write_shard(shard.source, shard.start, result.images)
     record = ShardRecord(
         plan=shard.plan_id,

@@ -25,10 +25,8 @@ from hqgen.manifest import (
     Plan,
     QuarantinedRecording,
     ShardDigest,
-    ShardRecord,
     SourceFiles,
     SourceManifest,
-    SourceSpec,
     Times,
 )
 from hqgen.progress import Observer
@@ -203,38 +201,31 @@ def _write_error(output: Output, error: OSError) -> StoreError:
 
 
 def _manifest(plan: Plan, output: Output, started: datetime) -> Manifest:
-    records = output.records(plan)
-    files = output.files()
+    records, files = output.records(plan), output.files()
     finished = datetime.now(UTC)
+    sources = []
+    for source in plan.sources:
+        shards = [next(records) for _ in source.shards(plan.shard_size)]
+        sources.append(
+            SourceManifest(
+                name=source.name,
+                folder=files[source.name].folder,
+                shards=tuple(ShardDigest(shard=s.shard, images_blake3=s.images_blake3) for s in shards),
+                quarantined_recordings=files[source.name].quarantined,
+                samples=tuple(sample for shard in shards for sample in shard.samples),
+            )
+        )
     return Manifest(
         plan_id=plan.id,
         store=output.store.path.name,
         software={name: version(name) for name in _SOFTWARE} | {"python": platform.python_version()},
         plan=plan,
-        sources=tuple(
-            _source_manifest(source, plan.shard_size, records, files[source.name]) for source in plan.sources
-        ),
+        sources=tuple(sources),
         times=Times(
             started=started.isoformat(timespec="seconds"),
             finished=finished.isoformat(timespec="seconds"),
             seconds=round((finished - started).total_seconds(), 3),
         ),
-    )
-
-
-def _source_manifest(
-    source: SourceSpec,
-    shard_size: int,
-    records: Iterator[ShardRecord],
-    files: SourceFiles,
-) -> SourceManifest:
-    shards = [next(records) for _ in source.shards(shard_size)]
-    return SourceManifest(
-        name=source.name,
-        folder=files.folder,
-        shards=tuple(ShardDigest(shard=item.shard, images_blake3=item.images_blake3) for item in shards),
-        quarantined_recordings=files.quarantined,
-        samples=tuple(sample for record in shards for sample in record.samples),
     )
 
 

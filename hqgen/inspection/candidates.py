@@ -129,11 +129,7 @@ def source_settings(found: SourceManifest, data_root: Path | None) -> tuple[Path
 
 
 def _method(spec: MethodSpec) -> Method:
-    """The method that a plan names.
-
-    Raises:
-        MethodError: it cannot run here, or would give other images than it did then.
-    """
+    """The method that a plan names, if it gives the same images as it did then."""
     method = get_method(spec.name, **spec.parameters)
     if method.version != spec.version:
         raise MethodError(f"`{spec.name}` has version {method.version} now, the plan has {spec.version}")

@@ -9,7 +9,7 @@ store, and of the ground truth's 8-bit picture by the same scorer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +163,7 @@ def output_scale(method: Method) -> str:
 
 
 def _scorer(manifest: Manifest) -> Scorer:
-    """The scorer of the plan.
-
-    Raises:
-        StoreError: this version of hqgen has another one of that name.
-    """
+    """The scorer of the plan, if this version of hqgen has the same one."""
     planned = manifest.plan.scorer
     scorer = get_scorer(str(planned["name"]))
     require_same(
@@ -240,11 +236,7 @@ class _Comparison:
         self._pictures = {sample.key: source.truth(sample) for sample in source.samples}
 
     def __call__(self, sample: SampleRecord, place: SampleSpec) -> list[ComparedPick]:
-        """The pick beside its ground truth; empty where it has none.
-
-        Raises:
-            HqgenError: one of the two cannot be had.
-        """
+        """The pick beside its ground truth; empty where it has none."""
         path = self._pictures.get(sample.key)
         if path is None or sample.method is None or sample.score is None:
             return []
@@ -279,15 +271,8 @@ def _size(image: NDArray[np.float64]) -> str:
 
 
 def _means(picks: Sequence[ComparedPick]) -> Means:
-    return Means(
-        picks=len(picks),
-        psnr=_mean(pick.psnr for pick in picks),
-        ssim=_mean(pick.ssim for pick in picks),
-        score=_mean(pick.score for pick in picks),
-        truth_score=_mean(pick.truth_score for pick in picks),
-    )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    means: dict[str, float | None] = {}
+    for name in ("psnr", "ssim", "score", "truth_score"):
+        values = [value for pick in picks if (value := getattr(pick, name)) is not None]
+        means[name] = float(np.mean(values)) if values else None
+    return Means(len(picks), **means)

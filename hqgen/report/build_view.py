@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -59,11 +60,8 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     made = f"{outcome.made:,} made now" if outcome.made else "all of them were there: nothing to do"
     lines = [Text(f"{count(samples, 'sample')} from {count(len(manifest.sources), 'source')}; {made}")]
     for source in manifest.sources:
-        wins: dict[str, int] = {}
-        for sample in source.samples:
-            if sample.method is not None:
-                wins[sample.method] = wins.get(sample.method, 0) + 1
-        ranking = sorted(wins.items(), key=lambda item: -item[1])
+        wins = Counter(sample.method for sample in source.samples if sample.method is not None)
+        ranking = wins.most_common()
         lines.append(Text(f"  {source.name}: " + ", ".join(f"{name} {number:,}" for name, number in ranking)))
     if manifest.quarantined:
         lines.append(Text(f"{manifest.quarantined:,} recordings or samples gave no picture", style="yellow"))

@@ -23,7 +23,7 @@ from hqgen.inspection.statistics import (
 )
 from hqgen.manifest import Manifest
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
-from hqgen.text import byte_size, count, shortened
+from hqgen.text import byte_size, count, first, shortened
 
 if TYPE_CHECKING:
     from hqgen.inspection.truth import Means, SourceTruth
@@ -94,7 +94,8 @@ def quarantine_view(found: ManifestStatistics) -> RenderableType:
         entries += [(_reasons(item.reasons), item.key) for item in source.quarantined_samples]
         entries.sort()
         for reason, group in groupby(entries, key=lambda entry: entry[0]):
-            _add(table, source.name, _names([name for _, name in group]), reason)
+            names = first([shortened(name, 32) for _, name in group], SHOWN)
+            _add(table, source.name, "\n".join(names), reason)
     return Group(Text("quarantined", style="bold yellow"), table)
 
 
@@ -104,11 +105,6 @@ def _reasons(reasons: dict[str, str]) -> str:
     for method, reason in reasons.items():
         by_reason.setdefault(reason, []).append(method)
     return "\n".join(f"{', '.join(methods)}: {reason}" for reason, methods in by_reason.items())
-
-
-def _names(names: Sequence[str]) -> str:
-    more = [f"and {len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
-    return "\n".join([*(shortened(name, 32) for name in names[:SHOWN]), *more])
 
 
 def truth_view(sources: Sequence[SourceTruth], scorer: str) -> RenderableType:
@@ -127,8 +123,7 @@ def _truth(source: SourceTruth, scorer: str) -> RenderableType:
     rate = source.rate_per_brightness
     rule = f"rate / {rate:g}, clipped" if rate else "no PSNR: the source says no `rate_per_brightness`"
     notes = [f"means; {rule}; nothing is fitted to a picture"]
-    notes += [f"{item.key}: {item.reason}" for item in source.skipped[:SHOWN]]
-    notes += [f"and {len(source.skipped) - SHOWN:,} more"] if len(source.skipped) > SHOWN else []
+    notes += first([f"{item.key}: {item.reason}" for item in source.skipped], SHOWN)
     covered = f"  {len(source.picks):,} of {count(source.pictures, 'picture')} beside the ground truth"
     title = Text.assemble((source.name, "bold"), (covered, "dim"))
     return Group(title, table, Padding(Text("\n".join(notes), style="dim"), (0, 1)))
@@ -164,10 +159,9 @@ def _unusable(rows: Sequence[SourceRow]) -> list[RenderableType]:
     """Files of sources that are there, but cannot be used."""
     notes: list[RenderableType] = []
     for row in rows:
-        listed = [] if row.missing else [f"{item.path}: {item.reason}" for item in row.rejected[:SHOWN]]
-        more = [f"and {len(row.rejected) - SHOWN:,} more"] if len(row.rejected) > SHOWN and listed else []
-        if listed:
-            text = "\n".join([": unusable files", *listed, *more])
+        if row.rejected and not row.missing:
+            listed = first([f"{item.path}: {item.reason}" for item in row.rejected], SHOWN)
+            text = "\n".join([": unusable files", *listed])
             notes.append(Padding(Text.assemble("\n", (row.name, "bold"), text), (0, 1)))
     return notes
 

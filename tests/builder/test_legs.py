@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hqgen.builder.jobs import missing_jobs
-from hqgen.builder.legs import LegResult, ShardLeg, commit, merge, run_leg, run_methods
+from hqgen.builder.legs import LegResult, ShardLeg, commit, run_leg, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedMethod, Scoring, Shard, planned_methods
 from hqgen.builder.prepare import plan_request, resolve
@@ -141,7 +141,7 @@ def test_legs_merge_to_the_same_result_in_any_order(
     table = np.array(rows, np.float32)
     shard = shard_of(("a", "b", "c", "d"), *range(len(rows)))
     whole = result_of(shard, table, [0, 1, 2, 3])
-    merged = merge(result_of(shard, table, order[:cut]), result_of(shard, table, order[cut:]))
+    merged = result_of(shard, table, order[:cut]).merge(result_of(shard, table, order[cut:]))
     for sample, row in enumerate(table):
         expected = int(row.argmin()) if np.isfinite(row).any() else 4
         assert merged.best[sample] == whole.best[sample] == expected

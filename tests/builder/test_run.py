@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from hqgen.builder.legs import commit
 from hqgen.builder.run import InterruptedBuildError, build
@@ -401,6 +402,8 @@ def test_names_that_make_no_sense_are_refused_before_anything_is_written(setting
     for change, error in cases:
         with pytest.raises(error):
             build_again(settings, **change)
+    with pytest.raises(ValidationError, match="workers"):
+        BuildSettings.model_validate(settings.model_dump() | {"workers": 0})
     assert not settings.out.exists()
 
 
