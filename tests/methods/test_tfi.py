@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 
 from hqgen.errors import UsageError
 from hqgen.methods.tfi import TFI, Variant
-from hqgen.spikes.packed import PackedSpikes, Window
+from tests.methods.windows import window
 
 VARIANTS: list[Variant] = ["toolbox", "spikeclip", "paper"]
-
-
-def window(frames: np.ndarray, centre: int) -> Window:
-    return Window(PackedSpikes.pack(frames), centre)
 
 
 def pixel(spikes: list[int], count: int, centre: int, method: TFI) -> float:

@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 
 from hqgen.errors import UsageError
 from hqgen.methods.tfp import TFP
-from hqgen.spikes.packed import PackedSpikes, Window
-
-
-def window(frames: np.ndarray, centre: int) -> Window:
-    return Window(PackedSpikes.pack(frames), centre)
+from tests.methods.windows import window
 
 
 @given(

@@ -8,19 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from hqgen.errors import UsageError
 from hqgen.methods.tfstp import TFSTP, Formula, Plasticity, plasticity
-from hqgen.spikes.packed import PackedSpikes, Window
-from hqgen.spikes.recording import open_recording
+from hqgen.spikes.packed import PackedSpikes
+from tests.methods.windows import REDS, reds, window
 
 FORMULAS: list[Formula] = ["mended", "published"]
 U0, D, F, INCREMENT = 0.15, 1.0, 10.0, 0.15
-
-
-def window(frames: np.ndarray, centre: int) -> Window:
-    return Window(PackedSpikes.pack(frames), centre)
 
 
 def regular(interval: int, count: int = 201, phase: int = 0) -> np.ndarray:
@@ -182,11 +177,9 @@ def test_published_image_keeps_the_resources_half_that_float32_loses_in_dim_ligh
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["200_part1_key_id151", "200_part3_key_id151", "203_part1_key_id151"])
+@pytest.mark.parametrize("name", REDS)
 def test_mended_is_closer_to_the_ground_truth_than_published(data_root: Path, name: str) -> None:
-    folder = data_root / "spike-reds" / "test"
-    recording = open_recording(folder / "spike" / f"{name}.dat", height=250, width=400)
-    truth = np.asarray(Image.open(folder / "gt" / f"{name}.png")) / 255
+    recording, truth = reds(data_root, name)
 
     def error(method: TFSTP) -> float:
         """Mean square at the best gain."""

@@ -33,11 +33,9 @@ class Tiny(NetworkMethod):
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder of weights; the package ships none in these tests."""
-    monkeypatch.setenv("HQGEN_WEIGHTS", str(tmp_path / "home"))
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package ships no weights in these tests."""
     monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped")
-    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -51,11 +49,11 @@ def checkpoint(tmp_path: Path, trained: dict[str, Tensor]) -> Path:
     return saved(trained, tmp_path / "tiny.pth")
 
 
-def test_added_weights_are_listed_found_and_pass_the_check(checkpoint: Path, home: Path) -> None:
+def test_added_weights_are_listed_found_and_pass_the_check(checkpoint: Path, weights_home: Path) -> None:
     entry = add_weights(checkpoint, Tiny(), source="https://example.org/tiny", brightness="brightness")
     assert list_weights() == [entry]
     assert find_weights("tiny") == entry
-    assert entry.file.parent == home
+    assert entry.file.parent == weights_home
     assert entry.file.read_bytes() == checkpoint.read_bytes()
     assert (entry.licence, entry.source, entry.brightness) == (
         "MIT",
@@ -71,16 +69,20 @@ def test_what_add_leaves_out_comes_from_the_method_and_the_file(checkpoint: Path
     assert (entry.licence, entry.source, entry.brightness) == ("CC0", "tiny.pth", "rate")
 
 
-def test_registry_holds_names_relative_to_its_folder(checkpoint: Path, home: Path, tmp_path: Path) -> None:
+def test_registry_holds_names_relative_to_its_folder(
+    checkpoint: Path, weights_home: Path, tmp_path: Path
+) -> None:
     add_weights(checkpoint, Tiny())
-    home.rename(tmp_path / "moved")
+    weights_home.rename(tmp_path / "moved")
     (entry,) = list_weights(tmp_path / "moved")
     assert entry.file.is_file()
 
 
-def test_refused_file_changes_nothing(checkpoint: Path, home: Path, trained: dict[str, Tensor]) -> None:
+def test_refused_file_changes_nothing(
+    checkpoint: Path, weights_home: Path, trained: dict[str, Tensor]
+) -> None:
     entry = add_weights(checkpoint, Tiny())
-    before = sorted(path.name for path in home.iterdir())
+    before = sorted(path.name for path in weights_home.iterdir())
     del trained["conv.bias"]
     unfit = saved(trained, checkpoint.with_name("unfit.pth"))
     with pytest.raises(MethodError, match=r"unfit\.pth` does not fit"):
@@ -89,7 +91,7 @@ def test_refused_file_changes_nothing(checkpoint: Path, home: Path, trained: dic
         add_weights(checkpoint, Tiny(), sha256="0" * 64)
     with pytest.raises(MethodError, match="no weights file"):
         add_weights(checkpoint.with_name("absent.pth"), Tiny())
-    assert sorted(path.name for path in home.iterdir()) == before
+    assert sorted(path.name for path in weights_home.iterdir()) == before
     assert list_weights() == [entry]
 
 
@@ -132,9 +134,9 @@ def test_weights_changed_after_adding_fail_the_check(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"weights": [{"name": "tiny"}]}', '{"weights": {"a": 1}}', "\x00"]
 )
-def test_damaged_registry_is_named(home: Path, text: str) -> None:
-    home.mkdir()
-    (home / "weights.json").write_text(text)
+def test_damaged_registry_is_named(weights_home: Path, text: str) -> None:
+    weights_home.mkdir()
+    (weights_home / "weights.json").write_text(text)
     with pytest.raises(MethodError, match=r"registry of weights `.*weights\.json`"):
         list_weights()
 
@@ -146,10 +148,10 @@ def test_folder_that_cannot_be_made_is_an_error(checkpoint: Path, tmp_path: Path
 
 
 def test_folder_is_the_argument_then_the_variable_then_the_cache(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights_home: Path
 ) -> None:
     assert weights_folder("given") == Path("given")
-    assert weights_folder() == home
+    assert weights_folder() == weights_home
     monkeypatch.delenv("HQGEN_WEIGHTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert weights_folder() == tmp_path / "hqgen" / "weights"
@@ -158,8 +160,8 @@ def test_folder_is_the_argument_then_the_variable_then_the_cache(
     assert weights_folder() == tmp_path / "person" / ".cache" / "hqgen" / "weights"
 
 
-def test_registry_is_plain_json(checkpoint: Path, home: Path) -> None:
+def test_registry_is_plain_json(checkpoint: Path, weights_home: Path) -> None:
     add_weights(checkpoint, Tiny())
-    (line,) = json.loads((home / "weights.json").read_text())["weights"]
+    (line,) = json.loads((weights_home / "weights.json").read_text())["weights"]
     assert set(line) == {"name", "file", "sha256", "licence", "source", "brightness"}
     assert line["file"] == f"tiny-{line['sha256'][:12]}.pth"

@@ -43,8 +43,7 @@ class BaseNetwork(nn.Module):
         fine = torch.relu(self.head(spikes))
         coarse = self.body(torch.relu(self.down(functional.pixel_unshuffle(fine, 2))))
         merged = torch.cat([functional.pixel_shuffle(coarse, 2), fine], dim=1)
-        rate: Tensor = self.tail(torch.relu(self.up(merged)))
-        return rate[:, 0]
+        return self.tail(torch.relu(self.up(merged)))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -69,5 +68,4 @@ class Base(NetworkMethod):
         """(B, 41, H, W) to (B, H, W), spikes per frame, not negative; odd sides are padded by one."""
         height, width = spikes.shape[-2:]
         padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")
-        rate: Tensor = network(padded)[:, :height, :width].clamp(min=0)
-        return rate
+        return network(padded)[:, :height, :width].clamp(min=0)

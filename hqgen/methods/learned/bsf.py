@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision.ops import DeformConv2d
 
 from hqgen.methods.base import OutputScale
-from hqgen.methods.learned.layers import conv3x3, offsets_and_mask, pad_symmetric, upsample
+from hqgen.methods.learned.layers import Residual, chain, conv3x3, offsets_and_mask, pad_symmetric, upsample
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["BSF", "BSFNetwork", "spike_intervals"]
@@ -76,22 +76,13 @@ class Representation(nn.Module):
         """Four (B, 21, H, W) to (B, 64, H, W)."""
         shortest, *longer = (self.conv1(rate) for rate in rates)
         others = [conv(feature) for conv, feature in zip(self.conv_for_others, longer, strict=True)]
-        corrected: Tensor = shortest + self.conv_fuse(torch.cat(others, dim=1))
-        return corrected
+        return shortest + self.conv_fuse(torch.cat(others, dim=1))
 
 
-class Encoder(nn.Module):
-    """Four residual blocks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv_list = nn.ModuleList(conv_pair(FEATURES, FEATURES) for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 64, H, W) to the same shape."""
-        for conv in self.conv_list:
-            x = torch.relu(conv(x) + x)
-        return x
+def encoder() -> nn.Sequential:
+    """Four residual blocks: (B, 64, H, W) to the same shape."""
+    blocks = (Residual(*conv_pair(FEATURES, FEATURES), relu=True) for _ in range(4))
+    return chain(conv_list=nn.Sequential(*blocks))
 
 
 class PatchAttention(nn.Module):
@@ -148,8 +139,7 @@ class Level(nn.Module):
 
     def fuse(self, aligned: Tensor, coarser: Tensor) -> Tensor:
         """Add the result of the coarser level: (B, 64, H, W) and half of that size to (B, 64, H, W)."""
-        fused: Tensor = self.fuse_feat(torch.cat([aligned, upsample(coarser)], dim=1))
-        return fused
+        return self.fuse_feat(torch.cat([aligned, upsample(coarser)], dim=1))
 
 
 class Alignment(nn.Module):
@@ -196,7 +186,7 @@ class BSFNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.rep = Representation()
-        self.encoder = Encoder()
+        self.encoder = encoder()
         self.align = Alignment()
         self.recons = nn.Sequential(
             conv3x3(WINDOWS * FEATURES, 3 * FEATURES),
@@ -210,8 +200,7 @@ class BSFNetwork(nn.Module):
         """(B, 61, H, W), H and W multiples of 4, to (B, H, W)."""
         rates = [n / dsft.float() for n, dsft in zip((1, 2, 2, 3), spike_intervals(spikes), strict=True)]
         pyramids = [self._features(rates, STEP * index) for index in range(WINDOWS)]
-        image: Tensor = self.recons(torch.cat(self.align(pyramids), dim=1))
-        return image[:, 0]
+        return self.recons(torch.cat(self.align(pyramids), dim=1))[:, 0]
 
     def _features(self, rates: list[Tensor], start: int) -> list[Tensor]:
         """Feature pyramid of the window that begins with frame `start`."""
@@ -251,5 +240,4 @@ class BSF(NetworkMethod):
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 61, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""
         height, width = spikes.shape[-2:]
-        image: Tensor = network(pad_symmetric(spikes, 4))
-        return image[:, :height, :width]
+        return network(pad_symmetric(spikes, 4))[:, :height, :width]

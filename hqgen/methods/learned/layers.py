@@ -33,15 +33,16 @@ def chain(**layers: nn.Module) -> nn.Sequential:
 
 
 class Residual(nn.Sequential):
-    """Layers, named as in `chain`, whose output is added to their input.
+    """Layers whose output is added to their input; the result has the larger number of channels.
 
     Args:
+        layers: numbered as in `nn.Sequential`.
         relu: whether a ReLU follows the sum.
-        layers: keep the shape; or one of input and output has a single channel, which is added to all others.
+        named: more layers, named as in `chain`.
     """
 
-    def __init__(self, *, relu: bool = False, **layers: nn.Module) -> None:
-        super().__init__(OrderedDict(layers))
+    def __init__(self, *layers: nn.Module, relu: bool = False, **named: nn.Module) -> None:
+        super().__init__(OrderedDict((str(index), layer) for index, layer in enumerate(layers)) | named)
         self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,12 +60,12 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 def channels_last() -> nn.Module:
     """(B, C, H, W) to (B, H, W, C)."""
-    return Permute([0, 2, 3, 1])  # type: ignore[no-any-return]
+    return Permute([0, 2, 3, 1])
 
 
 def channels_first() -> nn.Module:
     """(B, H, W, C) to (B, C, H, W)."""
-    return Permute([0, 3, 1, 2])  # type: ignore[no-any-return]
+    return Permute([0, 3, 1, 2])
 
 
 def upsample(x: Tensor) -> Tensor:

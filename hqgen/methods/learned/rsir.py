@@ -116,8 +116,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H, W)."""
-        out: Tensor = self.block(x) + self.conv(x)
-        return out
+        return self.block(x) + self.conv(x)
 
 
 def relative_positions() -> Tensor:
@@ -154,8 +153,7 @@ class WindowAttention(nn.Module):
         logits = query @ key.mT * (EMBEDDING // HEADS) ** -0.5 + bias
         if hidden is not None:
             logits = logits + hidden[:, None]
-        attended: Tensor = self.proj((logits.softmax(-1) @ value).transpose(2, 3).flatten(3))
-        return attended
+        return self.proj((logits.softmax(-1) @ value).transpose(2, 3).flatten(3))
 
 
 class SwinBlock(nn.Module):
@@ -181,8 +179,7 @@ class SwinBlock(nn.Module):
         hidden = hidden_across_edges(height, width, self.shift, x.device) if self.shift else None
         attended = from_windows(self.attn(to_windows(shifted), hidden), height, width)
         x = x + attended.roll((self.shift, self.shift), (1, 2))
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
+        return x + self.mlp(self.norm2(x))
 
 
 def to_windows(x: Tensor) -> Tensor:
@@ -307,13 +304,10 @@ def read_calibration(path: str | Path) -> tuple[Tensor, Tensor]:
             dark, response, light = (maps[name].astype(np.float64) for name in ("Nd", "Nl", "D_light"))
         with np.errstate(divide="ignore", invalid="ignore"):
             part = dark / (light * (LIGHT + dark))
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, KeyError) as error:
         raise MethodError(
-            f"`{path}` holds no calibration maps: {error}", hint="give an .npz file with Nd, Nl and D_light"
-        ) from error
-    except KeyError as error:
-        raise MethodError(
-            f"`{path}` lacks a calibration map: {error.args[0]}", hint="it needs Nd, Nl and D_light"
+            f"`{path}` does not hold the calibration maps: {error}",
+            hint="give an .npz with Nd, Nl and D_light",
         ) from error
     if part.ndim != 2 or part.shape != response.shape or not np.isfinite(part).all() or (response <= 0).any():
         raise MethodError(
@@ -401,8 +395,7 @@ class RSIR(NetworkMethod):
         step = network(exposures[:, :1], dark, response, None)
         for index in range(1, STEPS):
             step = network(exposures[:, index : index + 1], dark, response, step.fused)
-        image: Tensor = step.refined[:, 0].clamp(min=0) ** GAMMA
-        return image
+        return step.refined[:, 0].clamp(min=0) ** GAMMA
 
     def _maps(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
         """Dark current and response of each pixel, (H, W) on the device of `spikes`."""

@@ -77,8 +77,7 @@ class Attention(nn.Module):
         mixed = functional.scaled_dot_product_attention(
             self._tokens(self.to_q(features)), self._tokens(key), self._tokens(value)
         )
-        out: Tensor = self.to_out(mixed.transpose(2, 3).reshape(features.shape))
-        return out
+        return self.to_out(mixed.transpose(2, 3).reshape(features.shape))
 
     def _tokens(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to (B, heads, H * W, C / heads)."""
@@ -118,8 +117,7 @@ class NormedResidual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        out: Tensor = features + self.fn(self.norm(features))
-        return out
+        return features + self.fn(self.norm(features))
 
 
 class EncoderStage(nn.Sequential):
@@ -172,8 +170,7 @@ class SpikeTransformer(nn.Module):
         """(B, 65, H, W) of -1 and 1, sides multiples of 8, to (B, 1, H, W) between about -1 and 1."""
         features = self.mit(self.channel_transform(signs))
         fused = [fuse(part) for fuse, part in zip(self.to_fused, features, strict=True)]
-        image: Tensor = self.to_restore(torch.cat(fused, 1))
-        return image
+        return self.to_restore(torch.cat(fused, 1))
 
 
 @dataclass(frozen=True)

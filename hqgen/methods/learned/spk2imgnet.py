@@ -73,8 +73,7 @@ class FeatureExtractor(nn.Module):
     def _estimate(self, block: Tensor, trimmed: int) -> Tensor:
         """Estimate from the block without `trimmed` frames at each end."""
         first, second = self.get_submodule(f"conv0_{trimmed}"), self.get_submodule(f"conv1_{trimmed}")
-        estimate: Tensor = second(torch.relu(first(block[:, trimmed : BLOCK - trimmed])))
-        return estimate
+        return second(torch.relu(first(block[:, trimmed : BLOCK - trimmed])))
 
 
 class DeformableConv(nn.Conv2d):
@@ -87,8 +86,7 @@ class DeformableConv(nn.Conv2d):
     def forward(self, x: Tensor, offset_features: Tensor) -> Tensor:  # type: ignore[override]
         """Both (B, 64, H, W), to the same shape."""
         offsets, mask = offsets_and_mask(self.conv_offset_mask(offset_features))
-        convolved: Tensor = deform_conv2d(x, offsets, self.weight, self.bias, padding=1, mask=mask)
-        return convolved
+        return deform_conv2d(x, offsets, self.weight, self.bias, padding=1, mask=mask)
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -156,8 +154,7 @@ class Alignment(nn.Module):
 
     def forward(self, neighbour: Tensor, key: Tensor) -> Tensor:
         """Both (B, 64, H, W), H and W multiples of 4, to the same shape."""
-        aligned: Tensor = self.pcd_align(self._pyramid(neighbour), self._pyramid(key))
-        return aligned
+        return self.pcd_align(self._pyramid(neighbour), self._pyramid(key))
 
     def _pyramid(self, x: Tensor) -> list[Tensor]:
         half = leaky(self.fea_L2_conv2(leaky(self.fea_L2_conv1(x))))
@@ -210,13 +207,11 @@ class Spk2ImgNetNetwork(nn.Module):
             for feature, mask in zip(features, masks, strict=True)
         ]
         x = torch.relu(self.rec_conv0(torch.cat(fused, dim=1)))
-        image: Tensor = self.rec_conv2(torch.relu(self.rec_conv1(x)))
-        return image[:, 0]
+        return self.rec_conv2(torch.relu(self.rec_conv1(x)))[:, 0]
 
     def _masked(self, feature: Tensor, key: Tensor, mask: nn.Module) -> Tensor:
         aligned: Tensor = self.pcd_align(feature, key)
-        trusted: Tensor = aligned * mask(aligned, key)
-        return trusted
+        return aligned * mask(aligned, key)
 
 
 @dataclass(frozen=True)
@@ -248,5 +243,4 @@ class Spk2ImgNet(NetworkMethod):
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""
         height, width = spikes.shape[-2:]
-        image: Tensor = network(pad_symmetric(spikes, 4))
-        return image[:, :height, :width]
+        return network(pad_symmetric(spikes, 4))[:, :height, :width]

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hqgen.errors import UsageError
 from hqgen.methods.base import OutputScale, Span
-from hqgen.methods.learned.layers import chain
+from hqgen.methods.learned.layers import Residual, chain
 from hqgen.methods.learned.network import NetworkMethod
 
 __all__ = ["SSIR", "SSIRNetwork"]
@@ -58,28 +58,27 @@ class SpikingLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(K, B, C, H, W) to the spikes (K, B, outputs, H', W')."""
-        spikes: Tensor = self.layer[2](over_steps(self.layer[:2], x))
-        return spikes
+        return self.layer[2](over_steps(self.layer[:2], x))
 
 
-class Bottleneck(nn.Module):
-    """Three spiking layers, the middle one narrow; their spikes are added to the input."""
-
-    def __init__(self, channels: int, narrow: int) -> None:
-        super().__init__()
-        self.conv1 = normalised_conv(channels, narrow, 1)
-        self.sn1 = SpikingNeuron()
-        self.conv2 = normalised_conv(narrow, narrow, 3, padding=1)
-        self.sn2 = SpikingNeuron()
-        self.conv3 = normalised_conv(narrow, channels, 1)
-        self.sn3 = SpikingNeuron()
+class OverSteps(nn.Sequential):
+    """Layers without memory that run on all steps at once: (K, B, C, H, W) to (K, B, C', H', W')."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(K, B, C, H, W) to the same shape."""
-        spikes = self.sn1(over_steps(self.conv1, x))
-        spikes = self.sn2(over_steps(self.conv2, spikes))
-        added: Tensor = x + self.sn3(over_steps(self.conv3, spikes))
-        return added
+        """All steps as one batch, and back."""
+        return over_steps(super().forward, x)
+
+
+def bottleneck(channels: int, narrow: int) -> Residual:
+    """Three spiking layers, the middle one narrow; their spikes are added to the input (K, B, C, H, W)."""
+    return Residual(
+        conv1=OverSteps(*normalised_conv(channels, narrow, 1)),
+        sn1=SpikingNeuron(),
+        conv2=OverSteps(*normalised_conv(narrow, narrow, 3, padding=1)),
+        sn2=SpikingNeuron(),
+        conv3=OverSteps(*normalised_conv(narrow, channels, 1)),
+        sn3=SpikingNeuron(),
+    )
 
 
 def normalised_conv(inputs: int, outputs: int, side: int, padding: int = 0) -> nn.Sequential:
@@ -109,7 +108,7 @@ class SSIRNetwork(nn.Module):
         super().__init__()
         self.static_conv = SpikingLayer(nn.Conv2d(WINDOW, 128, 3, padding=1, bias=False), 128)
         self.enc1 = SpikingLayer(nn.Conv2d(128, 128, 3, stride=2, padding=1, bias=False), 128)
-        self.eres1 = Bottleneck(128, 32)
+        self.eres1 = bottleneck(128, 32)
         self.dec3 = SpikingLayer(nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False), 64)
         self.pred3 = prediction()
 
@@ -123,8 +122,7 @@ class SSIRNetwork(nn.Module):
 
     def activity(self, windows: Tensor) -> Tensor:
         """(K, B, 41, H, W) to the spikes (K, B, 64, H, W) from which the images are made."""
-        spikes: Tensor = self.dec3(self.eres1(self.enc1(self.static_conv(windows))))
-        return spikes
+        return self.dec3(self.eres1(self.enc1(self.static_conv(windows))))
 
 
 @dataclass(frozen=True)
@@ -176,5 +174,4 @@ class SSIR(NetworkMethod):
         padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")
         starts = range(0, STRIDE * self.warm_up + 1, STRIDE)
         windows = torch.stack([padded[:, start : start + WINDOW] for start in starts])
-        image: Tensor = network.pred3(network.activity(windows)[-1])
-        return image[:, 0, :height, :width]
+        return network.pred3(network.activity(windows)[-1])[:, 0, :height, :width]

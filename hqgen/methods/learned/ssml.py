@@ -96,8 +96,7 @@ class UNet(nn.Module):
         half = self._pool(self.enc1(features))
         quarter = self.enc3(self._pool(self.enc2(half)))
         half = self.dec2(_joined(quarter, half))
-        full: Tensor = self.dec1(_joined(half, features))
-        return full
+        return self.dec1(_joined(half, features))
 
     def _pool(self, features: Tensor) -> Tensor:
         return functional.max_pool2d(_shift_down(features) if self.blind else features, 2)
@@ -160,9 +159,8 @@ class MotionInference(nn.Module):
         by_count = self.tfpconv(torch.cat(rates, 1))
         by_interval = self.tficonv(interval_rate(spikes))
         if self.blind:
-            return by_count + by_interval  # type: ignore[no-any-return]
-        gated: Tensor = self.ChannelGate(self.SpatialGate(by_count) + self.SpatialGate(by_interval))
-        return gated
+            return by_count + by_interval
+        return self.ChannelGate(self.SpatialGate(by_count) + self.SpatialGate(by_interval))
 
 
 def _central(spikes: Tensor, frames: int) -> Tensor:
@@ -242,8 +240,7 @@ class DoubleNet(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) spikes to (B, 1, H, W), by the plain network."""
-        image: Tensor = self.nbsn(spikes)
-        return image
+        return self.nbsn(spikes)
 
 
 def thinned(spikes: Tensor, keep: Tensor) -> Tensor:
@@ -325,8 +322,7 @@ class SSML(NetworkMethod):
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W), at any size."""
         keep = self._keep(spikes)
-        image: Tensor = network(thinned(spikes, keep)) * keep
-        return image[:, 0]
+        return (network(thinned(spikes, keep)) * keep)[:, 0]
 
     def _keep(self, spikes: Tensor) -> Tensor:
         """One spike in how many is kept, (B, 1, 1, 1)."""

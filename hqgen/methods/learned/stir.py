@@ -143,8 +143,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        out: Tensor = self.project_out(functional.gelu(gate) * value)
-        return out
+        return self.project_out(functional.gelu(gate) * value)
 
 
 class Transformer(nn.Module):
@@ -249,8 +248,7 @@ class BottomDecoder(nn.Module):
         warped = [x for pair in pairs for x in warp_both(earlier, later, pair)]
         hidden = self.deconv_hidden(coarse.hidden)
         x = torch.cat([upsample(coarse.image), middle, *warped, hidden, flows, group], dim=1)
-        out: Tensor = self.predict_img(self.resblocks(self.convrelu(x)))
-        return out
+        return self.predict_img(self.resblocks(self.convrelu(x)))
 
 
 def conv_prelu(inputs: int, outputs: int) -> nn.Sequential:
@@ -307,8 +305,7 @@ class STIRNetwork(nn.Module):
         estimate = self.decorder_4nd(estimate, levels[2])
         estimate = self.decorder_3rd(estimate, levels[1])
         estimate = self.decorder_2nd(estimate, levels[0])
-        image: Tensor = self.decorder_1st(estimate, blocks)
-        return image[:, 0]
+        return self.decorder_1st(estimate, blocks)[:, 0]
 
     def _represent(self, block: Tensor) -> Tensor:
         """(B, 21, H, W) to 16 channels: five exposures of different lengths, and eleven learned features."""

@@ -147,8 +147,7 @@ class WaveletNetwork(nn.Module):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) spikes to (B, 1, H, W)."""
-        image: Tensor = self.tail(self.resblocks(self.conv(self.wvl(spikes))))
-        return image
+        return self.tail(self.resblocks(self.conv(self.wvl(spikes))))
 
 
 @dataclass(frozen=True)
@@ -174,5 +173,4 @@ class WGSE(NetworkMethod):
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W), at any size."""
-        image: Tensor = network(spikes)[:, 0]
-        return image
+        return network(spikes)[:, 0]

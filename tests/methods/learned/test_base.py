@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from hqgen.devices import exact_arithmetic
 from hqgen.errors import MethodError
@@ -16,14 +15,7 @@ from hqgen.methods.tfp import TFP
 from hqgen.quality.niqe import niqe
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import open_recording
-
-REDS = ("200_part1_key_id151", "200_part3_key_id151", "203_part1_key_id151")
-
-
-@pytest.fixture(autouse=True)
-def shipped_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what ships with the package, whatever the user has registered."""
-    monkeypatch.setenv("HQGEN_WEIGHTS", str(tmp_path))
+from tests.methods.windows import REDS, random_window, reds
 
 
 def constant(rate: float, size: tuple[int, int] = (96, 96), seed: int = 0) -> Window:
@@ -34,8 +26,7 @@ def constant(rate: float, size: tuple[int, int] = (96, 96), seed: int = 0) -> Wi
 
 
 def noise(size: tuple[int, int], seed: int = 0) -> Window:
-    spikes = np.random.default_rng(seed).random((FRAMES, *size)) < 0.3
-    return Window(PackedSpikes.pack(spikes), FRAMES // 2)
+    return random_window(seed, size, FRAMES, FRAMES // 2, 0.3)
 
 
 def base() -> Base:
@@ -100,13 +91,6 @@ def test_weights_ship_with_the_package_and_are_small() -> None:
     assert digest == base().weights_digest()
 
 
-def reds(data_root: Path, name: str) -> tuple[Window, NDArray[np.float64]]:
-    folder = data_root / "spike-reds" / "test"
-    recording = open_recording(folder / "spike" / f"{name}.dat", height=250, width=400)
-    truth = np.asarray(Image.open(folder / "gt" / f"{name}.png")) / 255
-    return recording.window(150, 20, 20), truth
-
-
 def psnr(image: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
     """Of rate / 0.6, clipped; data range 1."""
     return float(-10 * np.log10(np.mean((np.clip(image / 0.6, 0, 1) - truth) ** 2)))
@@ -117,7 +101,8 @@ def psnr(image: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
 def test_shipped_weights_reach_the_stated_psnr_on_streams_they_never_saw(
     name: str, least: float, data_root: Path
 ) -> None:
-    window, truth = reds(data_root, name)
+    recording, truth = reds(data_root, name)
+    window = recording.window(150, 20, 20)
     reached = psnr(base().reconstruct(window), truth)
     assert reached > least
     assert reached > psnr(TFP().reconstruct(window), truth) + 4

@@ -16,6 +16,7 @@ from hqgen.errors import MethodError
 from hqgen.methods.learned.network import NetworkMethod
 from hqgen.methods.registration import add_weights
 from hqgen.spikes.packed import PackedSpikes, Window
+from tests.methods import windows
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,7 @@ class Blend(NetworkMethod):
 
 
 def random_window(seed: int, size: tuple[int, int] = (9, 7), frames: int = 5, centre: int = 3) -> Window:
-    spikes = np.random.default_rng(seed).random((frames, *size)) < 0.5
-    return Window(PackedSpikes.pack(spikes), centre)
-
-
-@pytest.fixture(autouse=True)
-def weights_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HQGEN_WEIGHTS", str(tmp_path / "home"))
-    return tmp_path / "home"
+    return windows.random_window(seed, size, frames, centre)
 
 
 @pytest.fixture

@@ -101,8 +101,8 @@ def test_calibration_follows_the_equation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"D_light": None}, "lacks a calibration map: .*D_light"),
-        ({"D_light": np.ones((5, 5))}, "holds no calibration maps"),
+        ({"D_light": None}, "does not hold the calibration maps: .*D_light"),
+        ({"D_light": np.ones((5, 5))}, "does not hold the calibration maps"),
         ({"Nl": np.ones((24, 31))}, r"\(24, 32\) and \(24, 31\)"),
         ({"Nl": np.zeros((24, 32))}, "unusable"),
         ({"Nd": np.full((24, 32), np.nan)}, "unusable"),
@@ -118,7 +118,7 @@ def test_unusable_calibration_is_an_error(changes: dict[str, Any], message: str,
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 truncated"])
 def test_file_that_is_no_calibration_is_an_error(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "maps.npz").write_bytes(content)
-    with pytest.raises(MethodError, match="holds no calibration maps"):
+    with pytest.raises(MethodError, match="does not hold the calibration maps"):
         read_calibration(tmp_path / "maps.npz")
 
 

@@ -43,11 +43,6 @@ def published(shared: Path) -> Path:
     return shared / "weights" / "nbsn_83000_simple.pth"
 
 
-@pytest.fixture(autouse=True)
-def weights_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HQGEN_WEIGHTS", str(tmp_path / "home"))
-
-
 @pytest.mark.real
 def test_both_branches_of_the_full_network_are_of_the_published_size(golden: Golden) -> None:
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in DoubleNet().named_children()}
