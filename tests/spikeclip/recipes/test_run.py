@@ -84,16 +84,16 @@ ABLATION = {
 
 
 def files(folder: Path) -> dict[str, int]:
-    """When each file was written, but for logs and what every run writes anew."""
-    anew = {"log.txt", "lock", "config.toml", "plan.json", "grid.png", "table.json", "table.md", "table.tex"}
+    """When each file was written, except logs and what every run writes again."""
+    again = {"log.txt", "lock", "config.toml", "plan.json", "grid.png", "table.json", "table.md", "table.tex"}
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in anew and "logs" not in path.parts
+        if path.is_file() and path.name not in again and "logs" not in path.parts
     }
 
 
-def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_anew(
+def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_again(
     document: dict[str, Any], tmp_path: Path
 ) -> None:
     table = run_recipe(recipe(document), tmp_path, "sync", observer=Recorder())
@@ -110,8 +110,8 @@ def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_a
 def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_stage(
     document: dict[str, Any], tmp_path: Path
 ) -> None:
-    own = recipe(document, ablation=ABLATION, recordings=None, **{"hq-store": None})
-    table = run_recipe(own, tmp_path, "sync", observer=Recorder())
+    small = recipe(document, ablation=ABLATION, recordings=None, **{"hq-store": None})
+    table = run_recipe(small, tmp_path, "sync", observer=Recorder())
     assert [row.name for row in table.rows] == ["coarse", "+ class", "tfi"]
     assert table.about["trainings"] == 2
     singles = [
@@ -125,23 +125,23 @@ def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_sta
         assert config["initial"] == str(tmp_path / f"seed-{seed}" / "coarse" / "network.pth")
 
 
-def test_other_settings_of_the_evaluation_make_the_table_anew_and_nothing_else(
+def test_other_settings_of_the_evaluation_make_only_the_table_again(
     document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {"recordings": None, "hq-store": None}
-    own["train"] = document["train"] | {"stages": ["coarse"]}
-    run_recipe(recipe(document, **own), tmp_path, "sync", observer=Recorder())
+    changes = {"recordings": None, "hq-store": None}
+    changes["train"] = document["train"] | {"stages": ["coarse"]}
+    run_recipe(recipe(document, **changes), tmp_path, "sync", observer=Recorder())
     trained = (tmp_path / "network" / "coarse" / "record.json").stat().st_mtime_ns
-    own["evaluate"] = document["evaluate"] | {"methods": []}
-    table = run_recipe(recipe(document, **own), tmp_path, "sync", observer=Recorder())
+    changes["evaluate"] = document["evaluate"] | {"methods": []}
+    table = run_recipe(recipe(document, **changes), tmp_path, "sync", observer=Recorder())
     assert [row.name for row in table.rows] == ["network"]
     assert (tmp_path / "network" / "coarse" / "record.json").stat().st_mtime_ns == trained
 
 
-def test_a_step_that_was_killed_is_done_anew(
+def test_a_step_that_was_killed_is_done_again(
     document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = recipe(document, **{"hq-store": None, "train": document["train"] | {"stages": ["coarse"]}})
+    small = recipe(document, **{"hq-store": None, "train": document["train"] | {"stages": ["coarse"]}})
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -149,9 +149,9 @@ def test_a_step_that_was_killed_is_done_anew(
     with monkeypatch.context() as patch:
         patch.setattr("hqgen.simulation.camera.write_dat", killed)
         with pytest.raises(KeyboardInterrupt):
-            run_recipe(own, tmp_path, "sync", observer=Recorder())
+            run_recipe(small, tmp_path, "sync", observer=Recorder())
     assert not (tmp_path / "recordings" / "record.json").exists()
-    run_recipe(own, tmp_path, "sync", observer=Recorder())
+    run_recipe(small, tmp_path, "sync", observer=Recorder())
     assert len(list((tmp_path / "recordings").glob("*.dat"))) == 4
     assert json.loads((tmp_path / "recordings" / "record.json").read_text())["per_class"] == 2
 
@@ -185,11 +185,11 @@ def test_a_cluster_makes_what_one_process_makes_and_shows_the_progress(
 
 @pytest.mark.slow
 def test_an_error_on_a_worker_arrives_with_its_hint(document: dict[str, Any], tmp_path: Path) -> None:
-    own = recipe(
+    small = recipe(
         document, **{"hq-store": None, "recordings": None, "train": document["train"] | {"crop": 100}}
     )
     with pytest.raises(UsageError) as caught:
-        run_recipe(own, tmp_path, "local", 1, observer=Recorder())
+        run_recipe(small, tmp_path, "local", 1, observer=Recorder())
     assert caught.value.hint
 
 
