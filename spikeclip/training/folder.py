@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -68,30 +67,23 @@ class StageRecord(BaseModel):
     device: str
 
 
-@dataclass(frozen=True)
 class StageFolder:
-    """The files of one stage."""
+    """The files of one stage.
 
-    path: Path
+    Attributes:
+        final: what the stage learned.
+        best: what it had learned after its best epoch.
+        record_path: the completion record.
+    """
 
-    @property
-    def final(self) -> Path:
-        """What the stage learned."""
-        return self.path / "final.pth"
-
-    @property
-    def best(self) -> Path:
-        """What it had learned after its best epoch."""
-        return self.path / "best.pth"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.final, self.best = path / "final.pth", path / "best.pth"
+        self.record_path = path / "record.json"
 
     def checkpoint(self, plan: Plan) -> Checkpoint:
         """Where an unfinished stage goes on from."""
         return Checkpoint(self.path / "last.checkpoint", plan, folder=self.path)
-
-    @property
-    def record_path(self) -> Path:
-        """The completion record."""
-        return self.path / "record.json"
 
     def record(self, plan: Plan) -> StageRecord | None:
         """The completion record; None where the stage is not complete.
@@ -128,36 +120,22 @@ class StageFolder:
         return f"remove `{self.path}` to train this stage again"
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """The folder of a training."""
+    """The folder of a training.
 
-    path: Path
+    Attributes:
+        network: the final network of the last stage that is complete.
+        prompts: the learned prompts.
+        log: the log of all runs.
+        pictures: the folder of the pictures of fixed samples.
+        grid: coarse and fine images side by side, once the training is done.
+    """
 
-    @property
-    def network(self) -> Path:
-        """The final network of the last stage that is complete."""
-        return self.path / "network.pth"
-
-    @property
-    def prompts(self) -> Path:
-        """The learned prompts."""
-        return self.path / "prompts.pth"
-
-    @property
-    def log(self) -> Path:
-        """The log of all runs."""
-        return self.path / "log.txt"
-
-    @property
-    def pictures(self) -> Path:
-        """The pictures of fixed samples."""
-        return self.path / "pictures"
-
-    @property
-    def grid(self) -> Path:
-        """The picture of coarse and fine images side by side, of a training that is done."""
-        return self.pictures / "grid.png"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.network, self.prompts = path / "network.pth", path / "prompts.pth"
+        self.log, self.pictures = path / "log.txt", path / "pictures"
+        self.grid = self.pictures / "grid.png"
 
     def stage(self, name: StageName) -> StageFolder:
         """The folder of a stage."""
@@ -176,10 +154,6 @@ class RunFolder:
             TrainingError: another training holds it, or nothing can be written there.
         """
         with held(self.path / "lock", self.path, "training", TrainingError):
-            self._remove_partial_files()
+            for partial in self.path.rglob(".*.partial"):  # what a killed training left
+                partial.unlink(missing_ok=True)
             yield
-
-    def _remove_partial_files(self) -> None:
-        """Remove what a killed training left: files are written beside their place and renamed."""
-        for partial in self.path.rglob(".*.partial"):
-            partial.unlink(missing_ok=True)

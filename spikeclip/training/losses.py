@@ -6,18 +6,29 @@ the batch, where the paper writes [9] for one image and [10] as a sum; in [11] b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from hqgen.training.hardware import Hardware
+from hqgen.training.loop import Losses
+from spikeclip.data.batches import Batch
+from spikeclip.training.settings import CoarseSettings, FineSettings
+
 __all__ = [
     "CoarseLoss",
     "Duplicates",
+    "Supervision",
     "class_loss",
     "coarse_loss",
+    "coarse_losses",
+    "fine_losses",
     "prompt_initial_loss",
     "prompt_loss",
+    "prompt_losses",
     "total_loss",
 ]
 
@@ -107,3 +118,91 @@ def total_loss(class_term: Tensor, prompt_term: Tensor, prompt_weight: float = 1
         prompt_weight: λ.
     """
     return class_term + prompt_weight * prompt_term
+
+
+def coarse_losses(network: nn.Module, part: Batch, settings: CoarseSettings, hardware: Hardware) -> Losses:
+    """Stage 1: I = Recon-Net(S) [2], and its distance from I_tfi [5]: the network learns TFI.
+
+    Args:
+        network: (n, bins, h, w) -> (n, 1, h, w); it learns.
+        part: voxels and their TFI.
+        settings: of the stage.
+        hardware: runs the network.
+    """
+    with hardware.autocast():
+        image = network(part.voxel)
+    assert part.target is not None
+    return {"coarse": coarse_loss(image.float(), part.target, settings.loss)}
+
+
+def prompt_losses(
+    prompts: nn.Module,
+    part: Batch,
+    *,
+    coarse: Callable[[Tensor], Tensor],
+    clip: nn.Module,
+    image_features: Callable[[Tensor], Tensor],
+    hardware: Hardware,
+) -> Losses:
+    """Stage 2: two prompts learn to distinguish HQ images from LQ ones [7, 8].
+
+    Args:
+        prompts: clip -> (2, D), features of T_lq and T_hq; they learn, and nothing else does.
+        part: n voxels and n HQ images.
+        coarse: the network of stage 1, which makes the LQ images.
+        clip: frozen, with the text tower that the prompts go through, in float32.
+        image_features: CLIP's image tower.
+        hardware: runs network and image tower.
+    """
+    assert part.hq is not None
+    with torch.no_grad():
+        with hardware.autocast():
+            lq = coarse(part.voxel).float()
+        with hardware.clip_autocast():
+            features = image_features(torch.cat([lq, part.hq])).float()
+    is_hq = torch.arange(len(features), device=features.device) >= len(lq)
+    return {"initial": prompt_initial_loss(features, is_hq, prompts(clip), clip.logit_scale)}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What CLIP knows, none of which learns.
+
+    Attributes:
+        image_features: (n, 1, h, w) -> (n, D).
+        texts: (C, D), features of the text of each class.
+        prompts: (2, D), features of T_lq and T_hq; None where the prompt loss is left out.
+        scale: CLIP's logit scale.
+    """
+
+    image_features: Callable[[Tensor], Tensor]
+    texts: Tensor
+    prompts: Tensor | None
+    scale: float
+
+
+def fine_losses(
+    network: nn.Module, part: Batch, clip: Supervision, settings: FineSettings, hardware: Hardware
+) -> Losses:
+    """Stage 3: L_total = L_class + λ L_prompt [11] of the network's images.
+
+    Args:
+        network: (n, bins, h, w) -> (n, 1, h, w); it learns.
+        part: voxels, their labels, and those of the whole batch.
+        clip: what judges the images.
+        settings: of the stage.
+        hardware: runs network and image tower.
+    """
+    with hardware.autocast():
+        images = network(part.voxel).float()
+    with hardware.clip_autocast():
+        features = clip.image_features(images).float()
+    class_term = class_loss(
+        features, clip.texts, part.label, settings.tau, settings.duplicates, part.batch_label
+    )
+    weighted = settings.class_weight * class_term
+    if clip.prompts is None:
+        return {"total": weighted, "class": class_term}
+    prompt_term = prompt_loss(features, clip.prompts, clip.scale)
+    total = total_loss(weighted, prompt_term, settings.prompt_weight)
+    return {"total": total, "class": class_term, "prompt": prompt_term}

@@ -33,12 +33,10 @@ from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
-from spikeclip.training.coarse import coarse_losses
-from spikeclip.training.fine import Supervision, fine_losses
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.grid import grid
+from spikeclip.training.losses import Supervision, coarse_losses, fine_losses, prompt_losses
 from spikeclip.training.plan import Plan, stage_plan
-from spikeclip.training.prompt import prompt_losses
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage

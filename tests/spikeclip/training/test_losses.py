@@ -9,16 +9,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
+from hqgen.training.hardware import Hardware
+from spikeclip.clip.prompts import LearnedPrompts
+from spikeclip.data.batches import Batch
 from spikeclip.training.losses import (
     CoarseLoss,
     Duplicates,
+    Supervision,
     class_loss,
     coarse_loss,
+    coarse_losses,
+    fine_losses,
     prompt_initial_loss,
     prompt_loss,
+    prompt_losses,
     total_loss,
 )
+from spikeclip.training.settings import CoarseSettings, FineSettings
+from tests.spikeclip.tiny_clip import tiny_clip
 
 Array = NDArray[np.float64]
 FORMS: tuple[Duplicates, Duplicates] = ("mask", "literal")
@@ -151,3 +162,115 @@ def test_a_batch_of_one_kind_still_teaches_the_prompts(is_hq: list[bool]) -> Non
     prompt_initial_loss(tensor(features(rng, 2)), torch.tensor(is_hq), prompts, 100.0).backward()  # type: ignore[no-untyped-call]
     assert prompts.grad is not None
     assert prompts.grad.isfinite().all()
+
+
+def test_loss_is_the_distance_from_the_target_in_float32() -> None:
+    voxel = torch.rand(2, 1, 8, 8)
+    part = Batch(voxel, torch.zeros(2), torch.zeros(2), target=voxel + 0.5)
+    for kind, expected in (("l1", 0.5), ("mse", 0.25)):
+        settings = CoarseSettings(loss=kind)  # type: ignore[arg-type]
+        loss = coarse_losses(nn.Identity(), part, settings, Hardware(torch.device("cpu")))["coarse"]
+        torch.testing.assert_close(loss, torch.tensor(expected))
+    network = nn.Conv2d(1, 1, 1)
+    loss = coarse_losses(network, part, CoarseSettings(), Hardware(torch.device("cpu"), bfloat16=True))[
+        "coarse"
+    ]
+    assert loss.dtype == torch.float32
+
+
+def test_only_prompts_get_gradients_and_the_loss_is_the_equations() -> None:
+    clip, coarse = tiny_clip(), nn.Conv2d(4, 1, 3, padding=1)
+    prompts = LearnedPrompts(clip, 4)
+    with torch.no_grad():
+        prompts.context[1] += 0.05
+    part = Batch(torch.rand(3, 4, 32, 32), torch.zeros(3), torch.zeros(3), hq=torch.rand(2, 1, 32, 32))
+    loss = prompt_losses(
+        prompts,
+        part,
+        coarse=coarse,
+        clip=clip,
+        image_features=clip.image_features,
+        hardware=Hardware(torch.device("cpu")),
+    )["initial"]
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert prompts.context.grad is not None
+    assert all(row.abs().sum() > 0 for row in prompts.context.grad)
+    assert all(p.grad is None for p in (*coarse.parameters(), *clip.parameters()))
+
+    with torch.no_grad():
+        images = torch.cat([coarse(part.voxel), part.hq])  # type: ignore[list-item]
+        scores = (clip.image_features(images) @ prompts(clip).T).double().numpy() * clip.logit_scale
+    hq = np.exp(scores[:, 1]) / np.exp(scores).sum(axis=1)
+    y = np.array([0, 0, 0, 1, 1])
+    expected = -np.mean(y * np.log(hq) + (1 - y) * np.log(1 - hq))
+    assert abs(loss.item() - expected) < 1e-4
+
+
+LABELS = torch.tensor([0, 2, 2, 1, 0, 2])
+
+
+def unit_rows(count: int, seed: int) -> Tensor:
+    return normalize(torch.randn(count, 8, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+@pytest.mark.parametrize("duplicates", ["mask", "literal"])
+@pytest.mark.parametrize("sizes", [[6], [3, 3], [1, 2, 3], [1] * 6])
+def test_parts_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(
+    sizes: list[int], duplicates: Duplicates
+) -> None:
+    images, texts = unit_rows(6, 0).requires_grad_(), unit_rows(3, 1)
+    whole = class_loss(images, texts, LABELS, 0.07, duplicates)
+    (expected,) = torch.autograd.grad(whole, images)
+    parts = [
+        len(labels) / 6 * class_loss(part, texts, labels, 0.07, duplicates, LABELS)
+        for part, labels in zip(torch.split(images, sizes), torch.split(LABELS, sizes), strict=True)
+    ]
+    total = torch.stack(parts).sum()
+    torch.testing.assert_close(total, whole)
+    torch.testing.assert_close(torch.autograd.grad(total, images)[0], expected)
+
+
+@pytest.fixture
+def part() -> Batch:
+    voxel = torch.rand(3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    return Batch(voxel, torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]))
+
+
+def supervision(prompts: bool) -> tuple[nn.Module, Supervision]:
+    clip = tiny_clip()
+    texts = clip.text_features(["image of a cat", "image of a dog", "image of a car"])
+    learned = clip.text_features(["dark", "bright"]) if prompts else None
+    return clip, Supervision(clip.image_features, texts, learned, clip.logit_scale)
+
+
+def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Batch) -> None:
+    network = nn.Conv2d(4, 1, 3, padding=1)
+    clip, knows = supervision(prompts=True)
+    losses = fine_losses(network, part, knows, FineSettings(), Hardware(torch.device("cpu")))
+    losses["total"].backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    assert all(p.grad is None for p in clip.parameters())
+
+
+def test_total_weighs_its_terms(part: Batch) -> None:
+    network = nn.Conv2d(4, 1, 3, padding=1)
+    _, knows = supervision(prompts=True)
+    settings = FineSettings(prompt_weight=7, class_weight=3)
+    losses = fine_losses(network, part, knows, settings, Hardware(torch.device("cpu")))
+    torch.testing.assert_close(losses["total"], 3 * losses["class"] + 7 * losses["prompt"])
+    assert -1 <= losses["prompt"] <= 0
+    _, knows = supervision(prompts=False)
+    assert list(fine_losses(network, part, knows, settings, Hardware(torch.device("cpu")))) == [
+        "total",
+        "class",
+    ]
+
+
+def test_losses_are_float32_whatever_the_networks_run_in(part: Batch) -> None:
+    network = nn.Conv2d(4, 1, 3, padding=1)
+    _, knows = supervision(prompts=True)
+    half = fine_losses(network, part, knows, FineSettings(), Hardware(torch.device("cpu"), bfloat16=True))
+    full = fine_losses(network, part, knows, FineSettings(), Hardware(torch.device("cpu")))
+    assert all(loss.dtype == torch.float32 for loss in half.values())
+    assert half["class"] != full["class"]  # it did run in bfloat16
+    torch.testing.assert_close(half["class"], full["class"], rtol=0.05, atol=0.05)
