@@ -11,8 +11,8 @@ from hqgen.builder.digests import remembered_digests
 from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
-from hqgen.builder.plan import Scoring, Shard, planned_methods
-from hqgen.builder.prepare import Request, resolve
+from hqgen.builder.plan import Request, Scoring, Shard, make_plan, planned_methods
+from hqgen.builder.prepare import resolve
 from hqgen.builder.settings import BuildSettings
 from hqgen.methods.base import Method
 from hqgen.progress import Observer
@@ -95,7 +95,7 @@ def _missing_shards(request: Request, output: Output) -> list[int | None]:
     digests = remembered_digests(recordings, output.work / "blake3.json")
     if digests is None:
         return [None] * len(request.sources)
-    planned = request.planned(digests.__getitem__)
+    planned = make_plan(request, digests.__getitem__)
     return [sum(1 for _ in missing_jobs(source, output)) for source in planned.sources]
 
 

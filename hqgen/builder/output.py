@@ -100,9 +100,11 @@ class Output:
             StoreError: what lies at the store's place is not an HQ store.
         """
         self.store.check_ours()
-        self.manifest_path.unlink(missing_ok=True)
-        for name in ("plan.json", "plans", "records", "sources.json"):
-            _remove(self.work / name)
+        for file in (self.manifest_path, self.work / "plan.json", self.work / "sources.json"):
+            file.unlink(missing_ok=True)
+        for folder in (self.work / "plans", self.work / "records"):
+            if folder.exists():
+                shutil.rmtree(folder)
         self.store.delete()
 
     def record_path(self, source: str, shard: int) -> Path:
@@ -156,10 +158,3 @@ class Output:
                 f"the plan `{path}` cannot be read; it is damaged or of another version of hqgen",
                 hint="build into another directory, or start over with `--existing overwrite`",
             ) from error
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.builder.settings import SHARD_SIZE
 from hqgen.errors import UsageError
 from hqgen.manifest import Document, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
@@ -29,6 +28,8 @@ __all__ = [
     "PlannedBuild",
     "PlannedMethod",
     "PlannedSource",
+    "Request",
+    "RequestedSource",
     "Scoring",
     "Shard",
     "by_name",
@@ -37,9 +38,6 @@ __all__ = [
     "make_plan",
     "planned_methods",
 ]
-
-
-Digest = Callable[[SourceRecording], str]
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,22 @@ class Scoring:
         """
         scores, reasons = self.scorer.score(candidates)
         return scores.astype(np.float32), reasons
+
+
+class RequestedSource(NamedTuple):
+    """A source and the methods that are to run on it."""
+
+    source: Source
+    methods: Sequence[Method]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the names that the user gave stand for; `shard_size` is the number of samples in a shard."""
+
+    sources: tuple[RequestedSource, ...]
+    scoring: Scoring
+    shard_size: int
 
 
 @dataclass(frozen=True)
@@ -171,31 +185,25 @@ def _within(part: Plan, named: PlannedSource | None) -> PlannedSource:
     return PlannedSource(part, named.source, methods)
 
 
-def make_plan(
-    sources: Sequence[tuple[Source, Sequence[Method]]],
-    *,
-    digest: Digest,
-    scoring: Scoring,
-    shard_size: int = SHARD_SIZE,
-) -> PlannedBuild:
-    """Make the plan for sources, each with its methods.
+def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> PlannedBuild:
+    """Make the plan for a request, given a digest for every recording.
 
     The order in which sources and methods were named does not matter: sources go by name, methods by rank.
     """
-    scorer = scoring.scorer
+    scorer = request.scoring.scorer
     rules = Plan(
-        shard_size=shard_size,
+        shard_size=request.shard_size,
         scorer={"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
-        normalisation=scoring.normalisation.parameters(),
+        normalisation=request.scoring.normalisation.parameters(),
         sources=(),
     )
     planned = []
-    for source, methods in sorted(sources, key=lambda entry: entry[0].name):
+    for source, methods in sorted(request.sources, key=lambda requested: requested.source.name):
         ranked = planned_methods(methods)
         part = rules.model_copy(update={"sources": (_source_spec(source, ranked, digest),)})
         planned.append(PlannedSource(part, source, ranked))
     plan = rules.model_copy(update={"sources": tuple(source.spec for source in planned)})
-    return PlannedBuild(plan, tuple(planned), scoring)
+    return PlannedBuild(plan, tuple(planned), request.scoring)
 
 
 def planned_methods(methods: Sequence[Method]) -> tuple[PlannedMethod, ...]:
@@ -215,7 +223,9 @@ def _method_spec(method: Method) -> MethodSpec:
     )
 
 
-def _source_spec(source: Source, methods: Sequence[PlannedMethod], digest: Digest) -> SourceSpec:
+def _source_spec(
+    source: Source, methods: Sequence[PlannedMethod], digest: Callable[[SourceRecording], str]
+) -> SourceSpec:
     height, width = source.geometry
     index = {recording: number for number, recording in enumerate(source.recordings)}
     return SourceSpec(

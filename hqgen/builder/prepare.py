@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from hqgen.builder.digests import digest_recordings
-from hqgen.builder.plan import PlannedBuild, Scoring, make_plan
+from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, Scoring, make_plan
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import UsageError
 from hqgen.methods.base import Method
@@ -22,38 +21,7 @@ from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
-__all__ = [
-    "Request",
-    "RequestedSource",
-    "plan_request",
-    "resolve",
-]
-
-
-class RequestedSource(NamedTuple):
-    """A source and the methods that are to run on it."""
-
-    source: Source
-    methods: Sequence[Method]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the names that the user gave stand for.
-
-    Attributes:
-        sources: in the order of their names.
-        scoring: scorer and normalisation.
-        shard_size: samples in a shard.
-    """
-
-    sources: tuple[RequestedSource, ...]
-    scoring: Scoring
-    shard_size: int
-
-    def planned(self, digest: Callable[[SourceRecording], str]) -> PlannedBuild:
-        """The plan, given a digest for every recording."""
-        return make_plan(self.sources, digest=digest, scoring=self.scoring, shard_size=self.shard_size)
+__all__ = ["plan_request", "resolve"]
 
 
 def resolve(settings: BuildSettings, observer: Observer) -> Request:
@@ -112,7 +80,7 @@ def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBu
     with observer.progress("reading recordings", total, "bytes") as job:
         digests, failed = digest_recordings(recordings, cache, advance=job.advance)
     readable = (RequestedSource(_without(source, failed), methods) for source, methods in request.sources)
-    return replace(request, sources=tuple(readable)).planned(digests.__getitem__)
+    return make_plan(replace(request, sources=tuple(readable)), digests.__getitem__)
 
 
 def _without(source: Source, failed: Mapping[SourceRecording, str]) -> Source:

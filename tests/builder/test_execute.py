@@ -20,7 +20,8 @@ import pytest
 from hqgen.builder.execute import DaskExecutor, Failure
 from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.output import Output
-from hqgen.builder.prepare import RequestedSource, plan_request, resolve
+from hqgen.builder.plan import RequestedSource
+from hqgen.builder.prepare import plan_request, resolve
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, UsageError
 from hqgen.interrupt import Stop
