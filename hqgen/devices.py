@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from hqgen.errors import MethodError, UnknownNameError
+from hqgen.errors import HqgenError, MethodError, UnknownNameError
 
 __all__ = ["exact_arithmetic", "one_thread", "resolve_device"]
 
@@ -40,17 +41,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def resolve_device(name: str) -> str:
-    """`cpu` or `cuda` for one of auto, cpu, cuda.
+def resolve_device(name: str, error: type[HqgenError] = MethodError) -> str:
+    """`cpu`, `cuda` or `cuda:N` for one of auto, cpu, cuda, cuda:N.
 
     Raises:
         UnknownNameError: another name.
-        MethodError: cuda where there is none.
+        HqgenError: an `error`: the device is not there.
     """
-    if name not in ("auto", "cpu", "cuda"):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UnknownNameError("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MethodError("this machine has no usable CUDA device", hint="use --device cpu or auto")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if count else "cpu"
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= count:
+        raise error(
+            f"the device `{name}` is not there",
+            hint=f"PyTorch sees {count} CUDA devices; `auto` takes what there is",
+        )
     return name

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hqgen.devices import resolve_device
 from hqgen.errors import UsageError
 
 __all__ = ["Hardware", "hardware"]
@@ -130,18 +131,10 @@ def hardware(
 
 
 def _device(name: str) -> torch.device:
-    local = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    if name == "auto":
-        return torch.device(local if torch.cuda.is_available() else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    device = torch.device(local if name == "cuda" else name)
-    if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"the device `{name}` is not there",
-            hint=f"PyTorch sees {torch.cuda.device_count()} CUDA devices; `auto` takes what there is",
-        )
-    return device
+    device = resolve_device(name, UsageError)
+    if device == "cuda":
+        device = resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}", UsageError)
+    return torch.device(device)
 
 
 def _has_bfloat16(device: torch.device) -> bool:
