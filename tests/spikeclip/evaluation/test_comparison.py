@@ -211,7 +211,10 @@ def load_tiny_clip(_device: str) -> FrozenClip:
     return tiny_clip()
 
 
-def test_tasks_on_workers_give_the_table_of_one_process(scenes: LowLightSet, tmp_path: Path) -> None:
+def test_tasks_on_workers_give_the_table_of_one_process(
+    scenes: LowLightSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikeclip.evaluation.comparison.COST_SIZE", (25, 40))
     save_network(tmp_path / "n.pth", build("lrn"), name="lrn", bins=50, meta={})
     together: list[int] = []
 

@@ -59,7 +59,7 @@ def values(clip_file: Path) -> dict[str, Any]:
     """The settings of a training of 6 + 4 + 6 steps."""
     stage = {"epochs": 3, "batch": 4, "learning_rate": 1e-3}
     return {
-        "crop": 32,
+        "crop": 16,
         "clip": {"model": "small", "weights": str(clip_file)},
         "log_every": 3,
         "coarse": stage,
@@ -162,7 +162,7 @@ def test_grid_shows_three_rows_of_six_samples(done: RunFolder) -> None:
 
 
 def test_each_stage_learns(run: Train) -> None:
-    folder = run(coarse__epochs=6, prompt__epochs=4, fine__epochs=6)
+    folder = run(crop=32, coarse__epochs=6, prompt__epochs=4, fine__epochs=6)
     for stage, name in (("coarse", "coarse"), ("prompt", "initial"), ("fine", "total")):
         losses = [float(row[name]) for row in curve(folder, stage)]  # type: ignore[arg-type]
         assert losses[-1] < losses[0] - 0.05 * abs(losses[0]), stage
