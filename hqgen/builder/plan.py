@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,12 +121,25 @@ class PlannedSource:
     Attributes:
         part: the plan of this source alone; the records of its shards have its id.
         source: its recordings and samples; None for a source of the store that this run does not name.
-        methods: by rank; empty where `source` is None.
+        ensemble: the methods that this run names; the plan may have more, which are in the store.
     """
 
     part: Plan
     source: Source | None
-    methods: tuple[PlannedMethod, ...]
+    ensemble: Sequence[Method]
+
+    @cached_property
+    def methods(self) -> tuple[PlannedMethod, ...]:
+        """All methods of the plan, by rank.
+
+        Raises:
+            HqgenError: one that this run does not name cannot run here.
+        """
+        live = {method.name: method for method in self.ensemble}
+        return tuple(
+            PlannedMethod(spec, live.get(spec.name) or get_method(spec.name, **spec.parameters), column)
+            for column, spec in enumerate(self.spec.methods)
+        )
 
     @property
     def spec(self) -> SourceSpec:
@@ -167,22 +181,11 @@ class PlannedBuild:
     def within(self, whole: Plan) -> PlannedBuild:
         """The build of a plan that holds this one, and maybe more sources and methods."""
         named = {source.spec.name: source for source in self.sources}
-        parts = [whole.part(spec.name) for spec in whole.sources]
-        return replace(
-            self, plan=whole, sources=tuple(_within(part, named.get(part.sources[0].name)) for part in parts)
-        )
-
-
-def _within(part: Plan, named: PlannedSource | None) -> PlannedSource:
-    """A source with the methods of `part`: as this run has them; the others are made from the plan."""
-    if named is None:
-        return PlannedSource(part, None, ())
-    live = {planned.spec.name: planned.method for planned in named.methods}
-    methods = tuple(
-        PlannedMethod(spec, live.get(spec.name) or get_method(spec.name, **spec.parameters), column)
-        for column, spec in enumerate(part.sources[0].methods)
-    )
-    return PlannedSource(part, named.source, methods)
+        sources = []
+        for spec in whole.sources:
+            part, known = whole.part(spec.name), named.get(spec.name)
+            sources.append(replace(known, part=part) if known else PlannedSource(part, None, ()))
+        return replace(self, plan=whole, sources=tuple(sources))
 
 
 def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> PlannedBuild:
@@ -199,9 +202,8 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
     )
     planned = []
     for source, methods in sorted(request.sources, key=lambda requested: requested.source.name):
-        ranked = planned_methods(methods)
-        part = rules.model_copy(update={"sources": (_source_spec(source, ranked, digest),)})
-        planned.append(PlannedSource(part, source, ranked))
+        part = rules.model_copy(update={"sources": (_source_spec(source, methods, digest),)})
+        planned.append(PlannedSource(part, source, methods))
     plan = rules.model_copy(update={"sources": tuple(source.spec for source in planned)})
     return PlannedBuild(plan, tuple(planned), request.scoring)
 
@@ -224,7 +226,7 @@ def _method_spec(method: Method) -> MethodSpec:
 
 
 def _source_spec(
-    source: Source, methods: Sequence[PlannedMethod], digest: Callable[[SourceRecording], str]
+    source: Source, methods: Sequence[Method], digest: Callable[[SourceRecording], str]
 ) -> SourceSpec:
     height, width = source.geometry
     index = {recording: number for number, recording in enumerate(source.recordings)}
@@ -232,7 +234,7 @@ def _source_spec(
         name=source.name,
         height=height,
         width=width,
-        methods=tuple(planned.spec for planned in methods),
+        methods=tuple(planned.spec for planned in planned_methods(methods)),
         recordings=tuple(
             RecordingSpec(path=item.name, size=item.size, blake3=digest(item), frames=item.frames)
             for item in source.recordings

@@ -181,6 +181,20 @@ def test_a_method_appended_later_gives_what_all_at_once_give(
     assert content(settings.out) == content(tmp_path / "at once")
 
 
+def test_a_method_that_only_the_store_has_is_needed_only_for_missing_shards(
+    settings: BuildSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_again(settings)
+
+    def unavailable(name: str, **parameters: Any) -> None:
+        raise MethodError(f"method `{name}` is not available")
+
+    monkeypatch.setattr("hqgen.builder.plan.get_method", unavailable)
+    assert build_again(settings, methods="tfp", existing="append").made == 0
+    with pytest.raises(MethodError, match="`tfi` is not available"):
+        build_again(settings, methods="tfp,tfstp", existing="append")
+
+
 def test_a_source_appended_later_leaves_the_others_alone(
     settings: BuildSettings, recordings: Path, tmp_path: Path
 ) -> None:
