@@ -23,8 +23,8 @@ def build(sources: str | Sequence[str], *, observer: Observer = SILENT, **settin
             that receives `hq.zarr` and `manifest.json`), `methods="tfp,tfi"`, `data_root="/data"`.
 
     Returns:
-        The manifest, where it and the store lie, and how many samples this call made. Recordings that cannot
-        be used stop no other; `outcome.manifest.quarantined` is true where there are any.
+        The manifest, where it and the store are, and how many samples this call made. Recordings that cannot
+        be used stop no other; `outcome.manifest.quarantined` is true if there are any.
 
     Raises:
         HqgenError: see `hqgen.builder.run.build`.

@@ -39,7 +39,7 @@ DAMAGED = (
     AttributeError,
     OSError,
 )
-"""What reading a file with torch.load raises, depending on where the damage lies."""
+"""What reading a file with torch.load raises, depending on where the damage is."""
 
 
 def load_weights(

@@ -30,7 +30,7 @@ def _use_weights(folder: Path | None) -> Path | None:
     return folder
 
 
-DataRoot = Annotated[Path, typer.Option(envvar="HQGEN_DATA_ROOT", help="Folder in which the datasets lie.")]
+DataRoot = Annotated[Path, typer.Option(envvar="HQGEN_DATA_ROOT", help="Folder of the datasets.")]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -330,7 +330,7 @@ def train_method(
 ) -> int:
     """Train a method's network on streams simulated from pictures.
 
-    Interrupted, the same command goes on from the last checkpoint.
+    Interrupted, the same command continues from the last checkpoint.
     """
     del method  # `base` is the only one so far
     from hqgen.progress import stderr_observer

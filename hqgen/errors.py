@@ -12,9 +12,9 @@
     ├── MethodError             a method that cannot run on this window or this machine
     ├── ScoreError              a picture that the scorer refuses
     ├── StoreError              an HQ store that is missing, damaged or in use
-    ├── BuildError              a build that could not go on: no space, no worker, lost shards
+    ├── BuildError              a build that could not continue: no space, no worker, lost shards
     ├── WeightsError            weights or a checkpoint that are missing or of the wrong form
-    └── TrainingError           a training that could not go on: a loss that is not a number, no data
+    └── TrainingError           a training that could not continue: a loss that is not a number, no data
 
 The command line prints `error:` and the message, then `hint:` and the hint, without a traceback.
 """
@@ -111,7 +111,7 @@ class StoreError(HqgenError):
 
 
 class BuildError(HqgenError):
-    """A build that could not go on."""
+    """A build that could not continue."""
 
 
 class WeightsError(HqgenError):
@@ -119,4 +119,4 @@ class WeightsError(HqgenError):
 
 
 class TrainingError(HqgenError):
-    """A training that could not go on."""
+    """A training that could not continue."""

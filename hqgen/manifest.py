@@ -159,7 +159,7 @@ class SampleRecord(Document):
 
 
 class ShardRecord(Document):
-    """A shard is complete: its images lie in the store and have this digest.
+    """A shard is complete: its images are in the store and have this digest.
 
     Attributes:
         plan: id of its source's part of the plan.
@@ -202,7 +202,7 @@ class SourceManifest(Document):
 
     Attributes:
         name: the source's name.
-        folder: where its recordings lay when the store was finished; null for a source without files.
+        folder: where its recordings were when the store was finished; null for a source without files.
         shards: digests of its shards, in order.
         quarantined_recordings: files that could not be used.
         samples: what came of every sample.
@@ -258,7 +258,7 @@ class Manifest(Document):
 
 
 def dump(document: Document) -> Iterator[str]:
-    """A document as JSON text in pieces: its outer levels over many lines, what lies deeper on one.
+    """A document as JSON text in pieces: its outer levels over many lines, deeper levels on one.
 
     A document of millions of samples is never held as text.
     """

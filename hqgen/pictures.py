@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The class of a labelled picture: the name of the folder that it lies in; empty at the top."""
+        """The class of a labelled picture: the name of the folder that it is in; empty at the top."""
         return PurePosixPath(self.name).parent.name
 
     def gray(self) -> Image.Image:

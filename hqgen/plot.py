@@ -16,7 +16,7 @@ BINS = 60
 def histograms(values: Mapping[str, Sequence[float]], *, marked: str, unit: str) -> str:
     """Histograms of several sets of values below each other, over one axis.
 
-    The axis ends at the 1st and 99th percentile of all values; what lies beyond counts in the outermost bins.
+    The axis ends at the 1st and 99th percentile of all values; values beyond count in the outermost bins.
 
     Args:
         values: the sets by name; each may be empty.
@@ -24,7 +24,7 @@ def histograms(values: Mapping[str, Sequence[float]], *, marked: str, unit: str)
         unit: name of the axis.
 
     Returns:
-        An `<svg>` element whose colours are the page's CSS variables; empty where there is no value at all.
+        An `<svg>` element whose colours are the page's CSS variables; empty if there is no value at all.
     """
     every = [value for group in values.values() for value in group]
     if not every:
@@ -109,7 +109,7 @@ def _panel(heading: str, lines: Mapping[str, Line], unit: str) -> str:
     def across(x: float) -> float:
         return LEFT + (right - LEFT) * x / last
 
-    def up(y: float) -> float:  # what lies beyond an end is drawn at it
+    def up(y: float) -> float:  # a value beyond an end is drawn at the end
         return bottom - (bottom - TOP) * min(max((y - low) / (high - low), 0.0), 1.0)
 
     grid = [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SILENT", "BarObserver", "Both", "Job", "LineObserver", "Observer", "Unit", "stderr_observer"]
 
 MOST_OFTEN = 10.0
-"""Seconds that lie between two lines at least, landmarks apart."""
+"""Seconds between two lines at least, landmarks apart."""
 
 LEAST_OFTEN = 300.0
 """Seconds after which there is a line even if less than a tenth was done: nobody thinks that it hangs."""

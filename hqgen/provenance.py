@@ -71,7 +71,7 @@ def differences(old: Document, new: Document, within: str = "") -> list[str]:
 def require_same(
     what: str, old: Document, new: Document, *, hint: str, error: type[HqgenError] = PlanMismatchError
 ) -> None:
-    """Refuse to go on with a thing that was made for another document.
+    """Refuse to continue with a thing that was made for another document.
 
     Args:
         what: says what the thing is, such as "`out` holds a build of another plan".

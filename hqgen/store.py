@@ -5,8 +5,8 @@
     hq.zarr/                     attributes: format, plan_id and whether the store is complete
     └── <source>/                attributes: methods, in the order of the columns of `scores`
         ├── images   uint8   (N, H, W)   chunks (1, H, W), shards (S, H, W)
-        ├── scores   float32 (N, M)      of every candidate; NaN where there is none
-        ├── method   int8    (N,)        column of the winner; -1 where there is none
+        ├── scores   float32 (N, M)      of every candidate; NaN if there is none
+        ├── method   int8    (N,)        column of the winner; -1 if there is none
         ├── margin   float32 (N,)        lead over the runner-up; inf without one, NaN without a winner
         ├── valid    bool    (N,)        whether there is a winner; where not, the image is black
         └── keys     string  (N,)        the samples' keys
@@ -76,7 +76,7 @@ class HQSource:
 
     @cached_property
     def scores(self) -> NDArray[np.float32]:
-        """Score of every candidate: float32 (N, M), lower is better, NaN where there is none."""
+        """Score of every candidate: float32 (N, M), lower is better, NaN if there is none."""
         return self._column("scores")
 
     @cached_property
@@ -114,7 +114,7 @@ class HQStore:
     """An HQ store, open for reading: `store["reds"].images[i]`; its length is the number of images.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         plan_id: id of the plan that it was built by.
         sources: names of the sources, in order.
     """
@@ -179,10 +179,10 @@ class StoreWriter:
     path: Path
 
     def check_ours(self) -> None:
-        """Make sure that what lies at the path, if anything, is an HQ store.
+        """Make sure that the path is free, or holds an HQ store.
 
         Raises:
-            StoreError: something else lies there.
+            StoreError: something else is there.
         """
         if self.path.exists():
             _open_root(self.path)

@@ -59,7 +59,7 @@ def verify(
     the candidate with the smallest (score, rank).
 
     Args:
-        manifest_path: the manifest; the store lies where it says.
+        manifest_path: the manifest; the store is where it says.
         threads: shards that are worked on at once.
         advance: called with the number of samples of every shard when it was read.
 

@@ -53,7 +53,7 @@ def train(
     observer: Observer = SILENT,
     **settings: Any,
 ) -> RunFolder:
-    """Train the network, as `spikeclip train` does; called again, it goes on from the last checkpoint.
+    """Train the network, as `spikeclip train` does; called again, it continues from the last checkpoint.
 
     Args:
         hq_stores: HQ stores of `hqgen.build`; only stage `prompt` needs them.

@@ -43,7 +43,7 @@ def train(
 ) -> int:
     """Train the network in its three stages.
 
-    The same command again does only what is missing; interrupted, it goes on from the last checkpoint.
+    The same command again does only what is missing; interrupted, it continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
     from spikeclip.data.opening import dataset_under, open_spikes
@@ -265,7 +265,7 @@ def run_recipe(
 def train_clip(context: typer.Context) -> int:
     """Train a small CLIP on labelled pictures: a stand-in for tests, demos and work offline.
 
-    Interrupted, the same command goes on from the last checkpoint.
+    Interrupted, the same command continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
     from spikeclip.clip.small import train_clip

@@ -57,7 +57,7 @@ class Reconstruction:
 
     Attributes:
         recording: its file.
-        picture: the PNG of the middle window; None where there is none.
+        picture: the PNG of the middle window; None if there is none.
         video: the GIF, of a recording of several windows.
         raw: the network's own values, where they were asked for.
         frames: pictures in the video; 0 without one.

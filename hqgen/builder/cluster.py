@@ -158,7 +158,7 @@ def check_paths(client: Client, output: Output, recording: Path | None) -> None:
         if missing:
             raise BuildError(
                 f"worker `{address}` cannot reach `{missing}`",
-                hint="recordings and output must lie on a file system that all machines share",
+                hint="recordings and output must be on a file system that all machines share",
             )
 
 

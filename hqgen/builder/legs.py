@@ -57,9 +57,9 @@ class LegResult:
     """For every sample of a shard the best candidate of some methods, with all their scores and reasons.
 
     Attributes:
-        images: uint8 (n, H, W), the best candidates; black where there is none.
-        best: column of each sample's best method; the number of methods where there is none.
-        scores: float32 (n, M), +inf where there is none.
+        images: uint8 (n, H, W), the best candidates; black if there is none.
+        best: column of each sample's best method; the number of methods if there is none.
+        scores: float32 (n, M), +inf if there is none.
         reasons: by sample index and column of the method, why there is no score.
     """
 

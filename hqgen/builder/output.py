@@ -97,7 +97,7 @@ class Output:
         """Remove everything that a build made here, the store first to be checked to be one.
 
         Raises:
-            StoreError: what lies at the store's place is not an HQ store.
+            StoreError: there is something at the path of the store that is not an HQ store.
         """
         self.store.check_ours()
         for file in (self.manifest_path, self.work / "plan.json", self.work / "sources.json"):
@@ -108,7 +108,7 @@ class Output:
         self.store.delete()
 
     def record_path(self, source: str, shard: int) -> Path:
-        """Where the record of a shard lies."""
+        """Where the record of a shard is."""
         return self.work / "records" / source / f"{shard:06d}.json"
 
     def record_plan(self, source: str, shard: int) -> str | None:

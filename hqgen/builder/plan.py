@@ -265,7 +265,7 @@ def joined(current: Plan, requested: Plan) -> Plan:
     """The plan that holds all sources and methods of both.
 
     Raises:
-        PlanMismatchError: they cannot lie in one store: other rules, other recordings of one source, or one
+        PlanMismatchError: one store cannot hold both: other rules, other recordings of one source, or one
             method with two sets of parameters.
     """
     sources = {source.name: source for source in current.sources}

@@ -48,7 +48,7 @@ class InterruptedBuildError(HqgenError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished build: its manifest, where the manifest lies, and how many samples this run made."""
+    """A finished build: its manifest, where the manifest is, and how many samples this run made."""
 
     manifest: Manifest
     output: Output
@@ -99,7 +99,7 @@ def _build(
 
 
 def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) -> PlannedBuild:
-    """What to go on with, given what the output directory holds already."""
+    """What to continue with, given what the output directory holds already."""
     if settings.existing == "overwrite":
         output.clear()
         return requested
@@ -114,7 +114,7 @@ def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) 
     if settings.existing == "error":
         raise StoreError(
             f"`{output.root}` holds a build already",
-            hint="`--existing resume` goes on with it, `append` adds to it, `overwrite` starts over",
+            hint="`--existing resume` continues with it, `append` adds to it, `overwrite` starts over",
         )
     if settings.existing == "append":
         return requested.within(joined(current, requested.plan))
@@ -168,7 +168,7 @@ def _run(
     if left:
         raise InterruptedBuildError(
             f"stopped with {total - left} of {total} samples done",
-            hint="the same command goes on from there",
+            hint="the same command continues from there",
         )
 
 
@@ -196,7 +196,7 @@ def _write_error(output: Output, error: OSError) -> StoreError:
     return StoreError(
         f"`{error.filename or output.root}` cannot be written: {error.strerror or error}",
         hint=("free some space there, or choose another `--out`; " if space else "")
-        + "what is done is kept, and the same command goes on from there",
+        + "what is done is kept, and the same command continues from there",
     )
 
 

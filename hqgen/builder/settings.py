@@ -25,7 +25,7 @@ class StoreSettings(Section):
     """What decides an HQ store, besides its sources."""
 
     data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
-    """Folder in which the datasets lie."""
+    """Folder of the datasets."""
     methods: Annotated[str | None, BeforeValidator(_joined), ENV] = None
     """The ensemble, as in `tfp:window=21,tfi`. [default: every method that can run here]"""
     source_methods: dict[str, str] = Field(default_factory=dict)
@@ -44,7 +44,7 @@ class BuildSettings(StoreSettings, Cluster):
     out: Annotated[Path, ENV] = Path()
     """Folder that receives `hq.zarr` and `manifest.json`."""
     existing: Annotated[Existing, ENV] = "resume"
-    """What to do where a build lies already."""
+    """What to do if there is already a build."""
     device: Annotated[Device, ENV] = "auto"
     """Where networks run."""
 

@@ -28,7 +28,7 @@ class Remake:
         plan: that the store was built by.
         spec: the source in that plan.
         found: the source in the manifest.
-        data_root: where the catalog's folders lie, for a source that is no longer where it was; a folder
+        data_root: where the catalog's folders are, for a source that is no longer where it was; a folder
             outside the catalog is looked for there by its name.
 
     Raises:
@@ -107,7 +107,7 @@ def _rule(plan: Plan) -> Normalisation:
 
 
 def source_settings(found: SourceManifest, data_root: Path | None) -> tuple[Path, SourceSettings] | None:
-    """Where a source's recordings lie and how they are read; None for the demo, which has no files.
+    """Where a source's recordings are and how they are read; None for the demo, which has no files.
 
     Raises:
         SourceError: there is no folder where they were, nor below the data root.
@@ -123,7 +123,7 @@ def source_settings(found: SourceManifest, data_root: Path | None) -> tuple[Path
         where = " or ".join(f"`{place}`" for place in dict.fromkeys(places))
         raise SourceError(
             f"the recordings of `{found.name}` are gone: there is no folder {where}",
-            hint="say where the datasets lie with `--data-root`",
+            hint="give the folder of the datasets with `--data-root`",
         )
     return folder, entry or load_folder_settings(folder)
 

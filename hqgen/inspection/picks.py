@@ -33,8 +33,8 @@ class Tile:
 
     Attributes:
         method: its name.
-        picture: uint8 (H, W), or None where there is none to show.
-        score: as the manifest has it; None where there is none.
+        picture: uint8 (H, W), or None if there is none to show.
+        score: as the manifest has it; None if there is none.
         winner: whether its picture is the one in the store.
         note: why there is no picture, or what is wrong with it; mostly empty.
     """
@@ -101,8 +101,8 @@ class Gallery:
     """The picks of a finished store.
 
     Args:
-        manifest_path: the manifest; the store lies where it says.
-        data_root: where the catalog's folders lie, for sources that are no longer where they were.
+        manifest_path: the manifest; the store is where it says.
+        data_root: where the catalog's folders are, for sources that are no longer where they were.
 
     Attributes:
         manifest: the manifest.

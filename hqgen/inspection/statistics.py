@@ -61,7 +61,7 @@ class MethodStatistics:
     Attributes:
         name: the method.
         wins: samples that it won.
-        share: wins as a part of the samples with a picture; 0 where there are none.
+        share: wins as a part of the samples with a picture; 0 if there are none.
         scores: of all its candidates; None where none has a score.
         reasons: why candidates have no score, the most frequent first.
     """
@@ -101,11 +101,11 @@ class SourceStatistics:
     Attributes:
         name: the source.
         height, width: of its pictures.
-        recordings: those that its samples lie in.
+        recordings: those that its samples are in.
         samples: all of them.
         pictures: samples with a winner.
         methods: by rank.
-        winners: scores of the winners; None where there are none.
+        winners: scores of the winners; None if there are none.
         margins: leads of the winners over the runners-up; None where no sample has two candidates.
         unopposed: winners without a runner-up.
         ambiguous: winners with a lead under `AMBIGUOUS`; None for a scorer other than NIQE.

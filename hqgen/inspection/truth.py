@@ -112,7 +112,7 @@ def compare_with_truth(
 
     Args:
         manifest_path: the manifest.
-        data_root: where the catalog's folders lie, for sources that are no longer where they were.
+        data_root: where the catalog's folders are, for sources that are no longer where they were.
         advance: called with a number of samples whenever so many are done, those without ground truth, too.
 
     Returns:

@@ -103,7 +103,7 @@ def _parameters(method_class: type[Method]) -> Iterator[tuple[Field[Any], Any]]:
 
 
 def _hint(method_class: type[Method], name: str) -> Any:
-    """Type of the parameter `name`; UsageError where there is none."""
+    """Type of the parameter `name`; UsageError if there is none."""
     hints = {item.name: hint for item, hint in _parameters(method_class)}
     if name in hints:
         return hints[name]

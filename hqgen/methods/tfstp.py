@@ -48,7 +48,7 @@ class Plasticity(NamedTuple):
     """State of every pixel's synapse after its last spike; each field is float64 (H, W).
 
     Attributes:
-        interval: Δ, frames between the last two spikes; 0 where there are fewer than two.
+        interval: Δ, frames between the last two spikes; 0 if there are fewer than two.
         q: 1 - R, resources in use.
         v: u - u0, release probability above rest.
         a: factor of the last update of q.
@@ -72,12 +72,12 @@ class Plasticity(NamedTuple):
         return U0 + self.v
 
     def rate_of_resources(self) -> NDArray[np.float64]:
-        """ρ_R, spikes per frame; 0 where there are fewer than two spikes."""
+        """ρ_R, spikes per frame; 0 if there are fewer than two spikes."""
         u = self.release
         return self._rate(D, u + self.q * (1 - u), self.a)
 
     def rate_of_release(self, increment: float = F_INCREMENT) -> NDArray[np.float64]:
-        """ρ_u, spikes per frame; 0 where there are fewer than two spikes.
+        """ρ_u, spikes per frame; 0 if there are fewer than two spikes.
 
         Args:
             increment: f in the inversion. The published code has the time constant F there.
@@ -149,7 +149,7 @@ class TFSTP(Method):
     - `mended`: (ρ_R + ρ_u) / 2, spikes per frame, of the state after the interval around the centre frame.
     - `published`: what SpikeCV's code computes before its contrast stretch; it is not a rate. It differs in
       three ways: the two parts are added, not averaged; ρ_u has the time constant F where the increment f
-      belongs, so it lies in 0.007..0.033; and only spikes up to the centre frame count, so the picture is
+      belongs, so it is in 0.007..0.033; and only spikes up to the centre frame count, so the picture is
       late by one interval. In that code float32 rounding sets ρ_R to 0 above intervals of 16 frames; here
       not.
 

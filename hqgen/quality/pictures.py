@@ -51,7 +51,7 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """0.299 R + 0.587 G + 0.114 B, rounded half to even: uint8 (H, W, 3) -> (H, W).
 
     Computed in float32 with fused multiply-adds, like the values of pyiqa in the tests. With these weights
-    some pixels lie exactly between two levels, and the last bit decides the level.
+    some pixels are exactly between two levels, and the last bit decides the level.
     """
     red, green, blue = np.moveaxis(rgb.astype(np.float32) / np.float32(255), -1, 0)
     grey = red * np.float32(0.299)

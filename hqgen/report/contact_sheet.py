@@ -25,7 +25,7 @@ TILE = 400
 """Pixels that a picture is wide at most: one of a Vidar camera is shown pixel by pixel."""
 
 FRAME = 5
-"""Pixels of the frame around a winner; it lies outside the picture, of which it hides nothing."""
+"""Pixels of the frame around a winner; it is outside the picture, of which it hides nothing."""
 
 MARGIN, GAP = 72, 24
 CAPTION = 40
@@ -48,7 +48,7 @@ def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Pat
     Args:
         manifest_path: the manifest of a finished store.
         out_png: where to write.
-        data_root: where the catalog's folders lie, for sources that are no longer where they were.
+        data_root: where the catalog's folders are, for sources that are no longer where they were.
 
     Raises:
         SourceError: recordings are gone; the message names the folder.
@@ -169,7 +169,7 @@ def _margin(pick: Pick) -> str:
 
 
 def _draw_tile(tile: Tile, width: int, height: int) -> Image.Image:
-    """A candidate in the room of its frame, with its name, score and, where there is one, its note."""
+    """A candidate in the room of its frame, with its name, score and, if there is one, its note."""
     note = _lines(tile.note, width, SMALL) if tile.picture is not None else []
     part = _Part(width + 2 * FRAME, height + 2 * FRAME + 46 + 24 * len(note))
     left, right, below = FRAME, FRAME + width, 2 * FRAME + height

@@ -50,7 +50,7 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
     Args:
         manifest_path: the manifest of a finished store.
         out_html: where to write.
-        data_root: where the catalog's folders lie, for sources that are no longer where they were.
+        data_root: where the catalog's folders are, for sources that are no longer where they were.
 
     Raises:
         StoreError: there is no manifest or no complete store, or the store is of another plan.

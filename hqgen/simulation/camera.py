@@ -213,7 +213,7 @@ def simulate_pictures(
     A file becomes the recording `out`, its picture moving. A folder becomes one recording a picture in the
     folder `out`, named after the pictures; with `sequence` it becomes the single recording `out`, and each
     picture, in the order of the names, one frame of it. A picture's noise depends on `seed` and its own name,
-    not on which others lie beside it.
+    not on which others are beside it.
 
     Args:
         pictures: a picture or a folder of pictures.

@@ -102,7 +102,7 @@ def _frames(name: str) -> Iterator[Floats]:
 
 
 def _installed(file: str) -> Path:
-    """Where a picture of scikit-image lies; its own loaders would download what the wheel lacks."""
+    """Where a picture of scikit-image is; its own loaders would download what the wheel lacks."""
     package = find_spec("skimage")
     for folder in (package and package.submodule_search_locations) or []:
         if (path := Path(folder) / "data" / file).is_file():

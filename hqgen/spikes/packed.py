@@ -25,7 +25,7 @@ class PackedSpikes:
     Pixel p of a frame (row-major, in the order of the stored rows) is bit p % 8, least significant first, of
     byte p // 8; a frame takes whole bytes and the padding bits of its last byte are zero. Vidar cameras store
     the bottom row first; `bottom_up` says so, and whatever leaves the packed form (`frames`, `image`) is
-    turned the right way up. The kernels work on `data` as it lies, so a memory-mapped file is read once and
+    turned the right way up. The kernels work on `data` as it is, so a memory-mapped file is read once and
     never unpacked on the way.
 
     Args:

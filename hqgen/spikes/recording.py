@@ -99,7 +99,7 @@ class Recording(ABC):
 
 
 class ArrayRecording(Recording):
-    """A recording that lies in memory."""
+    """A recording in memory."""
 
     def __init__(self, spikes: PackedSpikes, *, name: str = "array", label: int | None = None) -> None:
         self.name, self.shape, self.label = name, spikes.shape, label

@@ -41,9 +41,9 @@ def train_base(
     observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> list[Point]:
-    """Train `base` on streams simulated from pictures; run again after an interruption, it goes on.
+    """Train `base` on streams simulated from pictures; run again after an interruption, it continues.
 
-    Beside `out` lie the learning curve (`.csv`) and, until the end, the checkpoint (`.checkpoint`); all three
+    Beside `out` are the learning curve (`.csv`) and, until the end, the checkpoint (`.checkpoint`); all three
     are replaced whole, so a kill at any moment leaves the ones before.
 
     Args:

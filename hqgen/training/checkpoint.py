@@ -43,7 +43,7 @@ class Checkpoint:
     folder: Path | None = None
 
     def restore(self) -> dict[str, Any] | None:
-        """The saved state, its tensors on the CPU; None where there is none.
+        """The saved state, its tensors on the CPU; None if there is none.
 
         Raises:
             PlanMismatchError: it belongs to another plan; the message says what differs.
@@ -57,7 +57,9 @@ class Checkpoint:
             state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
             plan = json.loads(state.pop("plan"))
         what = f"`{self.path}` belongs to a training with other settings or data"
-        require_same(what, plan, self.plan, hint=f"go on with those, choose another place, or {self._hint}")
+        require_same(
+            what, plan, self.plan, hint=f"continue with those, choose another place, or {self._hint}"
+        )
         return state
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The loop of every training: it can be killed at any time and goes on where it was.
+"""The loop of every training: it can be killed at any time and continues where it was.
 
 Step `i` depends on the task, its data and the state after step `i - 1` only: its batch is drawn from the
 number of the step, and nothing else is random. So a training that was killed and run again ends in the
@@ -101,7 +101,7 @@ class Task(Generic[B]):
         return {"learns": self.learns}
 
     def begin(self, step: int) -> None:
-        """The training begins, or goes on, after so many steps."""
+        """The training begins, or continues, after so many steps."""
 
     def before_step(self, step: int) -> None:
         """Set the learning rate of a step, from 0."""
@@ -135,7 +135,7 @@ def train(
 
     Args:
         task: what is trained.
-        checkpoint: where the state lies; it is removed at the end.
+        checkpoint: where the state is; it is removed at the end.
         hardware: where the task computes.
         observer: gets the progress.
         stop: once it says so, the step is finished and the state saved.

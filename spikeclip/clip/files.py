@@ -1,4 +1,4 @@
-"""CLIP models on disk: where published weights lie, how they are read, and the file form of the small CLIP.
+"""CLIP models on disk: where published weights are, how they are read, and the file form of the small CLIP.
 
 Nothing here asks the internet for anything. Weights are a file that somebody gives, or one that open_clip put
 into its cache before.

@@ -46,7 +46,7 @@ def read_labelled(path: Path, side: int) -> LabelledPictures:
     files = labelled_pictures(path)
     if not files:
         raise SourceError(
-            f"no labelled pictures in `{path}`", hint="they lie as CLASS/NAME.jpg, one folder a class"
+            f"no labelled pictures in `{path}`", hint="put them in one folder per class, as CLASS/NAME.jpg"
         )
     classes = tuple(sorted({file.label for file in files}))
     images = np.stack([_square(file.gray(), side) for file in files])

@@ -51,9 +51,9 @@ def train_clip(
     observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> list[Point]:
-    """Train a small CLIP; run again after an interruption, it goes on.
+    """Train a small CLIP; run again after an interruption, it continues.
 
-    Beside `out` lie the learning curve (`.csv`) and, until the end, the checkpoint (`.checkpoint`); all three
+    Beside `out` are the learning curve (`.csv`) and, until the end, the checkpoint (`.checkpoint`); all three
     are replaced whole, so a kill at any moment leaves the ones before.
 
     Args:
@@ -68,7 +68,7 @@ def train_clip(
 
     Returns:
         the learning curve, up to where the training was stopped. `plain` is the share of the test pictures,
-        as they are, that lie next to the caption of their class; `placed` the same of pictures placed in
+        as they are, that are next to the caption of their class; `placed` the same of pictures placed in
         dark frames.
 
     Raises:

@@ -88,7 +88,7 @@ def _shown(pictures: Tensor, size: int, placed: Tensor, mirrored: Tensor, draw: 
 
 
 def _places(size: int, scale: Tensor, x: Tensor, y: Tensor, mirrored: Tensor, draw: _Draw) -> Tensor:
-    """Where each pixel of a view lies in its picture, (B, size, size, 2) from -1 to 1."""
+    """Where each pixel of a view is in its picture, (B, size, size, 2) from -1 to 1."""
     angle = draw(-0.06, 0.06).flatten()
     stretch = draw(-0.1, 0.1).exp().flatten()
     across = (torch.where(mirrored, -1.0, 1.0) / scale).flatten() * stretch

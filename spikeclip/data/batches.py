@@ -1,6 +1,6 @@
 """Batches of the low-light set, made on the device from packed bits: for training and for held-out samples.
 
-A batch is a function of the seed, the stage and the step alone: a training that goes on from a checkpoint
+A batch is a function of the seed, the stage and the step alone: a training that continues from a checkpoint
 needs the number of its step and nothing else to see the same batches again.
 """
 

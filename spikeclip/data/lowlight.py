@@ -8,7 +8,7 @@
         ├── labels  int64  (N,)                      indices into the classes
         └── keys    string (N,)                      names of the recordings
 
-A set is written beside its place and moved there when it is whole: what lies there is never half a set.
+A set is written beside its place and moved there when it is whole: a half-written set is never there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LowLightSplit:
         height: H of a frame.
         width: W of a frame.
         packed: Zarr array, uint8 (M, T, ceil(H * W / 8)), of all samples on the disk.
-        rows: int64 (N,), where in `packed` the samples of this split lie.
+        rows: int64 (N,), where in `packed` the samples of this split are.
         labels: int64 (N,), indices into the classes of the set.
         keys: names of the samples, N of them.
     """
@@ -143,7 +143,7 @@ class LowLightSplit:
         return chosen
 
     def packed_sample(self, index: int) -> Bytes:
-        """One sample as it lies, uint8 (T, bytes); its index is not checked."""
+        """One sample as it is stored, uint8 (T, bytes); its index is not checked."""
         try:
             stream = np.asarray(self.packed[int(self.rows[index])], np.uint8)
         except Exception as error:  # zarr's codecs raise whatever their libraries do
@@ -167,7 +167,7 @@ class LowLightSet:
     """A low-light set, open for reading.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         labels: names of the classes; a label is an index in this list.
         geometry: (H, W).
         frames: T.
@@ -220,7 +220,7 @@ class LowLightSet:
 
 
 def partial_path(out: Path) -> Path:
-    """Where a set lies while it is written."""
+    """Where a set is while it is written."""
     return out.with_name(f".{out.name}.partial")
 
 

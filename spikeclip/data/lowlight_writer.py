@@ -63,7 +63,7 @@ def write(
     """Write a low-light set, or open the one that is there if it was made from the same.
 
     Args:
-        out: where it is to lie.
+        out: where it will be.
         labels: names of the classes.
         geometry: (H, W) of all streams.
         frames: T of all streams.
@@ -76,7 +76,7 @@ def write(
         pool: makes the samples; None for threads of this process.
 
     Raises:
-        StoreError: another set lies there, another process is writing there, or nobody can.
+        StoreError: another set is there, another process is writing there, or nobody can.
         SourceError: not one sample was left.
     """
     import zarr

@@ -19,10 +19,10 @@ __all__ = ["dataset_under", "open_spikes", "simulated"]
 
 
 def dataset_under(data_root: Path) -> str:
-    """The folder of the one labelled dataset of the catalog that lies under the data root.
+    """The folder of the one labelled dataset of the catalog that is under the data root.
 
     Raises:
-        UsageError: none lies there, or several.
+        UsageError: there is no such dataset, or several.
     """
     from hqgen.sources import load_catalog
 
@@ -49,7 +49,7 @@ def open_spikes(
 
     Args:
         spikes: a low-light set, a folder of labelled recordings, or `demo`.
-        prepared: where the set lies, or goes, that is made of recordings or of the demo.
+        prepared: where the set is, or goes, that is made of recordings or of the demo.
         entry: the catalog's name for the dataset in the folder; None: see `spikeclip.data.lowlight.prepare`.
         observer: gets the progress.
         pool: decodes or simulates the samples; None for threads of this process.
@@ -82,7 +82,7 @@ def simulated(
     observer: Observer = SILENT,
     pool: Executor | None = None,
 ) -> LowLightSet:
-    """Simulate a low-light set, or open it where it lies; see `simulate_low_light`."""
+    """Simulate a low-light set, or open it where it is; see `simulate_low_light`."""
     from hqgen.simulation.camera import preset
     from spikeclip.data.simulated import simulate_low_light
 

@@ -36,7 +36,7 @@ def prepare(
 
     Args:
         spikes: the folder, laid out as a dataset of the catalog is, or as its own `source.toml` says.
-        out: where the set is to lie.
+        out: where the set will be.
         entry: the dataset's name in the catalog; None takes the folder's `source.toml`, else its name.
         observer: gets the progress.
         pool: decodes the recordings; None for threads of this process.
@@ -44,7 +44,7 @@ def prepare(
     Raises:
         SourceError: no such folder, no usable recording, or recordings without labels.
         UsageError: it is not known which dataset the folder holds.
-        StoreError: something else lies at `out`, or another process is writing there.
+        StoreError: something else is at `out`, or another process is writing there.
     """
     if not spikes.is_dir():
         raise SourceError(

@@ -24,7 +24,7 @@ class Screen:
 
     Attributes:
         size: longer side of the picture.
-        surround: light of what lies around the screen.
+        surround: light of the surroundings of the screen.
         black: light of a black pixel of the screen.
         white: light of a white one.
         offset: how far its middle may be from the frame's, each way.

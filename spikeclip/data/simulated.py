@@ -51,7 +51,7 @@ def simulate_low_light(
     Args:
         pictures: a folder that holds, for each split, a folder or a zip archive of its name with pictures
             CLASS/NAME.jpg.
-        out: where the set is to lie.
+        out: where the set will be.
         per_class: how many pictures of each class to take, by split: the first ones by name.
         seed: of places, motions and noise.
         height: H of a recording.
@@ -65,7 +65,7 @@ def simulate_low_light(
     Raises:
         SourceError: no such folder, split, class or picture, or a picture that cannot be read.
         UsageError: numbers that make no set.
-        StoreError: something else lies at `out`, or another process is writing there.
+        StoreError: something else is at `out`, or another process is writing there.
     """
     if min(height, width) < 8 or frames < 1 or not per_class or min(per_class.values()) < 1:
         raise UsageError(
@@ -158,7 +158,7 @@ def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | N
     """A small set of drawn shapes, always the same: 64 and 16 samples of 200 frames of 72x72, 8 classes.
 
     Raises:
-        StoreError: something else lies at `out`, or another process is writing there.
+        StoreError: something else is at `out`, or another process is writing there.
     """
     sensor, geometry = preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
 

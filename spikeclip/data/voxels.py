@@ -25,7 +25,7 @@ __all__ = ["BINS", "binned_frames", "centre_crop", "tfi_packed", "voxelize", "vo
 Area = tuple[slice, slice]
 
 BINS = 50
-"""Of the published network; its streams have 200 frames, four to a bin."""
+"""As in the published network; its streams have 200 frames, four to a bin."""
 
 
 def voxelize(spikes: Recording | PackedSpikes | NDArray[np.generic], bins: int = BINS) -> NDArray[np.float32]:

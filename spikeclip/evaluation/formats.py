@@ -71,7 +71,7 @@ def latex(table: ResultTable) -> str:
 
 @dataclass(frozen=True)
 class TerminalTable:
-    """For a terminal: best bold, second best underlined. Columns that do not fit go on in a grid below."""
+    """For a terminal: best bold, second best underlined. Columns that do not fit continue in a grid below."""
 
     table: ResultTable
 

@@ -125,7 +125,7 @@ def _follow(run: RecipeRun, trainings: Sequence[Training], futures: Sequence[Any
 
 
 def _last_line(log: Path) -> str:
-    """The newest line of a log; empty where there is no log."""
+    """The newest line of a log; empty if there is no log."""
     try:
         return log.read_text("utf-8").rstrip().rpartition("\n")[2]
     except OSError:

@@ -12,7 +12,7 @@
     OUT/STAGE/record.json        says that the stage is complete, and by which plan
     OUT/STAGE/final.pth          what it learned, after its last step
     OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss
-    OUT/STAGE/last.checkpoint    all that the stage needs to go on; gone once it is complete
+    OUT/STAGE/last.checkpoint    all that the stage needs to continue; gone once it is complete
     OUT/STAGE/curve.csv, curve.svg
     OUT/lock                     held by the training that is running
 
@@ -82,7 +82,7 @@ class StageFolder:
         self.record_path = path / "record.json"
 
     def checkpoint(self, plan: Plan) -> Checkpoint:
-        """Where an unfinished stage goes on from."""
+        """Where an unfinished stage continues from."""
         return Checkpoint(self.path / "last.checkpoint", plan, folder=self.path)
 
     def record(self, plan: Plan) -> StageRecord | None:
@@ -104,7 +104,7 @@ class StageFolder:
             f"`{self.record_path}` belongs to a training with other settings or data",
             record.plan,
             plan,
-            hint=f"go on with those, choose another folder, or {self._start_again()}",
+            hint=f"continue with those, choose another folder, or {self._start_again()}",
         )
         if not self.final.is_file() or sha256_file(self.final) != record.final:
             raise WeightsError(

@@ -56,7 +56,7 @@ def train(
     observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> RunFolder:
-    """Train the stages that are not complete, each from its last checkpoint; run again, it goes on.
+    """Train the stages that are not complete, each from its last checkpoint; run again, it continues.
 
     Under `torchrun` every process calls this with the same arguments; they share each batch.
 

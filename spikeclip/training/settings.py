@@ -167,7 +167,7 @@ class TrainCommand(TrainSettings):
     """HQ stores of `hqgen build`, separated by commas."""
     spikes: Spikes = ""
     data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
-    """Where U-CALTECH or U-CIFAR lies without --spikes."""
+    """Folder of U-CALTECH or U-CIFAR without --spikes."""
     out: Annotated[Path, ENV] = Path("run")
     """Folder of the training."""
     entry: Entry = None

@@ -42,7 +42,7 @@ class Stage(Task[Batch]):
         settings: of the training.
         hardware: where it computes.
         show: pictures of a few samples, where the stage changes them.
-        board: opens the TensorBoard of a stage at a step, where there is one.
+        board: opens the TensorBoard of a stage at a step, if there is one.
     """
 
     name: StageName

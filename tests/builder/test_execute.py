@@ -242,7 +242,7 @@ def test_ctrl_c_reaches_the_whole_process_group_and_loses_no_shard(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "stopped with" in errors
-    assert "the same command goes on from there" in errors
+    assert "the same command continues from there" in errors
     assert "Traceback" not in errors
     done = len(list(settings.out.glob("hq.build/records/*/*.json")))
     resumed = build_again(settings, methods="tfp,tfi,tfstp", shard_size=1)

@@ -332,7 +332,7 @@ class RSIR(NetworkMethod):
         pattern.
 
     The network runs forward in time, and its result belongs to the last exposure. By default the 160 frames
-    lie around the centre frame. This suits still scenes and fits recordings of 200 frames, but the picture
+    are around the centre frame. This suits still scenes and fits recordings of 200 frames, but the picture
     of a moving scene is 72 frames late. `ahead=9` puts the last exposure on the centre frame, and needs 150
     frames before it.
 
