@@ -114,7 +114,7 @@ def test_a_terminal_gets_a_bar_that_goes_when_it_is_done_and_notes_that_stay() -
 
 
 def test_elsewhere_than_on_a_terminal_there_are_lines() -> None:
-    assert isinstance(stderr_observer(console()[0]), LineObserver)
+    assert type(stderr_observer(console()[0])) is LineObserver
 
 
 def test_by_default_it_writes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

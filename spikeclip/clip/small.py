@@ -3,7 +3,7 @@
 The model is in open_clip's form: a small residual network on gray pictures and a two-layer text transformer
 on open_clip's tokens. It learns to put a picture next to the caption "image of a [cls]" of its class and away
 from those of the others: CLIP's loss, with each caption once, because two pictures of one class are not each
-other's negatives. It also learns what a spoiled picture looks like (see `clip_views`).
+other's negatives. It also learns what a spoiled picture looks like (see `views.py`).
 """
 
 from __future__ import annotations
