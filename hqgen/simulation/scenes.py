@@ -20,7 +20,7 @@ from hqgen.compiled import compiled
 from hqgen.config import Section
 from hqgen.simulation.pixels import fire_scene
 
-__all__ = ["Batch", "Motion", "SceneMaker", "Scenes", "Sensor"]
+__all__ = ["MotionLimits", "SceneBatch", "SceneMaker", "Scenes", "SensorLimits"]
 
 FRAMES = 41
 CENTRE = 20
@@ -32,7 +32,7 @@ MARGIN = 16
 Floats = NDArray[np.float32]
 
 
-class Batch(NamedTuple):
+class SceneBatch(NamedTuple):
     """Simulated training data."""
 
     spikes: NDArray[np.uint8]
@@ -55,7 +55,7 @@ class SceneMaker:
     scenes: Scenes
     seed: int
 
-    def batch(self, index: int, size: int, patch: int) -> Batch:
+    def batch(self, index: int, size: int, patch: int) -> SceneBatch:
         """Simulate `size` scenes of `patch` x `patch` pixels."""
         rng = np.random.default_rng([self.seed, index])
         spikes = np.empty((size, FRAMES, patch, patch), np.uint8)
@@ -65,7 +65,7 @@ class SceneMaker:
             rate[item] = frames[CENTRE]
             soften(frames, _side_weight(rng.uniform(*self.scenes.optics)))
             fire_scene(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
-        return Batch(spikes, rate)
+        return SceneBatch(spikes, rate)
 
     def _frames(self, rng: np.random.Generator, patch: int) -> Floats:
         """Render the firing rate of one scene, float32 (41, P, P)."""
@@ -116,7 +116,7 @@ def _side_weight(deviation: float) -> float:
     return side / (1 + 2 * side)
 
 
-def _path(rng: np.random.Generator, motion: Motion, texture: Floats) -> Floats:
+def _path(rng: np.random.Generator, motion: MotionLimits, texture: Floats) -> Floats:
     """The affine map from patch to texture pixels in each frame, float32 (41, 6).
 
     Row t is (a, b, c, d, e, f): texture column a x + b y + c, texture row d x + e y + f, where x and y count
@@ -161,7 +161,7 @@ def _mask(rng: np.random.Generator, patch: int) -> Floats:
     return np.array([x + far * nx, y + far * ny, nx, ny, 0, far], np.float32)
 
 
-def _sensor(rng: np.random.Generator, frames: Floats, sensor: Sensor) -> tuple[Floats, Floats, Floats]:
+def _sensor(rng: np.random.Generator, frames: Floats, sensor: SensorLimits) -> tuple[Floats, Floats, Floats]:
     """Charge of every frame and pixel, threshold jitter, and the charge at the start."""
     count, patch, _ = frames.shape
     start = rng.random((patch, patch), np.float32)
@@ -273,7 +273,7 @@ Rates = Annotated[tuple[Rate, Rate], AfterValidator(_ascending)]
 Scales = Annotated[tuple[Scale, Scale], AfterValidator(_ascending)]
 
 
-class Motion(Section):
+class MotionLimits(Section):
     """How far a layer moves over the 41 frames; each value is the largest that is drawn."""
 
     shift: Size = 20.0
@@ -286,7 +286,7 @@ class Motion(Section):
     """Logarithm of the scale."""
 
 
-class Sensor(Section):
+class SensorLimits(Section):
     """Deviations from ideal integrate-and-fire on the noisy scenes; each is the largest that is drawn."""
 
     noisy: Share = 0.3
@@ -296,7 +296,7 @@ class Sensor(Section):
     dark: Size = 0.01
     """Dark current, spikes per frame (field: 0.017 in a dark bezel)."""
     jitter: Size = 0.04
-    """Standard deviation of the noise a frame, in thresholds (field: intervals vary by a frame at 0.03)."""
+    """Standard deviation of the noise per frame, in thresholds (field: intervals vary by a frame at 0.03)."""
     flicker: Size = 0.1
     """Part by which even and odd frames differ."""
     hot: Share = 0.0008
@@ -309,7 +309,7 @@ class Scenes(Section):
     layered: Share = 0.5
     """Share of scenes with a second layer in front."""
     scale: Scales = (0.5, 1.1)
-    """Picture pixels to a patch pixel."""
+    """Picture pixels per patch pixel."""
     blur: Size = 0.8
     """Largest Gaussian blur, pixels; half of the textures have none."""
     rates: Rates = (0.4, 0.95)
@@ -320,5 +320,5 @@ class Scenes(Section):
     """Firing rate of white in dim scenes."""
     optics: Sizes = (0.4, 0.6)
     """Standard deviation, pixels, of the blur between the scene, which is the target, and the sensor."""
-    motion: Motion = Motion()
-    sensor: Sensor = Sensor()
+    motion: MotionLimits = MotionLimits()
+    sensor: SensorLimits = SensorLimits()

@@ -18,7 +18,7 @@ from hqgen.files import write_atomically
 from hqgen.methods.learned.base import Base
 from hqgen.pictures import load_pictures
 from hqgen.progress import SILENT, Observer
-from hqgen.simulation.scenes import Batch, SceneMaker
+from hqgen.simulation.scenes import SceneBatch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Losses, Point, Stop, Task, curve_table, train
@@ -76,7 +76,7 @@ def train_base(
     return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), hardware, observer, stop)[1]
 
 
-class _BaseTask(Task[Batch]):
+class _BaseTask(Task[SceneBatch]):
     """The network, and the running mean of its weights, which is what is kept."""
 
     name = "base"
@@ -97,11 +97,11 @@ class _BaseTask(Task[Batch]):
     def modules(self) -> dict[str, nn.Module]:
         return {"learns": self.learns, "mean": self.mean}
 
-    def draw(self, step: int) -> Batch:
+    def draw(self, step: int) -> SceneBatch:
         phase = self.recipe.phase_at(step)
         return self.maker.batch(step, phase.batch, phase.patch)
 
-    def losses(self, network: nn.Module, part: Batch) -> Losses:
+    def losses(self, network: nn.Module, part: SceneBatch) -> Losses:
         with self.hardware.autocast():
             rate = network(torch.from_numpy(part.spikes).float())
         return {"loss": (rate.float() - torch.from_numpy(part.rate)).abs().mean() * RATE_TO_BRIGHTNESS}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import StoreError, UnknownNameError, UsageError
+from hqgen.errors import StoreError, UsageError
 from hqgen.store import HQSource, HQStore, open_store
 from hqgen.verify import verify
 
@@ -42,14 +42,12 @@ class HQCrops:
         stores: their paths.
         crop: side of a crop in pixels.
         seed: of order and places.
-        sources: names of the sources to use; None takes all.
 
     Attributes:
         stores: open, in order.
 
     Raises:
         StoreError: a store is missing or not complete, or no valid picture is in any.
-        UnknownNameError: no store has a source of that name.
         UsageError: pictures are smaller than the crop.
     """
 
@@ -58,19 +56,18 @@ class HQCrops:
         stores: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         crop: int,
         seed: int,
-        sources: Sequence[str] | None = None,
     ) -> None:
         paths = [stores] if isinstance(stores, str | os.PathLike) else list(stores)
         self.stores: tuple[HQStore, ...] = tuple(open_store(path) for path in paths)
         self._crop, self._seed = crop, seed
-        chosen = _chosen(self.stores, sources)
-        _check_size(chosen, crop)
-        self._shards = [shard for source in chosen for shard in _shards(source)]
+        sources = [store[name] for store in self.stores for name in store.sources]
+        _check_size(sources, crop)
+        self._shards = [shard for source in sources for shard in _shards(source)]
         self._count = sum(len(shard.rows) for shard in self._shards)
         if not self._count:
             raise StoreError(
                 f"no valid picture in {', '.join(f'`{store.path}`' for store in self.stores)}",
-                hint="`hqgen inspect` says why there is none",
+                hint="`hqgen inspect` says why",
             )
         self._order = lru_cache(maxsize=2)(self._epoch_order)
         self._images = lru_cache(maxsize=2 * POOL)(self._read)
@@ -109,8 +106,8 @@ class HQCrops:
             if damage := verify(store.path.parent / "manifest.json"):
                 raise StoreError(
                     f"the HQ store `{store.path}` is damaged: {damage[0]}"
-                    + (f", and {len(damage) - 1} things more" if len(damage) > 1 else ""),
-                    hint="run the `hqgen build` that made it again with `--existing overwrite`",
+                    + (f", and {len(damage) - 1} more" if len(damage) > 1 else ""),
+                    hint="run the `hqgen build` that made it again, with `--existing overwrite`",
                 )
 
     def _epoch_order(self, epoch: int) -> Rows:
@@ -134,14 +131,6 @@ class HQCrops:
                 hint="`hqgen inspect --verify` finds what is damaged",
             ) from error
         return images
-
-
-def _chosen(stores: Sequence[HQStore], names: Sequence[str] | None) -> list[HQSource]:
-    known = {name for store in stores for name in store.sources}
-    for name in names or ():
-        if name not in known:
-            raise UnknownNameError("source of the HQ stores", name, known)
-    return [store[name] for store in stores for name in store.sources if names is None or name in names]
 
 
 def _check_size(sources: Sequence[HQSource], crop: int) -> None:

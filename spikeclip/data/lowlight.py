@@ -187,10 +187,6 @@ class LowLightSet:
     rejected: tuple[Rejected, ...]
     _open: Mapping[str, LowLightSplit]
 
-    def __repr__(self) -> str:
-        counts = {name: len(split) for name, split in self._open.items()}
-        return f"LowLightSet({str(self.path)!r}, {counts}, {len(self.labels)} classes)"
-
     def split(self, name: str) -> LowLightSplit:
         """One split.
 

@@ -31,7 +31,7 @@ BINS = 50
 def voxelize(spikes: Recording | PackedSpikes | NDArray[np.generic], bins: int = BINS) -> NDArray[np.float32]:
     """Count the spikes of every pixel over `bins` consecutive groups of frames.
 
-    The groups have T // bins frames each; those that are over are left out at both ends alike.
+    The groups have T // bins frames each; the frames that are left over are left out at both ends.
 
     Args:
         spikes: a stream of T frames; of an array (T, H, W), every value that is not zero is a spike.

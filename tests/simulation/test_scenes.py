@@ -12,18 +12,18 @@ from hqgen.simulation.scenes import (
     CENTRE,
     FRAMES,
     NO_MASK,
-    Motion,
+    MotionLimits,
     SceneMaker,
     Scenes,
-    Sensor,
+    SensorLimits,
     mirror,
     render,
     soften,
 )
 
-IDEAL = Sensor(noisy=0)
+IDEAL = SensorLimits(noisy=0)
 SHARP = (0.0, 0.0)
-STILL = Motion(shift=0, rotation=0, zoom=0)
+STILL = MotionLimits(shift=0, rotation=0, zoom=0)
 
 
 def maker(pictures: Path, scenes: Scenes | None = None, seed: int = 0) -> SceneMaker:
@@ -59,7 +59,7 @@ def test_in_a_moving_scene_they_do_not(pictures: Path) -> None:
 
 
 def test_noisy_sensor_deviates_from_the_rate_and_keeps_its_mean(pictures: Path) -> None:
-    scenes = Scenes(motion=STILL, optics=SHARP, dim=0, sensor=Sensor(noisy=1, gain=0.1, dark=0, hot=0))
+    scenes = Scenes(motion=STILL, optics=SHARP, dim=0, sensor=SensorLimits(noisy=1, gain=0.1, dark=0, hot=0))
     batch = maker(pictures, scenes).batch(0, 12, 48)
     error = batch.spikes.mean(1) - batch.rate
     assert np.abs(FRAMES * error).max() > 2
@@ -119,5 +119,5 @@ def test_soften_is_a_separable_blur_with_mirrored_borders(side: float) -> None:
 @pytest.mark.parametrize("patch", [16, 40])
 def test_pictures_smaller_than_a_patch_are_mirrored(patch: int, pictures: Path) -> None:
     small = [p.resize((33, 40)) for p in load_pictures(pictures, longest=480, smallest=32)]
-    batch = SceneMaker(small, Scenes(motion=Motion(shift=60)), 0).batch(0, 4, patch)
+    batch = SceneMaker(small, Scenes(motion=MotionLimits(shift=60)), 0).batch(0, 4, patch)
     assert np.isfinite(batch.rate).all()

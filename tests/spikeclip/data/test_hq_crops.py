@@ -8,7 +8,7 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from hqgen.errors import StoreError, UnknownNameError, UsageError
+from hqgen.errors import StoreError, UsageError
 from hqgen.store import open_store
 from spikeclip.data import hq_crops as hq
 from spikeclip.data.hq_crops import HQCrops
@@ -95,13 +95,6 @@ def test_several_stores_are_one_set(hq_store: Path, spoiled: Path) -> None:
     images = pictures(hq_store)
     shown = [which(crop, images) for crop in crops.batch(0, 14)]
     assert sorted(shown) == sorted([*range(7), *range(7)])
-
-
-def test_sources_are_chosen_by_name(hq_store: Path) -> None:
-    name = open_store(hq_store).sources[0]
-    assert len(HQCrops(hq_store, 32, seed=0, sources=[name])) == 7
-    with pytest.raises(UnknownNameError, match="`reds`"):
-        HQCrops(hq_store, 32, seed=0, sources=["reds"])
 
 
 def test_pictures_smaller_than_the_crop_are_refused(hq_store: Path) -> None:
