@@ -88,7 +88,7 @@ def inspect(
     verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
     truth: Annotated[bool, typer.Option("--truth", help="Compare picks with the ground truth.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
-    contact_sheet: Annotated[Path | None, typer.Option(help="Write a PNG of remarkable picks.")] = None,
+    contact_sheet: Annotated[Path | None, typer.Option(help="PNG of best, worst, ambiguous picks.")] = None,
     data_root: DataRoot = Path("data"),
     _weights: Weights = None,
     json: console.AsJson = False,

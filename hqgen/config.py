@@ -47,6 +47,9 @@ __all__ = [
 ]
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class Section(BaseModel):
     """A table of settings: unknown keys are errors, values do not change, docstrings are the help."""
 
@@ -58,8 +61,9 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
     )
 
-
-Model = TypeVar("Model", bound=BaseModel)
+    def part(self, model: type[Model]) -> Model:
+        """The settings that a model has in common with this one."""
+        return model(**{name: getattr(self, name) for name in model.model_fields})
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,13 @@ def train(
     from spikeclip.data.opening import dataset_under, open_spikes
     from spikeclip.data.settings import DEMO
     from spikeclip.training.run import check_supervisors, train
+    from spikeclip.training.settings import TrainSettings
 
     command: TrainCommand = context.obj
     observer, out = stderr_observer(), command.out
     if command.spikes == DEMO:
         observer.note(f"demo: crop {command.crop}, judged by the CLIP model `{command.clip.model}`")
-    stores, settings = [Path(store) for store in command.hq_store], command.training()
+    stores, settings = [Path(store) for store in command.hq_store], command.part(TrainSettings)
     spikes, prepared = command.spikes or dataset_under(command.data_root), out / "low-light.zarr"
     if not prepared.exists():
         check_supervisors(stores, settings, stage)
@@ -268,6 +269,7 @@ def train_clip(context: typer.Context) -> int:
     Interrupted, the same command continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
+    from spikeclip.clip.settings import SmallClipSettings
     from spikeclip.clip.small import train_clip
 
     command: SmallClipCommand = context.obj
@@ -275,7 +277,7 @@ def train_clip(context: typer.Context) -> int:
         train_clip(
             command.pictures,
             command.out,
-            command.training(),
+            command.part(SmallClipSettings),
             test=command.test,
             observer=stderr_observer(),
             stop=lambda: stop.asked,

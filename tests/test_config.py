@@ -299,5 +299,5 @@ def test_the_demo_has_defaults_of_its_own_and_keeps_what_is_named(command: str, 
     assert (usual.clip.model, usual.crop) == expected
     assert model.model_validate({"spikes": spikes, "clip": {"weights": "a"}}).clip.model == "ViT-B-32"
     if command == "spikeclip train":
-        named = model.model_validate({"spikes": spikes, "coarse": {"learning-rate": 0.5}}).training()
+        named = model.model_validate({"spikes": spikes, "coarse": {"learning-rate": 0.5}})
         assert (named.coarse.learning_rate, named.coarse.epochs) == (0.5, 24 if spikes == "demo" else 5)

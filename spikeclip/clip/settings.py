@@ -69,7 +69,3 @@ class SmallClipCommand(SmallClipSettings):
     """The model to write; beside it the learning curve."""
     test: Annotated[Path | None, FLAG] = None
     """Pictures to test on. [default: every 20th of the others]"""
-
-    def training(self) -> SmallClipSettings:
-        """What decides the weights."""
-        return SmallClipSettings(**{name: getattr(self, name) for name in SmallClipSettings.model_fields})

@@ -177,10 +177,6 @@ class TrainCommand(TrainSettings):
     def _demo(cls, values: dict[str, Any]) -> dict[str, Any]:
         return demo_defaults(values, training=True)
 
-    def training(self) -> TrainSettings:
-        """What decides the weights."""
-        return TrainSettings(**{name: getattr(self, name) for name in TrainSettings.model_fields})
-
 
 def train_settings(
     values: Mapping[str, Any], *, where: str = "the settings of the training"

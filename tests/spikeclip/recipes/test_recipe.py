@@ -8,7 +8,7 @@ from hqgen.errors import UsageError
 from hqgen.methods.registry import parse_method
 from hqgen.sources.catalog import load_catalog
 from spikeclip.recipes.recipe import Recipe, read_recipe
-from spikeclip.training.settings import TrainCommand
+from spikeclip.training.settings import TrainCommand, TrainSettings
 
 PIPELINES = Path(__file__).parents[3] / "pipelines"
 RECIPES = ["demo", "u-caltech", "u-cifar", "u-cifar-simulated"]
@@ -113,4 +113,4 @@ def test_a_recipe_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_the_demos_recipe_trains_as_the_command_line_does() -> None:
     ((_, _, settings),) = read_recipe(PIPELINES / "demo.toml").trainings()
-    assert settings == TrainCommand.model_validate({"spikes": "demo"}).training()
+    assert settings == TrainCommand.model_validate({"spikes": "demo"}).part(TrainSettings)
