@@ -18,7 +18,7 @@ from hqgen.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
 
-__all__ = ["check_paths", "has_gpu_worker", "open_client", "worker_threads"]
+__all__ = ["capacity", "check_paths", "open_client"]
 
 _TIMEOUT = "15s"
 
@@ -170,15 +170,7 @@ def _missing(output: Path, recording: Path | None) -> str | None:
     return None
 
 
-def has_gpu_worker(client: Client) -> bool:
-    """Whether some worker offers the resource `GPU`."""
-    return any(worker["resources"].get("GPU") for worker in _workers(client))
-
-
-def worker_threads(client: Client) -> int:
-    """Threads of all workers together."""
-    return sum(worker["nthreads"] for worker in _workers(client))
-
-
-def _workers(client: Client) -> list[dict[str, Any]]:
-    return list(client.scheduler_info(n_workers=-1)["workers"].values())
+def capacity(client: Client) -> tuple[int, bool]:
+    """Threads of all workers together, and whether some worker offers the resource `GPU`."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(item["nthreads"] for item in workers), any(item["resources"].get("GPU") for item in workers)

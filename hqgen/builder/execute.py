@@ -159,11 +159,10 @@ def open_executor(
     with cluster.open_client(settings.scheduler, workers, gpu=wants_gpu) as client:
         if settings.scheduler != "local":
             cluster.check_paths(client, output, _some_file(planned))
-        gpu = wants_gpu and cluster.has_gpu_worker(client)
-        if settings.device == "cuda" and wants_gpu and not gpu:
+        threads, has_gpu = cluster.capacity(client)
+        if settings.device == "cuda" and wants_gpu and not has_gpu:
             raise MethodError("no worker has a GPU", hint="use `--device cpu` or `auto`")
-        in_flight = 2 * cluster.worker_threads(client)
-        yield DaskExecutor(client, output, planned.scoring, gpu, in_flight)
+        yield DaskExecutor(client, output, planned.scoring, wants_gpu and has_gpu, in_flight=2 * threads)
 
 
 def _some_file(planned: PlannedBuild) -> Path | None:

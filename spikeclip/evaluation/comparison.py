@@ -174,10 +174,8 @@ def _outputs(
 def _bright(outputs: Outputs) -> Outputs:
     """The pictures at the common brightness, white as 1."""
     pictures = [output if isinstance(output, str) else brightened(output) for output in outputs]
-    return [
-        picture if isinstance(picture, str) else picture.astype(np.float32) / np.float32(255)
-        for picture in pictures
-    ]
+    white = np.float32(255)
+    return [item if isinstance(item, str) else item.astype(np.float32) / white for item in pictures]
 
 
 def _right(clip: FrozenClip, texts: Any, pictures: Outputs, labels: NDArray[np.int64]) -> int:

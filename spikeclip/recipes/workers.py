@@ -72,10 +72,11 @@ def open_workers(scheduler: str, workers: int | None) -> Iterator[RecipeWorkers]
     Raises:
         HqgenError: see `hqgen.builder.cluster.open_client`.
     """
-    from hqgen.builder.cluster import has_gpu_worker, open_client, worker_threads
+    from hqgen.builder.cluster import capacity, open_client
 
     if scheduler == "sync":
         yield RecipeWorkers()
         return
     with open_client(scheduler, workers or os.cpu_count() or 1) as client:
-        yield RecipeWorkers(client, has_gpu_worker(client), worker_threads(client))
+        threads, gpu = capacity(client)
+        yield RecipeWorkers(client, gpu, threads)
