@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ from hqgen.builder.plan import PlannedMethod, Scoring, Shard
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
-from hqgen.sources.samples import Sample
+from hqgen.sources.recordings import SourceRecording
 from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
@@ -172,24 +172,23 @@ class _Windows:
     def __init__(self, shard: Shard, methods: Sequence[PlannedMethod]) -> None:
         self._samples = shard.samples
         self._before, self._after = (max(planned.method.span[side] for planned in methods) for side in (0, 1))
-        self._open: tuple[object, Recording] | None = None
+        self._opened = lru_cache(maxsize=1)(_opened)
         self.failures: dict[int, str] = {}
 
     def of(self, index: int) -> Window | None:
         """The window of a sample, or None, with the reason in `failures`."""
         sample = self._samples[index]
         try:
-            return self._recording(sample).window(sample.centre, self._before, self._after)
+            return self._opened(sample.recording).window(sample.centre, self._before, self._after)
         except UnreadableError:
             raise  # nothing that the recording holds: another worker, or a later run, may read it
         except RecordingError as error:
             self.failures[index] = error.message
             return None
 
-    def _recording(self, sample: Sample) -> Recording:
-        if self._open is None or self._open[0] != sample.recording:
-            self._open = (sample.recording, sample.recording.open())
-        return self._open[1]
+
+def _opened(recording: SourceRecording) -> Recording:
+    return recording.open()
 
 
 def _compete(
