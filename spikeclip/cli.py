@@ -37,7 +37,7 @@ Device = Annotated[
 def train(
     context: typer.Context,
     stage: Annotated[
-        Literal["coarse", "prompt", "fine"] | None, typer.Option(help="Run this one alone. [default: all]")
+        Literal["coarse", "prompt", "fine"] | None, typer.Option(help="Run only this stage. [default: all]")
     ] = None,
     json: console.AsJson = False,
 ) -> int:
@@ -180,7 +180,7 @@ def reconstruct(
     stride: Annotated[
         int | None, typer.Option(min=1, help="Frames per step of a video. [default: 200]")
     ] = None,
-    no_video: Annotated[bool, typer.Option("--no-video", help="The middle picture alone.")] = False,
+    no_video: Annotated[bool, typer.Option("--no-video", help="Write only the middle picture.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the network's own values, too.")] = False,
     device: Device = "auto",
     json: console.AsJson = False,

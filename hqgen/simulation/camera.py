@@ -63,9 +63,9 @@ class Sensor:
     def __post_init__(self) -> None:
         numbers = [number for number in astuple(self) if number is not None]
         if not np.isfinite(numbers).all() or min(numbers) < 0:
-            raise ValueError(f"the numbers of a sensor are finite and not negative: {self}")
+            raise ValueError(f"the numbers of a sensor must be finite and at least 0: {self}")
         if max(self.hot_share, self.flicker) > 1 or self.electrons == 0:
-            raise ValueError(f"`hot_share` and `flicker` are shares, `electrons` is not 0: {self}")
+            raise ValueError(f"`hot_share` and `flicker` must be at most 1, `electrons` above 0: {self}")
 
 
 _REAL = {
@@ -118,7 +118,7 @@ def simulate(
     if first is None:
         raise ValueError("the scene has no frame")
     if first.ndim != 2 or first.size == 0:
-        raise ValueError(f"a frame has the axes (H, W) and at least one pixel, not the shape {first.shape}")
+        raise ValueError(f"a frame must have the shape (H, W) and a pixel, not the shape {first.shape}")
     height, width = first.shape
     rng = np.random.default_rng(seed)
     pixels = _pixels(sensor, first.size, rng)
@@ -242,7 +242,7 @@ def simulate_pictures(
         targets = [out]
     elif out.suffix:
         raise UsageError(
-            f"`{pictures}` is a folder, `{out}` names one recording",
+            f"`{pictures}` is a folder, but `{out}` is a single recording",
             hint="name a folder, or say `--sequence` if the pictures are the frames of one scene",
         )
     else:
@@ -273,14 +273,17 @@ def _sequence(files: list[Path]) -> Iterator[NDArray[np.float32]]:
         if frame.shape != shape:
             raise UsageError(
                 f"`{file}` is {frame.shape[0]}x{frame.shape[1]}, `{files[0]}` is {shape[0]}x{shape[1]}",
-                hint="the frames of a sequence have one size",
+                hint="all frames of a sequence must have one size",
             )
         yield frame
 
 
 def _write(path: Path, spikes: PackedSpikes) -> None:
     if path.suffix.lower() not in (".dat", ".npz"):
-        raise UsageError(f"`{path}`: recordings are written as .dat or .npz", hint="let its name end so")
+        raise UsageError(
+            f"`{path}`: recordings are written as .dat or .npz",
+            hint="end the name of the file with .dat or .npz",
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".npz":

@@ -62,12 +62,14 @@ def moving_picture(
         float32 (H, W) in [0, 1].
 
     Raises:
-        ValueError: the picture has not two axes or fewer than 2x2 pixels, or a count is not positive.
+        ValueError: the picture is not (h, w) or has fewer than 2x2 pixels, or a count is not positive.
     """
     if picture.ndim != 2 or min(picture.shape) < 2:
         raise ValueError(f"a picture is (h, w) of at least 2x2 pixels, not the shape {picture.shape}")
     if min(frames, height, width) < 1:
-        raise ValueError(f"{frames} frames of {height}x{width} pixels cannot be filmed")
+        raise ValueError(
+            f"cannot film {frames} frames of {height}x{width} pixels: each number must be at least 1"
+        )
     poses = [motion.pose(index - frames // 2) for index in range(frames)]
     texture, scale = _fitted(picture, poses, height, width)
     return (_view(texture, pose * scale, height, width) for pose in poses)

@@ -60,7 +60,7 @@ class Recipe(Section):
             if step < phase.steps:
                 return phase
             step -= phase.steps
-        raise IndexError("behind the last phase")
+        raise IndexError("after the last phase")
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -70,7 +70,7 @@ def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -
 def _refuse_hub_tower(config: Mapping[str, Any]) -> None:
     if tower := config["text_cfg"].get("hf_model_name"):
         raise UsageError(
-            f"the text tower of this CLIP model is `{tower}` of Hugging Face, which takes no learned prompts",
+            f"the text tower of this CLIP model is `{tower}` of Hugging Face; it cannot take learned prompts",
             hint="choose a model with a text tower of open_clip's own, such as `ViT-B-32`",
         )
 
@@ -290,7 +290,7 @@ def _shared(name: str, path: Path, tags: Mapping[str, Mapping[str, Any]]) -> Map
     if len(choices) > 1:
         usual = "openai" if "openai" in tags else next(iter(tags))
         raise UsageError(
-            f"nothing says with which preprocessing and activation `{path}` was trained: the published "
+            f"it is not known with which preprocessing and activation `{path}` was trained: the published "
             f"weights of the CLIP model `{name}` differ in it",
             hint="say whose weights it holds, or was trained from, with a tag before the file: "
             f"`--clip-weights {usual}:{path}`; tags: {', '.join(tags)}",

@@ -200,7 +200,7 @@ def _split(
     known = read_labelled(pictures, side)
     if len(known.classes) < 2:
         raise SourceError(
-            f"`{pictures}` holds one class, `{known.classes[0]}`; telling classes apart takes two",
+            f"`{pictures}` holds one class, `{known.classes[0]}`; training needs two classes",
             hint="add a folder of pictures of another class",
         )
     if test is None:
@@ -210,7 +210,7 @@ def _split(
         trained_on, tested_on = known, read_labelled(test, side)
         if unknown := sorted(set(tested_on.classes) - set(known.classes)):
             raise SourceError(
-                f"`{test}` has the class `{unknown[0]}`, which `{pictures}` has not",
+                f"`{test}` has the class `{unknown[0]}`, which is not in `{pictures}`",
                 hint=f"known: {', '.join(known.classes)}",
             )
     if settings.shapes:

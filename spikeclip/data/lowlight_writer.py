@@ -160,7 +160,7 @@ def _locked(out: Path) -> Iterator[Path]:
         except OSError as error:
             raise StoreError(
                 f"the low-light set `{out}` cannot be written: {error.strerror or error}",
-                hint="name a place with enough space that you may write to",
+                hint="choose a folder that you can write to, with enough space",
             ) from error
 
 

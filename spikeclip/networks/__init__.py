@@ -90,7 +90,7 @@ def _network_of(state: Mapping[str, Tensor], path: Path) -> LRN | UNet:
             if f".{key}".endswith(f".{first}") and tensor.ndim == 4:
                 return build(name, bins=tensor.shape[1])
     raise WeightsError(
-        f"`{path}` holds none of the networks {', '.join(f'`{name}`' for name in NETWORKS)}: "
+        f"`{path}` does not hold a network ({', '.join(f'`{name}`' for name in NETWORKS)}): "
         f"its first tensor is `{next(iter(state))}`",
         hint="give the `network.pth` of a run folder, or a published checkpoint of LRN",
     )

@@ -176,7 +176,7 @@ class _Training:
         if name == "fine" and self.settings.fine.prompt_weight == 0 and len(self.samples.classes) < 2:
             raise SourceError(
                 f"all training samples of `{self.low_light.path}` are of the class "
-                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss cannot tell it apart",
+                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss needs two classes",
                 hint="prepare recordings of more classes, or train with the prompt loss",
             )
 

@@ -40,7 +40,7 @@ class Samples:
         split = low_light.split("train")
         if len(split) < 2:
             raise SourceError(
-                f"the low-light set `{low_light.path}` has {len(split)} training samples, too few",
+                f"the low-light set `{low_light.path}` has too few training samples: {len(split)}",
                 hint="prepare more recordings; one is held out, the others are learned from",
             )
         count = max(1, min(settings.validation, len(split) // HELD_OUT_SHARE))

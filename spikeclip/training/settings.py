@@ -141,7 +141,7 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _stages_that_fit(self) -> TrainSettings:
         if list(self.stages) != [name for name in STAGES if name in self.stages]:
-            raise ValueError(f"stages are given once and in the order {', '.join(STAGES)}")
+            raise ValueError(f"give each stage once, in the order {', '.join(STAGES)}")
         if "prompt" in self.stages and "coarse" not in self.stages and self.initial is None:
             raise ValueError("stage prompt needs a trained network: stage coarse before it, or initial")
         if "fine" in self.stages and "prompt" not in self.stages and self.fine.prompt_weight > 0:

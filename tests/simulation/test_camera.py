@@ -154,7 +154,7 @@ def test_a_pixel_is_where_it_is_in_the_picture() -> None:
 def test_scenes_that_are_none_are_refused() -> None:
     cases: list[tuple[list[NDArray[np.float32]], str]] = [
         ([], "no frame"),
-        ([np.zeros(4, np.float32)], r"axes \(H, W\)"),
+        ([np.zeros(4, np.float32)], r"shape \(H, W\)"),
         ([np.zeros((0, 4), np.float32)], "at least one pixel"),
         ([np.zeros((4, 4), np.float32), np.zeros((4, 5), np.float32)], "frame 1 .* the first one"),
         ([np.full((4, 4), np.nan, np.float32)], "values nan"),
@@ -171,7 +171,7 @@ def test_scenes_that_are_none_are_refused() -> None:
     [{"dark": -1}, {"sensitivity": float("nan")}, {"hot_share": 2}, {"flicker": 1.5}, {"electrons": 0}],
 )
 def test_sensors_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"sensor|shares"):
+    with pytest.raises(ValueError, match=r"sensor|`flicker` must be at most 1"):
         replace(IDEAL, **wrong)
 
 
@@ -240,7 +240,7 @@ class TestPictures:
         picture = self.draw(tmp_path / "two" / "a.png")
         cases = [
             (tmp_path / "none", tmp_path / "out", "holds no picture"),
-            (tmp_path / "two", tmp_path / "a.dat", "names one recording"),
+            (tmp_path / "two", tmp_path / "a.dat", "is a single recording"),
             (picture, tmp_path / "a.mp4", "written as .dat or .npz"),
             (tmp_path / "absent.png", tmp_path / "a.dat", r"absent\.png"),
         ]

@@ -166,7 +166,7 @@ def test_preprocessing_and_activation_are_never_guessed(
 ) -> None:
     with_tags(monkeypatch, {"a": {}, "b": odd})
     torch.save(state(), tmp_path / "a.pt")
-    with pytest.raises(UsageError, match="nothing says with which preprocessing and activation") as caught:
+    with pytest.raises(UsageError, match="it is not known with which preprocessing and activation") as caught:
         load_clip("tiny-test", tmp_path / "a.pt")
     assert f"`--clip-weights a:{tmp_path / 'a.pt'}`; tags: a, b" in caught.value.hint
 

@@ -233,7 +233,7 @@ def test_a_model_without_usual_weights_asks_which() -> None:
 
 @pytest.mark.parametrize("name", ["roberta-ViT-B-32", "xlm-roberta-base-ViT-B-32", "mt5-base-ViT-B-32"])
 def test_a_text_tower_of_hugging_face_is_refused_before_its_weights_are_looked_for(name: str) -> None:
-    with pytest.raises(UsageError, match="of Hugging Face, which takes no learned prompts"):
+    with pytest.raises(UsageError, match="of Hugging Face; it cannot take learned prompts"):
         load_clip(name, "anything")
 
 

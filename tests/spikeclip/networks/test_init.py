@@ -61,7 +61,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     torch.save({"visual.conv1.weight": torch.zeros(3, 3)}, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match=r"holds none of the networks `lrn`, `unet`.*`visual\.conv1"):
+    with pytest.raises(WeightsError, match=r"does not hold a network \(`lrn`, `unet`\).*`visual\.conv1"):
         load_network(tmp_path / "a.pth")
 
 
