@@ -118,7 +118,7 @@ def simulate(
     if first is None:
         raise ValueError("the scene has no frame")
     if first.ndim != 2 or first.size == 0:
-        raise ValueError(f"a frame must have the shape (H, W) and a pixel, not the shape {first.shape}")
+        raise ValueError(f"a frame must have the shape (H, W) with at least one pixel, not {first.shape}")
     height, width = first.shape
     rng = np.random.default_rng(seed)
     pixels = _pixels(sensor, first.size, rng)
