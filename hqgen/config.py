@@ -106,8 +106,13 @@ class Cluster(Section):
 
 
 def flags(model: type[BaseModel], *outer: str) -> Iterator[tuple[str, tuple[str, ...], FieldInfo, Flag]]:
-    """The flags of a model: name, place of the setting in the model, the setting, how it is marked."""
-    for name, item in model.model_fields.items():
+    """The flags of a model: name, place of the setting in the model, the setting, how it is marked.
+
+    Those of the model itself come before those that it shares with others.
+    """
+    classes = [kind.__annotations__ for kind in model.__mro__ if issubclass(kind, BaseModel)]
+    for name in dict.fromkeys(name for names in classes for name in names if name in model.model_fields):
+        item = model.model_fields[name]
         inner = _section(item.annotation)
         if inner is not None:
             yield from flags(inner, *outer, name)

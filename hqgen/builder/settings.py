@@ -49,8 +49,10 @@ class BuildSettings(StoreSettings, Cluster):
     """Where networks run."""
 
 
-class BuildCommand(BuildSettings):
-    """The settings of `hqgen build`."""
-
+class _WeightsFolder(Section):
     weights_dir: Annotated[Path | None, Flag("HQGEN_WEIGHTS")] = None
     """Folder of the registered weights."""
+
+
+class BuildCommand(BuildSettings, _WeightsFolder):
+    """The settings of `hqgen build`."""
