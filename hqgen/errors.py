@@ -5,7 +5,7 @@
     HqgenError                  exit 1: something the user can fix
     ├── UsageError              exit 2: a flag, a name or a configuration that makes no sense
     │   ├── UnknownNameError    a name that is not in a list; the message names the legal ones
-    │   └── PlanMismatchError   the output directory holds a build of another plan
+    │   └── PlanMismatchError   something was made from other settings or data
     ├── RecordingError          a file that is not a spike recording of the expected form
     │   └── UnreadableError     a recording that cannot be read at the moment
     ├── SourceError             a source whose files cannot be found or read
@@ -83,7 +83,7 @@ class UnknownNameError(UsageError):
 
 
 class PlanMismatchError(UsageError):
-    """The output directory holds a build of another plan."""
+    """Something was made from other settings or data than it is wanted for now."""
 
 
 class RecordingError(HqgenError):
