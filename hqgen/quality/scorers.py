@@ -12,6 +12,7 @@ from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -160,8 +161,20 @@ def _pyiqa_network(metric: str) -> Callable[[Any], Any]:
             mu, cov = pristine()
             options["pretrained_model_path"] = str(Path(folder) / "niqe.mat")
             savemat(options["pretrained_model_path"], {"mu_prisparam": mu, "cov_prisparam": cov})
-        network: Callable[[Any], Any] = pyiqa.create_metric(metric, device="cpu", **options)
-    return network
+        network: Any = pyiqa.create_metric(metric, device="cpu", **options)
+    # PIQE keeps its result in the module before it returns it: two threads would exchange their scores.
+    network.net.forward = _one_at_a_time(network.net.forward)
+    return network  # type: ignore[no-any-return]
+
+
+def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    lock = Lock()
+
+    def call(*args: Any, **options: Any) -> Any:
+        with lock:
+            return function(*args, **options)
+
+    return call
 
 
 _SCORERS: dict[str, Niqe | Pyiqa] = {

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from urllib.error import URLError
@@ -88,6 +89,17 @@ def test_a_picture_that_pyiqa_cannot_score_has_a_reason(pyiqa_folder: Path) -> N
     scores, reasons = get_scorer("pyiqa-niqe").score(image)
     assert np.isposinf(scores).all()
     assert reasons[0]
+
+
+def test_scores_do_not_depend_on_the_threads_that_ask_for_them() -> None:
+    pytest.importorskip("pyiqa")
+    rng = np.random.default_rng(0)
+    scorer, pictures = get_scorer("piqe"), rng.integers(0, 64, (6, 1, 40, 40), np.uint8)
+    pictures += np.arange(0, 120, 3).astype(np.uint8)
+    alone = [scorer.score(picture)[0][0] for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(40):
+            assert [scores[0] for scores, _ in pool.map(scorer.score, pictures)] == alone
 
 
 @pytest.mark.real
