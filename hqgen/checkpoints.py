@@ -13,7 +13,7 @@ from hqgen.errors import MethodError
 from hqgen.files import sha256_file, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -87,7 +87,10 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
         raise _unreadable(error, shown) from error
     state = _state_dict(content)
     if state is None:
-        what = f"the entries {_names(content)}" if isinstance(content, dict) else type(content).__name__
+        what = type(content).__name__
+        if isinstance(content, dict):
+            names = ", ".join(f"`{name}`" for name in list(content)[:5])
+            what = f"the entries {names or 'of an empty dict'}"
         raise MethodError(
             f"`{shown}` holds no state_dict, but {what}",
             hint="save the network's own `state_dict()` with torch.save",
@@ -144,11 +147,7 @@ def _without_prefix(state: dict[str, Tensor], expected: Mapping[str, Tensor]) ->
 
 
 def _require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], shown: Path) -> None:
-    problems = [
-        problem
-        for name in [*expected, *(name for name in state if name not in expected)]
-        if (problem := _misfit(name, state.get(name), expected.get(name)))
-    ]
+    problems = list(_misfits(state, expected))
     if problems:
         others = f" (and {len(problems) - 1} more tensors differ)" if len(problems) > 1 else ""
         raise MethodError(
@@ -157,17 +156,18 @@ def _require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sh
         )
 
 
-def _misfit(name: str, found: Tensor | None, expected: Tensor | None) -> str | None:
-    if expected is None:
-        shape = tuple(found.shape) if found is not None else ()
-        return f"`{name}` {shape} is not expected"
-    if found is None:
-        return f"`{name}` {tuple(expected.shape)} is missing"
-    if found.shape != expected.shape:
-        return f"`{name}` has the shape {tuple(found.shape)}, expected {tuple(expected.shape)}"
-    if found.is_floating_point() and not bool(found.isfinite().all()):
-        return f"`{name}` holds values that are not finite"
-    return None
+def _misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterator[str]:
+    for name, tensor in expected.items():
+        found = state.get(name)
+        if found is None:
+            yield f"`{name}` {tuple(tensor.shape)} is missing"
+        elif found.shape != tensor.shape:
+            yield f"`{name}` has the shape {tuple(found.shape)}, expected {tuple(tensor.shape)}"
+        elif found.is_floating_point() and not bool(found.isfinite().all()):
+            yield f"`{name}` holds values that are not finite"
+    yield from (
+        f"`{name}` {tuple(state[name].shape)} is not expected" for name in state if name not in expected
+    )
 
 
 def _require_checkpoint(path: Path, shown: Path) -> None:
@@ -192,7 +192,3 @@ def _unreadable(error: Exception, shown: Path) -> MethodError:
         f"`import torch; torch.save(torch.load('{shown.name}', weights_only=False).state_dict(), "
         f"'{shown.stem}.state.pth')`",
     )
-
-
-def _names(content: Mapping[Any, object]) -> str:
-    return ", ".join(f"`{name}`" for name in list(content)[:5]) or "of an empty dict"

@@ -14,14 +14,13 @@ from torch import nn
 
 from hqgen.checkpoints import write_checkpoint
 from hqgen.errors import SourceError
-from hqgen.files import write_atomically
 from hqgen.methods.learned.base import Base
 from hqgen.pictures import load_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.simulation.scenes import SceneBatch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, curve_table, train
+from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
 from hqgen.training.recipe import Recipe
 
 __all__ = ["train_base"]
@@ -73,7 +72,7 @@ def train_base(
     plan = {"recipe": recipe.model_dump(mode="json"), "pictures": _digest(gray)}
     hardware = Hardware(torch.device("cpu"), bfloat16=recipe.bfloat16)
     task = _BaseTask(gray, out, recipe, hardware)
-    return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), hardware, observer, stop)[1]
+    return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)[1]
 
 
 class _BaseTask(Task[SceneBatch]):
@@ -136,7 +135,7 @@ class _BaseTask(Task[SceneBatch]):
             }
             for point in curve
         ]
-        write_atomically(self.out.with_suffix(".csv"), curve_table(rows))
+        write_curve(self.out.with_suffix(".csv"), rows)
 
     def finish(self, curve: Sequence[Point]) -> None:  # noqa: ARG002
         write_checkpoint(self.out, {name: value.half() for name, value in self.mean.state_dict().items()})

@@ -56,10 +56,7 @@ class Checkpoint:
         with self.reading():
             state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
             plan = json.loads(state.pop("plan"))
-        what = f"`{self.path}` belongs to a training with other settings or data"
-        require_same(
-            what, plan, self.plan, hint=f"continue with those, choose another place, or {self._hint}"
-        )
+        self.require_plan(plan, self.path)
         return state
 
     @contextmanager
@@ -69,11 +66,23 @@ class Checkpoint:
             yield
         except DAMAGED as error:
             raise WeightsError(
-                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self._hint
+                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self.hint
             ) from error
 
+    def require_plan(self, plan: Document, file: Path) -> None:
+        """Refuse the plan that a file holds unless it is the checkpoint's own.
+
+        Raises:
+            PlanMismatchError: it is another; the message says what differs.
+        """
+        hint = f"continue with those, choose another place, or {self.hint}"
+        require_same(
+            f"`{file}` belongs to a training with other settings or data", plan, self.plan, hint=hint
+        )
+
     @property
-    def _hint(self) -> str:
+    def hint(self) -> str:
+        """What to do where a file is damaged."""
         return f"remove `{self.folder or self.path}` to start again"
 
     def save(self, state: Mapping[str, Any]) -> None:

@@ -58,13 +58,14 @@ class Hardware:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices)
 
-    def autocast(self) -> torch.autocast:
-        """The block in which networks run; losses stay outside of it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+    def autocast(self, *, transformer: bool = False) -> torch.autocast:
+        """The block in which networks run; losses stay outside of it.
 
-    def clip_autocast(self) -> torch.autocast:
-        """The block in which CLIP's image tower runs: on a CPU a transformer is slower in bfloat16."""
-        enabled = self.bfloat16 and self.device.type != "cpu"
+        Args:
+            transformer: whether they are transformers: these are slower in bfloat16 on a CPU, and stay in
+                float32 there.
+        """
+        enabled = self.bfloat16 and not (transformer and self.device.type == "cpu")
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def total(self, value: Tensor) -> Tensor:
@@ -75,9 +76,9 @@ class Hardware:
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
-        if self.world == 1:
-            return flag
-        return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
+        return (
+            flag if self.world == 1 else self.total(torch.tensor(float(flag), device=self.device)).item() > 0
+        )
 
     def wait(self) -> None:
         """Wait for all processes."""
@@ -120,14 +121,13 @@ def hardware(
     if on_gpu:
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True
-    if world == 1:
-        yield found
-        return
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    if world > 1:
+        distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield found
     finally:
-        distributed.destroy_process_group()
+        if world > 1:
+            distributed.destroy_process_group()
 
 
 def _device(name: str) -> torch.device:

@@ -9,24 +9,24 @@ On a GPU the host only hands out work: losses stay on the device and are looked 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from hqgen.errors import TrainingError
+from hqgen.files import write_atomically
 from hqgen.progress import Observer
 from hqgen.training.checkpoint import Checkpoint
 from hqgen.training.hardware import Hardware, without_average
 
-__all__ = ["Losses", "Point", "Stop", "Task", "curve_table", "train"]
+__all__ = ["Losses", "Point", "Stop", "Task", "train", "write_curve"]
 
 B = TypeVar("B")
 
@@ -61,6 +61,7 @@ class Task(Generic[B]):
 
     Attributes:
         name: how progress and messages call it.
+        hardware: where it computes.
         learns: what learns; nothing else does.
         optimizer: of its parameters.
         steps: steps of the whole training.
@@ -72,6 +73,7 @@ class Task(Generic[B]):
     """
 
     name: str
+    hardware: Hardware
     learns: nn.Module
     optimizer: torch.optim.Optimizer
     steps: int
@@ -128,15 +130,12 @@ class State:
     seconds: float = 0.0
 
 
-def train(
-    task: Task[B], checkpoint: Checkpoint, hardware: Hardware, observer: Observer, stop: Stop
-) -> tuple[bool, list[Point]]:
+def train(task: Task[B], checkpoint: Checkpoint, observer: Observer, stop: Stop) -> tuple[bool, list[Point]]:
     """Train from the last checkpoint, or the start, to the end.
 
     Args:
         task: what is trained.
         checkpoint: where the state is; it is removed at the end.
-        hardware: where the task computes.
         observer: gets the progress.
         stop: once it says so, the step is finished and the state saved.
 
@@ -148,17 +147,17 @@ def train(
         TrainingError: a loss or a weight is not finite; the last checkpoint was made before.
         WeightsError: the checkpoint is damaged.
     """
-    loop = _Loop(task, checkpoint, hardware)
+    loop = _Loop(task, checkpoint)
     return loop.run(observer, stop), loop.state.curve
 
 
 class _Loop(Generic[B]):
-    def __init__(self, task: Task[B], checkpoint: Checkpoint, hardware: Hardware) -> None:
-        self.task, self.checkpoint, self.hardware = task, checkpoint, hardware
+    def __init__(self, task: Task[B], checkpoint: Checkpoint) -> None:
+        self.task, self.checkpoint, self.hardware = task, checkpoint, task.hardware
         self.state = self._restored()
-        hardware.wait()  # nobody removes the checkpoint before all have read it
-        self.shared = hardware.shared(task.learns.train())
-        self.network = hardware.compiled(self.shared)
+        self.hardware.wait()  # nobody removes the checkpoint before all have read it
+        self.shared = self.hardware.shared(task.learns.train())
+        self.network = self.hardware.compiled(self.shared)
         self.pending: list[Losses] = []  # on the device, of steps that nobody has looked at
         self.saved_at = self.resumed_at = time.monotonic()
 
@@ -175,7 +174,8 @@ class _Loop(Generic[B]):
                     self._look()
                 # Processes may hear of it at different times, so they agree on it, where they wait anyway.
                 stopped = self.hardware.any(stop()) if looks or self.hardware.world == 1 else False
-                if ends or stopped or (looks and self._overdue()):
+                overdue = looks and time.monotonic() - self.saved_at >= task.checkpoint_every
+                if ends or stopped or overdue:
                     self._save()
                 if looks:
                     job.tell(summary(state.curve[-1]), landmark=ends)
@@ -210,9 +210,6 @@ class _Loop(Generic[B]):
 
     def _epoch_ends(self) -> bool:
         return self.state.step % self.task.epoch_steps == 0 or self.state.step == self.task.steps
-
-    def _overdue(self) -> bool:
-        return time.monotonic() - self.saved_at >= self.task.checkpoint_every
 
     def _look(self) -> None:
         """Wait for the device and add a point to the curve; at an epoch's end, see what came of it."""
@@ -291,11 +288,10 @@ def drawn_ahead(draw: Callable[[int], B], first: int, steps: int) -> Iterator[B]
         return
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(draw, first)
-        for step in range(first, steps):
-            batch = ahead.result()
-            if step + 1 < steps:
-                ahead = pool.submit(draw, step + 1)
+        for step in range(first + 1, steps):
+            batch, ahead = ahead.result(), pool.submit(draw, step)
             yield batch
+        yield ahead.result()
 
 
 def summary(point: Point) -> str:
@@ -304,10 +300,7 @@ def summary(point: Point) -> str:
     return ", ".join([f"epoch {point.epoch}", *(f"{name} {value:.4g}" for name, value in numbers.items())])
 
 
-def curve_table(rows: Sequence[Mapping[str, object]]) -> str:
-    """A learning curve as CSV, its columns named by the first row."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def write_curve(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a learning curve as CSV, its columns named by the first row."""
+    lines = (rows[0], *(row.values() for row in rows))
+    write_atomically(path, "".join(",".join(str(value) for value in line) + "\n" for line in lines))

@@ -21,11 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from hqgen.errors import SourceError
-from hqgen.files import write_atomically
 from hqgen.progress import SILENT, Observer
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, curve_table, train
+from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
 from spikeclip.clip.files import build_clip, save_clip
 from spikeclip.clip.frozen import class_texts, gray_constants, simple_tokenizer
 from spikeclip.clip.pictures import LabelledPictures, drawn_shapes, joined, read_labelled, renumbered
@@ -83,7 +82,7 @@ def train_clip(
     plan = {"settings": settings.model_dump(mode="json"), "pictures": _digest(trained_on)}
     hardware = Hardware(torch.device("cpu"), bfloat16=settings.bfloat16)
     task = _ClipTask(trained_on, tested_on, out, settings, hardware)
-    return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), hardware, observer, stop)[1]
+    return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)[1]
 
 
 class _ClipTask(Task[tuple[Tensor, Views]]):
@@ -104,7 +103,7 @@ class _ClipTask(Task[tuple[Tensor, Views]]):
         self.settings, self.hardware = settings, hardware
         self.epoch_steps = max(len(trained_on.labels) // settings.batch, 1)
         self.steps = self.epoch_steps * settings.epochs
-        self.tokens = _tokens(trained_on.classes)
+        self.tokens = simple_tokenizer()([*class_texts(trained_on.classes), *QUALITY_CAPTIONS])  # (C + 4, 77)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.learns: Any = hardware.place(build_clip(settings.open_clip_config(), {}))
@@ -180,7 +179,7 @@ class _ClipTask(Task[tuple[Tensor, Views]]):
             }
             for point in curve
         ]
-        write_atomically(self.out.with_suffix(".csv"), curve_table(rows))
+        write_curve(self.out.with_suffix(".csv"), rows)
 
     def finish(self, curve: Sequence[Point]) -> None:
         meta = {
@@ -216,11 +215,6 @@ def _split(
     if settings.shapes:
         trained_on = joined(trained_on, drawn_shapes(settings.shapes, side))
     return trained_on, renumbered(tested_on, trained_on.classes)
-
-
-def _tokens(classes: tuple[str, ...]) -> Tensor:
-    """Tokens of the class captions and, behind them, of the quality captions, (C + 4, 77)."""
-    return simple_tokenizer()([*class_texts(classes), *QUALITY_CAPTIONS])
 
 
 @lru_cache(maxsize=2)

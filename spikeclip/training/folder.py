@@ -29,7 +29,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hqgen.errors import TrainingError, WeightsError
 from hqgen.files import held, sha256_file, write_atomically
-from hqgen.provenance import require_same
 from hqgen.training.checkpoint import Checkpoint
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
@@ -92,32 +91,25 @@ class StageFolder:
             PlanMismatchError: the stage was completed by another plan; the message says what differs.
             WeightsError: the record, or the file that it speaks of, is damaged.
         """
+        checkpoint = self.checkpoint(plan)
         try:
             record = StageRecord.model_validate_json(self.record_path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             raise WeightsError(
-                f"the record `{self.record_path}` is damaged: {error}", hint=self._start_again()
+                f"the record `{self.record_path}` is damaged: {error}", hint=checkpoint.hint
             ) from error
-        require_same(
-            f"`{self.record_path}` belongs to a training with other settings or data",
-            record.plan,
-            plan,
-            hint=f"continue with those, choose another folder, or {self._start_again()}",
-        )
+        checkpoint.require_plan(record.plan, self.record_path)
         if not self.final.is_file() or sha256_file(self.final) != record.final:
             raise WeightsError(
-                f"`{self.final}` is not the file that its stage ended with", hint=self._start_again()
+                f"`{self.final}` is not the file that its stage ended with", hint=checkpoint.hint
             )
         return record
 
     def complete(self, record: StageRecord) -> None:
         """Declare the stage complete; `final.pth` must be there."""
         write_atomically(self.record_path, record.model_dump_json(indent=1) + "\n")
-
-    def _start_again(self) -> str:
-        return f"remove `{self.path}` to train this stage again"
 
 
 class RunFolder:
@@ -140,11 +132,6 @@ class RunFolder:
     def stage(self, name: StageName) -> StageFolder:
         """The folder of a stage."""
         return StageFolder(self.path / name)
-
-    def publish(self, name: StageName) -> None:
-        """Put what a stage learned at the top of the folder."""
-        target = self.prompts if name == "prompt" else self.network
-        write_atomically(target, self.stage(name).final.read_bytes())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -13,7 +13,10 @@ from hqgen.errors import ScoreError
 from hqgen.quality.normalise import to_uint8
 from hqgen.text import shortened
 
-__all__ = ["SHOWN", "grid"]
+__all__ = ["SHOWN", "Images", "grid"]
+
+Images = NDArray[np.float32]
+"""What one network makes of the samples, (N, H, W)."""
 
 SHOWN = 6
 """Samples that are shown."""
@@ -25,14 +28,14 @@ GAP, LEFT, TOP = 6, 76, 26
 PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
-def grid(rows: Mapping[str, NDArray[np.float32]], columns: Sequence[str]) -> Image.Image:
+def grid(rows: Mapping[str, Images], columns: Sequence[str]) -> Image.Image:
     """Pictures of the same samples, one row for each way in which they were made.
 
     Every picture has its own gain, the one that `hqgen` gives a candidate: only so can dark and bright rows
     be compared at all.
 
     Args:
-        rows: the name of a row, and its images float32 (N, H, W).
+        rows: the name of a row, and its images.
         columns: what stands above the columns, N labels.
     """
     pictures = {name: [_picture(image) for image in images] for name, images in rows.items()}

@@ -7,8 +7,6 @@ the batch, where the paper writes [9] for one image and [10] as a sum; in [11] b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,35 +14,16 @@ from torch import Tensor, nn
 from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Losses
 from spikeclip.data.batches import Batch
-from spikeclip.training.settings import CoarseSettings, FineSettings
+from spikeclip.training.settings import CoarseSettings, Duplicates, FineSettings
 
 __all__ = [
-    "CoarseLoss",
-    "Duplicates",
-    "Supervision",
     "class_loss",
-    "coarse_loss",
     "coarse_losses",
     "fine_losses",
     "prompt_initial_loss",
     "prompt_loss",
     "prompt_losses",
-    "total_loss",
 ]
-
-CoarseLoss = Literal["l1", "mse"]
-Duplicates = Literal["mask", "literal"]
-
-
-def coarse_loss(image: Tensor, target: Tensor, kind: CoarseLoss = "l1") -> Tensor:
-    """Distance of a picture from its TFI; the paper does not say which.
-
-    Args:
-        image: (B, 1, H, W), the network's output.
-        target: (B, 1, H, W), TFI of the same streams.
-        kind: `l1`, the mean absolute difference, or `mse`, the mean squared one.
-    """
-    return nn.functional.l1_loss(image, target) if kind == "l1" else nn.functional.mse_loss(image, target)
 
 
 def prompt_initial_loss(
@@ -109,19 +88,8 @@ def class_loss(
     return (summed.logsumexp(dim=1) - right[:, 0]).mean()
 
 
-def total_loss(class_term: Tensor, prompt_term: Tensor, prompt_weight: float = 100.0) -> Tensor:
-    """L_total = L_class + λ L_prompt [11].
-
-    Args:
-        class_term: L_class.
-        prompt_term: L_prompt.
-        prompt_weight: λ.
-    """
-    return class_term + prompt_weight * prompt_term
-
-
 def coarse_losses(network: nn.Module, part: Batch, settings: CoarseSettings, hardware: Hardware) -> Losses:
-    """Stage 1: I = Recon-Net(S) [2], and its distance from I_tfi [5]: the network learns TFI.
+    """Stage 1: I = Recon-Net(S) [2], and its mean distance from I_tfi [5]: the network learns TFI.
 
     Args:
         network: (n, bins, h, w) -> (n, 1, h, w); it learns.
@@ -132,7 +100,8 @@ def coarse_losses(network: nn.Module, part: Batch, settings: CoarseSettings, har
     with hardware.autocast():
         image = network(part.voxel)
     assert part.target is not None
-    return {"coarse": coarse_loss(image.float(), part.target, settings.loss)}
+    distance = {"l1": nn.functional.l1_loss, "mse": nn.functional.mse_loss}[settings.loss]
+    return {"coarse": distance(image.float(), part.target)}
 
 
 def prompt_losses(
@@ -158,51 +127,43 @@ def prompt_losses(
     with torch.no_grad():
         with hardware.autocast():
             lq = coarse(part.voxel).float()
-        with hardware.clip_autocast():
+        with hardware.autocast(transformer=True):
             features = image_features(torch.cat([lq, part.hq])).float()
     is_hq = torch.arange(len(features), device=features.device) >= len(lq)
     return {"initial": prompt_initial_loss(features, is_hq, prompts(clip), clip.logit_scale)}  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class Supervision:
-    """What CLIP knows, none of which learns.
-
-    Attributes:
-        image_features: (n, 1, h, w) -> (n, D).
-        texts: (C, D), features of the text of each class.
-        prompts: (2, D), features of T_lq and T_hq; None where the prompt loss is left out.
-        scale: CLIP's logit scale.
-    """
-
-    image_features: Callable[[Tensor], Tensor]
-    texts: Tensor
-    prompts: Tensor | None
-    scale: float
-
-
 def fine_losses(
-    network: nn.Module, part: Batch, clip: Supervision, settings: FineSettings, hardware: Hardware
+    network: nn.Module,
+    part: Batch,
+    *,
+    image_features: Callable[[Tensor], Tensor],
+    texts: Tensor,
+    prompts: Tensor | None,
+    scale: float,
+    settings: FineSettings,
+    hardware: Hardware,
 ) -> Losses:
     """Stage 3: L_total = L_class + λ L_prompt [11] of the network's images.
 
     Args:
         network: (n, bins, h, w) -> (n, 1, h, w); it learns.
         part: voxels, their labels, and those of the whole batch.
-        clip: what judges the images.
+        image_features: CLIP's image tower, (n, 1, h, w) -> (n, D); nothing of CLIP learns.
+        texts: (C, D), features of the text of each class.
+        prompts: (2, D), features of T_lq and T_hq; None where the prompt loss is left out.
+        scale: CLIP's logit scale.
         settings: of the stage.
         hardware: runs network and image tower.
     """
     with hardware.autocast():
         images = network(part.voxel).float()
-    with hardware.clip_autocast():
-        features = clip.image_features(images).float()
-    class_term = class_loss(
-        features, clip.texts, part.label, settings.tau, settings.duplicates, part.batch_label
-    )
-    weighted = settings.class_weight * class_term
-    if clip.prompts is None:
-        return {"total": weighted, "class": class_term}
-    prompt_term = prompt_loss(features, clip.prompts, clip.scale)
-    total = total_loss(weighted, prompt_term, settings.prompt_weight)
+    with hardware.autocast(transformer=True):
+        features = image_features(images).float()
+    class_term = class_loss(features, texts, part.label, settings.tau, settings.duplicates, part.batch_label)
+    total = settings.class_weight * class_term
+    if prompts is None:
+        return {"total": total, "class": class_term}
+    prompt_term = prompt_loss(features, prompts, scale)
+    total = total + settings.prompt_weight * prompt_term
     return {"total": total, "class": class_term, "prompt": prompt_term}

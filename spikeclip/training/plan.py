@@ -7,7 +7,6 @@ since it moves them by more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import hqgen
@@ -28,9 +27,7 @@ def stage_plan(
     bfloat16: bool,
     low_light: str,
     start: str | None,
-    hq: Sequence[str] = (),
-    clip: str | None = None,
-    prompts: str | None = None,
+    **supervisors: object,
 ) -> Plan:
     """The plan of one stage.
 
@@ -40,12 +37,11 @@ def stage_plan(
         bfloat16: whether networks run in it.
         low_light: digest of the low-light set.
         start: what the network starts from: id of the plan or digest of the file; None: random weights.
-        hq: plan ids of the HQ stores, where the stage uses them.
-        clip: digest of CLIP, where the stage uses it.
-        prompts: id of the plan that the prompts come from, where the stage uses them.
+        supervisors: what else the stage learns from: plan ids of `hq_stores`, digest of `clip`, id of the
+            plan of the `prompts`.
     """
     shared = ("network", "bins", "crop", "seed", "augment", "validation")
-    plan = {
+    return {
         "stage": stage,
         "version": f"{hqgen.__version__}, training {VERSION}",
         **{name: getattr(settings, name) for name in shared},
@@ -53,6 +49,5 @@ def stage_plan(
         "low_light": low_light,
         "start": start,
         **settings.of(stage).model_dump(mode="json"),
+        **supervisors,
     }
-    used = {"hq_stores": list(hq), "clip": clip, "prompts": prompts}
-    return plan | {name: value for name, value in used.items() if value}

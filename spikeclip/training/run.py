@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
 import hqgen
 from hqgen.checkpoints import read_checkpoint, write_checkpoint
+from hqgen.config import as_toml
 from hqgen.errors import HqgenError, SourceError, UsageError
 from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
@@ -34,16 +31,13 @@ from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
-from spikeclip.training.grid import grid
-from spikeclip.training.losses import Supervision, coarse_losses, fine_losses, prompt_losses
+from spikeclip.training.losses import coarse_losses, fine_losses, prompt_losses
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage
 
 __all__ = ["check_supervisors", "train"]
-
-Images = NDArray[np.float32]
 
 
 def train(
@@ -80,11 +74,7 @@ def train(
         UsageError: settings that do not fit each other or this machine.
         WeightsError: CLIP, the initial network, a checkpoint or a record is missing or damaged.
     """
-    if only is not None and only not in settings.stages:
-        raise UsageError(
-            f"stage `{only}` is not among the stages of this training: {', '.join(settings.stages)}",
-            hint="name it in `stages`",
-        )
+    needed = _needed(settings, only)
     folder = RunFolder(out)
     with ExitStack() as stack:
         place = stack.enter_context(
@@ -94,7 +84,8 @@ def train(
             stack.enter_context(folder.locked())
         observer = stack.enter_context(_logged(folder, observer)) if place.leads else SILENT
         place.wait()
-        _Training(hq_stores, low_light, settings, folder, place, observer).run(only, stop)
+        training = _Training(hq_stores, low_light, settings, folder, place, observer)
+        training.run(needed, needed if only is None else (only,), stop)
     return folder
 
 
@@ -105,16 +96,26 @@ def check_supervisors(
 
     Raises:
         StoreError: an HQ store is missing, unfinished or damaged.
-        UsageError: stage `prompt` has no HQ store.
+        UsageError: stage `prompt` has no HQ store, or `only` is not among the stages.
         WeightsError: CLIP is missing or damaged.
     """
-    wanted = (
-        settings.stages[: settings.stages.index(only) + 1] if only in settings.stages else settings.stages
-    )
-    if "prompt" in wanted:
+    needed = _needed(settings, only)
+    if "prompt" in needed:
         _hq_crops(hq_stores, settings)
-    if wanted != ("coarse",):
+    if needed != ("coarse",):
         load_clip(settings.clip.model, settings.clip.weights, "cpu")
+
+
+def _needed(settings: TrainSettings, only: StageName | None) -> tuple[StageName, ...]:
+    """The stages up to `only`, which needs those before it; None: all."""
+    if only is None:
+        return settings.stages
+    if only not in settings.stages:
+        raise UsageError(
+            f"stage `{only}` is not among the stages of this training: {', '.join(settings.stages)}",
+            hint="name it in `stages`",
+        )
+    return settings.stages[: settings.stages.index(only) + 1]
 
 
 def _hq_crops(hq_stores: Sequence[Path], settings: TrainSettings) -> HQCrops:
@@ -145,12 +146,12 @@ class _Training:
     hardware: Hardware
     observer: Observer
 
-    def run(self, only: StageName | None, stop: Stop) -> None:
-        wanted = self.settings.stages if only is None else (only,)
-        plans = {name: self.plan(name) for name in self.settings.stages[: self._index(wanted[-1]) + 1]}
+    def run(self, needed: Sequence[StageName], wanted: Sequence[StageName], stop: Stop) -> None:
+        """Train the wanted stages; those before them that are needed must be complete."""
+        plans = self.plans(needed)
         complete = {name: self.folder.stage(name).record(plan) is not None for name, plan in plans.items()}
-        for name in self.settings.stages[: self._index(wanted[0])]:
-            if not complete[name]:
+        for name in needed:
+            if name not in wanted and not complete[name]:
                 raise UsageError(
                     f"stage `{wanted[0]}` needs stage `{name}`, not complete in `{self.folder.path}`",
                     hint="run that one first, or all of them",
@@ -158,14 +159,42 @@ class _Training:
         for name in wanted:
             if not complete[name]:
                 self._check(name, plans[name])
-        self._write_settings(plans)
+        if self.hardware.leads:
+            write_atomically(self.folder.path / "config.toml", as_toml("train", self.settings))
+            write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")
+        make = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}
         for name in wanted:
             if complete[name]:
                 self.observer.note(f"stage `{name}` is complete")
-            elif not self._run_stage(name, plans[name], stop):
+                continue
+            checkpoint = self.folder.stage(name).checkpoint(plans[name])
+            if not loop.train(make[name](plans[name]), checkpoint, self.observer, stop)[0]:
                 return
         if self.hardware.leads and wanted[-1] == self.settings.stages[-1]:
-            write_atomically(self.folder.grid, png(self._grid(self._rows())))
+            trained = [name for name in self.settings.stages if name != "prompt"]
+            grid = self.samples.grid({name: self.samples.images(self._learned(name)) for name in trained})
+            write_atomically(self.folder.grid, png(grid))
+
+    def plans(self, names: Sequence[StageName]) -> dict[StageName, Plan]:
+        """The plans of the first stages; opens what they need, and so raises whatever is wrong with it."""
+        plans: dict[StageName, Plan] = {}
+        for name in names:
+            supervisors: dict[str, object] = {}
+            if name == "prompt":
+                supervisors["hq_stores"] = list(self.hq.plan_ids)
+            if name != "coarse":
+                supervisors["clip"] = self.clip.digest
+            if name == "fine" and self.settings.fine.prompt_weight > 0:
+                supervisors["prompts"] = document_id(plans["prompt"])
+            plans[name] = stage_plan(
+                name,
+                self.settings,
+                bfloat16=self.hardware.bfloat16,
+                low_light=self.low_light.digest,
+                start=document_id(plans["coarse"]) if "coarse" in plans else self._initial_digest(),
+                **supervisors,
+            )
+        return plans
 
     def _check(self, name: StageName, plan: Plan) -> None:
         """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
@@ -180,33 +209,15 @@ class _Training:
                 hint="prepare recordings of more classes, or train with the prompt loss",
             )
 
-    def _index(self, name: StageName) -> int:
-        return self.settings.stages.index(name)
-
-    def _run_stage(self, name: StageName, plan: Plan, stop: Stop) -> bool:
-        stage = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}[name](plan)
-        checkpoint = self.folder.stage(name).checkpoint(plan)
-        return loop.train(stage, checkpoint, self.hardware, self.observer, stop)[0]
-
     # The stages.
 
     def coarse(self, plan: Plan) -> Stage:
-        network, settings = self.start("coarse"), self.settings.coarse
-        return Stage(
-            "coarse",
-            plan,
-            network,
-            partial(coarse_losses, settings=settings, hardware=self.hardware),
-            self.samples.batches("coarse", target=True),
-            partial(self.samples.held_out, "coarse", target=True),
-            partial(self._save_network, network, plan),
-            show=lambda: self._grid({"coarse": self._images(network)}),
-            **self._shared,
-        )
+        losses = partial(coarse_losses, settings=self.settings.coarse, hardware=self.hardware)
+        save = self._save_network
+        return Stage(plan, self.start("coarse"), losses, save, self.samples, self.folder, {}, target=True)
 
     def prompt(self, plan: Plan) -> Stage:
         prompts = self.hardware.place(LearnedPrompts(self.clip, self.settings.prompt.context))
-        held_out = HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
         losses = partial(
             prompt_losses,
             coarse=self.hardware.compiled(self.start("prompt").eval().requires_grad_(False)),
@@ -214,51 +225,22 @@ class _Training:
             image_features=self.hardware.compiled(self.clip.image_features),
             hardware=self.hardware,
         )
-        return Stage(
-            "prompt",
-            plan,
-            prompts,
-            losses,
-            self.samples.batches("prompt", hq=self.hq),
-            partial(self.samples.held_out, "prompt", hq=held_out),
-            partial(self._save_prompts, prompts, plan),
-            **self._shared,
-        )
+        hq = self.hq, HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
+        return Stage(plan, prompts, losses, self._save_prompts, self.samples, self.folder, hq=hq)
 
     def fine(self, plan: Plan) -> Stage:
         network, settings = self.start("fine"), self.settings.fine
-        start = {"coarse" if "coarse" in self.settings.stages else "start": self._images(network)}
-        clip = Supervision(
+        losses = partial(
+            fine_losses,
             image_features=self.hardware.compiled(self.clip.image_features),
             texts=self.clip.text_features(class_texts(self.low_light.labels)),
             prompts=self._prompt_features() if settings.prompt_weight > 0 else None,
             scale=self.clip.logit_scale,
+            settings=settings,
+            hardware=self.hardware,
         )
-        return Stage(
-            "fine",
-            plan,
-            network,
-            partial(fine_losses, clip=clip, settings=settings, hardware=self.hardware),
-            self.samples.batches("fine"),
-            partial(self.samples.held_out, "fine"),
-            partial(self._save_network, network, plan),
-            show=lambda: self._grid(start | {"fine": self._images(network)}),
-            **self._shared,
-        )
-
-    @cached_property
-    def _shared(self) -> dict[str, Any]:
-        """What all stages share."""
-        board = self._board() if self.settings.tensorboard and self.hardware.leads else None
-        return {
-            "folder": self.folder,
-            "settings": self.settings,
-            "hardware": self.hardware,
-            "board": board,
-        }
-
-    def _grid(self, rows: Mapping[str, Images]) -> Image.Image:
-        return grid({"tfi": self.samples.shown_tfi, **rows}, self.samples.shown_names)
+        rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
+        return Stage(plan, network, losses, self._save_network, self.samples, self.folder, rows)
 
     # What they are made of.
 
@@ -277,12 +259,16 @@ class _Training:
     def start(self, name: StageName) -> nn.Module:
         """The network that a stage starts from."""
         if name != "coarse" and "coarse" in self.settings.stages:
-            return self.hardware.place(load_network(self.folder.stage("coarse").final).train())
+            return self._learned("coarse").train()
         if self.settings.initial is not None:
             return self.hardware.place(self._initial(self.settings.initial).train())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             return self.hardware.place(build(self.settings.network, self.settings.bins))
+
+    def _learned(self, name: StageName) -> nn.Module:
+        """The network that a complete stage ended with."""
+        return self.hardware.place(load_network(self.folder.stage(name).final))
 
     def _initial(self, path: Path) -> nn.Module:
         network = load_network(path)
@@ -293,6 +279,12 @@ class _Training:
                 hint="give the one that the settings name, or change them",
             )
         return network
+
+    def _initial_digest(self) -> str | None:
+        if self.settings.initial is None:
+            return None
+        self._initial(self.settings.initial)
+        return sha256_file(self.settings.initial)
 
     def _prompt_features(self) -> Tensor:
         prompts = LearnedPrompts(self.clip, self.settings.prompt.context)
@@ -309,63 +301,3 @@ class _Training:
         state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}
         meta = {"plan_id": document_id(plan), "clip": self.clip.name}
         write_checkpoint(path, {"format": "spikeclip-prompts", "meta": meta, "state_dict": state})
-
-    def _images(self, network: nn.Module) -> Images:
-        """What a network makes of the samples that are shown, float32 (N, h, w)."""
-        network.eval()
-        with torch.no_grad(), self.hardware.autocast():
-            images: Tensor = network(self.samples.shown_voxel)
-        network.train()
-        return images[:, 0].float().cpu().numpy()
-
-    def _rows(self) -> dict[str, Images]:
-        """The final picture grid: what each stage that trained the network made of it."""
-        return {
-            name: self._images(self.hardware.place(load_network(self.folder.stage(name).final)))
-            for name in self.settings.stages
-            if name != "prompt"
-        }
-
-    # Plans and settings.
-
-    def plan(self, name: StageName) -> Plan:
-        """The plan of a stage.
-
-        Raises:
-            Everything that may be wrong with what the stage needs.
-        """
-        prompts = name == "fine" and self.settings.fine.prompt_weight > 0
-        return stage_plan(
-            name,
-            self.settings,
-            bfloat16=self.hardware.bfloat16,
-            low_light=self.low_light.digest,
-            start=self._start_id(name),
-            hq=self.hq.plan_ids if name == "prompt" else (),
-            clip=None if name == "coarse" else self.clip.digest,
-            prompts=document_id(self.plan("prompt")) if prompts else None,
-        )
-
-    def _start_id(self, name: StageName) -> str | None:
-        if name != "coarse" and "coarse" in self.settings.stages:
-            return document_id(self.plan("coarse"))
-        if self.settings.initial is not None:
-            self._initial(self.settings.initial)
-            return sha256_file(self.settings.initial)
-        return None
-
-    def _board(self) -> Callable[[str, int], Any]:
-        """What opens a TensorBoard for a stage; what an interrupted run wrote of later steps is dropped."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError(
-                "TensorBoard was asked for, but is not installed",
-                hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
-            ) from error
-        return lambda name, step: SummaryWriter(self.folder.path / "tensorboard" / name, purge_step=step + 1)
-
-    def _write_settings(self, plans: dict[StageName, Plan]) -> None:
-        if self.hardware.leads:
-            write_atomically(self.folder.path / "config.toml", self.settings.toml())
-            write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+import torch
+from PIL import Image
+from torch import Tensor, nn
 
 from hqgen.errors import SourceError
 from hqgen.training.hardware import Hardware
 from spikeclip.data.batches import Batch, Batches, BatchMaker
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet, LowLightSplit
-from spikeclip.training.grid import SHOWN
+from spikeclip.training.grid import SHOWN, Images, grid
 from spikeclip.training.settings import StageName, TrainSettings
 
 __all__ = ["Samples"]
@@ -36,7 +37,7 @@ class Samples:
     """
 
     def __init__(self, low_light: LowLightSet, settings: TrainSettings, hardware: Hardware) -> None:
-        self._set, self._settings, self._hardware = low_light, settings, hardware
+        self.low_light, self.settings, self.hardware = low_light, settings, hardware
         split = low_light.split("train")
         if len(split) < 2:
             raise SourceError(
@@ -62,45 +63,43 @@ class Samples:
             hq: HQ crops to go with the samples.
         """
         return Batches(
-            self._maker(self._learned, self._settings.of(stage).batch, target=target, hq=hq),
-            seed=self._settings.seed,
+            self._maker(self._learned, self.settings.of(stage).batch, target, hq),
+            seed=self.settings.seed,
             stage=stage,
-            flip=self._settings.augment == "flip",
-            rank=self._hardware.rank,
-            world=self._hardware.world,
+            flip=self.settings.augment == "flip",
+            rank=self.hardware.rank,
+            world=self.hardware.world,
         )
 
     def held_out(
         self, stage: StageName, *, target: bool = False, hq: HQCrops | None = None
     ) -> Iterator[Batch]:
         """The held-out samples in batches of the stage's size, the same every time."""
-        return self._maker(self._held_out, self._settings.of(stage).batch, target=target, hq=hq).in_order()
+        return self._maker(self._held_out, self.settings.of(stage).batch, target, hq).in_order()
 
     @cached_property
-    def _shown(self) -> Batch:
-        """A few samples, of the split `test` if there is one."""
-        split = self._set.split("test" if "test" in self._set.splits else "train")
+    def shown(self) -> Batch:
+        """A few samples with their TFI, of the split `test` if there is one."""
+        split = self.low_light.split("test" if "test" in self.low_light.splits else "train")
         rows = np.linspace(0, len(split) - 1, min(SHOWN, len(split))).astype(np.int64)
         return next(self._maker(split.select(rows), len(rows), target=True).in_order())
 
-    @property
-    def shown_names(self) -> list[str]:
-        """The classes of the samples that are shown."""
-        return [self._set.labels[label] for label in self._shown.label.tolist()]
+    def images(self, network: nn.Module) -> Images:
+        """What a network makes of the samples that are shown, float32 (N, h, w)."""
+        network.eval()
+        with torch.no_grad(), self.hardware.autocast():
+            images: Tensor = network(self.shown.voxel)
+        network.train()
+        return images[:, 0].float().cpu().numpy()
 
-    @property
-    def shown_voxel(self) -> Tensor:
-        """Their voxels, float32 (N, bins, h, w)."""
-        return self._shown.voxel
-
-    @property
-    def shown_tfi(self) -> NDArray[np.float32]:
-        """Their TFI, float32 (N, h, w)."""
-        assert self._shown.target is not None
-        return self._shown.target[:, 0].cpu().numpy()
+    def grid(self, rows: Mapping[str, Images]) -> Image.Image:
+        """Rows of the samples that are shown, under one of their TFI."""
+        assert self.shown.target is not None
+        names = [self.low_light.labels[label] for label in self.shown.label.tolist()]
+        return grid({"tfi": self.shown.target[:, 0].cpu().numpy(), **rows}, names)
 
     def _maker(
-        self, split: LowLightSplit, size: int, *, target: bool = False, hq: HQCrops | None = None
+        self, split: LowLightSplit, size: int, target: bool = False, hq: HQCrops | None = None
     ) -> BatchMaker:
-        settings = self._settings
-        return BatchMaker(split, size, settings.bins, settings.crop, target, hq, self._hardware.device)
+        bins, crop = self.settings.bins, self.settings.crop
+        return BatchMaker(split, size, bins, crop, target, hq, self.hardware.device)

@@ -25,13 +25,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hqgen.config import ENV, Count, Flag, Names, Section, as_toml, split_names, validated
+from hqgen.config import ENV, Count, Flag, Names, Section, split_names, validated
 from spikeclip.clip.settings import ClipSettings
 from spikeclip.data.settings import Entry, Spikes, demo_defaults
 
 __all__ = [
     "STAGES",
     "CoarseSettings",
+    "Duplicates",
     "FineSettings",
     "PromptSettings",
     "StageName",
@@ -46,6 +47,7 @@ StageName = Literal["coarse", "prompt", "fine"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages, in the order in which they run."""
 
+Duplicates = Literal["mask", "literal"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -88,7 +90,7 @@ class FineSettings(StageSettings):
     """Weight of the class loss; 1 in the paper, 0 leaves it out."""
     tau: Positive = 0.07
     """Temperature of the class loss [10]; the paper gives none, 0.07 is where CLIP's own training starts."""
-    duplicates: Literal["mask", "literal"] = "mask"
+    duplicates: Duplicates = "mask"
     """Whether samples of one class in a batch are taken out of each other's negatives, or stay in as [10]
     literally has it."""
 
@@ -154,10 +156,6 @@ class TrainSettings(Section):
         """The table of a stage."""
         table: StageSettings = getattr(self, stage)
         return table
-
-    def toml(self) -> str:
-        """These settings as a configuration file that `train_settings` reads back."""
-        return as_toml("train", self)
 
 
 class TrainCommand(TrainSettings):

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
+from hqgen.errors import UsageError
 from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.plot import curves
 from hqgen.provenance import document_id
-from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Task, curve_table
-from spikeclip.data.batches import Batch, Batches
+from hqgen.training.loop import Losses, Point, Task, write_curve
+from spikeclip.data.batches import Batch
+from spikeclip.data.hq_crops import HQCrops
 from spikeclip.training.folder import RunFolder, StageRecord
+from spikeclip.training.grid import Images
 from spikeclip.training.plan import Plan
-from spikeclip.training.settings import StageName, TrainSettings
+from spikeclip.training.samples import Samples
+from spikeclip.training.settings import StageName
 
 __all__ = ["Stage"]
 
@@ -31,44 +33,52 @@ class Stage(Task[Batch]):
     """One stage: what learns, of what, and what is kept of it.
 
     Attributes:
-        name: its name.
         plan: all that decides its result.
         learns: what learns; nothing else does.
         losses_of: of a part of a batch, computed with `learns`, or with what wraps it.
-        batches: the training batches.
-        held_out: the held-out samples, in batches.
-        write: writes what was learned.
+        save: writes what was learned by a plan.
+        samples: of the training, with its settings and the hardware.
         folder: of the training.
-        settings: of the training.
-        hardware: where it computes.
-        show: pictures of a few samples, where the stage changes them.
-        board: opens the TensorBoard of a stage at a step, if there is one.
+        rows: of the pictures that show what `learns` makes of a few samples, those above its own; None: it
+            makes no pictures.
+        target: whether batches hold the TFI.
+        hq: HQ crops of the batches, and of the held-out samples.
     """
 
-    name: StageName
     plan: Plan
     learns: nn.Module
     losses_of: Callable[[Any, Batch], Losses]
-    batches: Batches
-    held_out: Callable[[], Iterable[Batch]]
-    write: Callable[[Path], None]
+    save: Callable[[nn.Module, Plan, Path], None]
+    samples: Samples
     folder: RunFolder
-    settings: TrainSettings
-    hardware: Hardware
-    show: Callable[[], Image.Image] | None = None
-    board: Callable[[str, int], Any] | None = None
+    rows: Mapping[str, Images] | None = None
+    target: bool = False
+    hq: tuple[HQCrops | None, HQCrops | None] = (None, None)
 
     def __post_init__(self) -> None:
-        settings = self.settings.of(self.name)
-        self.optimizer = torch.optim.Adam(self.learns.parameters(), lr=settings.learning_rate)
+        self.name: StageName = self.plan["stage"]
+        self.settings, self.hardware = self.samples.settings, self.samples.hardware
+        self.batches = self.samples.batches(self.name, target=self.target, hq=self.hq[0])
+        table = self.settings.of(self.name)
+        self.optimizer = torch.optim.Adam(self.learns.parameters(), lr=table.learning_rate)
         self.epoch_steps = self.batches.steps_per_epoch
-        self.steps = settings.epochs * self.epoch_steps
+        self.steps = table.epochs * self.epoch_steps
         self.log_every, self.checkpoint_every = self.settings.log_every, self.settings.checkpoint_every
-        self.files, self.writer = self.folder.stage(self.name), None
+        self.files = self.folder.stage(self.name)
+        self.writer: Any = None
 
     def begin(self, step: int) -> None:
-        """Open the TensorBoard."""
-        self.writer = self.board(self.name, step) if self.board else None
+        """Open the TensorBoard; what an interrupted run wrote of later steps is dropped."""
+        if not (self.settings.tensorboard and self.hardware.leads):
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UsageError(
+                "TensorBoard was asked for, but is not installed",
+                hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
+            ) from error
+        self.writer = SummaryWriter(self.folder.path / "tensorboard" / self.name, purge_step=step + 1)
 
     def draw(self, step: int) -> Batch:
         """The share that this process has of a batch."""
@@ -85,7 +95,7 @@ class Stage(Task[Batch]):
     def validate(self) -> dict[str, float]:
         """Mean loss of the held-out samples."""
         total, count = torch.zeros((), device=self.hardware.device), 0
-        for batch in self.held_out():
+        for batch in self.samples.held_out(self.name, target=self.target, hq=self.hq[1]):
             total += len(batch) * next(iter(self.losses(self.learns, batch).values()))
             count += len(batch)
         return {HELD_OUT: float(total) / count}
@@ -95,7 +105,7 @@ class Stage(Task[Batch]):
         point = curve[-1]
         if point.validation:
             if _best(curve) is point:
-                self.write(self.files.best)
+                self.save(self.learns, self.plan, self.files.best)
             self._draw(curve)
             self._show(point)
         if self.writer:
@@ -111,13 +121,13 @@ class Stage(Task[Batch]):
             (point.step, point.validation[HELD_OUT]) for point in curve if point.validation
         ]
         next(iter(panels.values()))["held-out samples"] = held_out
-        write_atomically(self.files.path / "curve.csv", curve_table([_row(point) for point in curve]))
+        write_curve(self.files.path / "curve.csv", [_row(point) for point in curve])
         write_atomically(self.files.path / "curve.svg", curves(panels, "step"))
 
     def _show(self, point: Point) -> None:
-        if self.show is None:
+        if self.rows is None:
             return
-        image = self.show()
+        image = self.samples.grid({**self.rows, self.name: self.samples.images(self.learns)})
         write_atomically(self.folder.pictures / f"{self.name}-{point.epoch:02d}.png", png(image))
         if self.writer:
             pixels = np.asarray(image)
@@ -125,8 +135,9 @@ class Stage(Task[Batch]):
 
     def finish(self, curve: Sequence[Point]) -> None:
         """Write what was learned; the record is last, so that a kill before it does this again."""
-        self.write(self.files.final)
-        self.folder.publish(self.name)
+        self.save(self.learns, self.plan, self.files.final)
+        published = self.folder.prompts if self.name == "prompt" else self.folder.network
+        write_atomically(published, self.files.final.read_bytes())
         best, last = _best(curve), curve[-1]
         record = StageRecord(
             stage=self.name,

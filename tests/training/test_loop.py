@@ -13,7 +13,7 @@ from hqgen.errors import TrainingError, WeightsError
 from hqgen.progress import SILENT
 from hqgen.training.checkpoint import Checkpoint
 from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, curve_table, drawn_ahead, train
+from hqgen.training.loop import Losses, Point, Stop, Task, drawn_ahead, train, write_curve
 from tests.builder.small import Recorder
 
 CPU = Hardware(torch.device("cpu"))
@@ -22,7 +22,7 @@ CPU = Hardware(torch.device("cpu"))
 class Line(Task[Tensor]):
     """Learns the slope 3 of a line, in 10 steps of 4 an epoch."""
 
-    name = "line"
+    name, hardware = "line", CPU
     steps, epoch_steps, log_every = 10, 4, 3
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Line(Task[Tensor]):
 
 
 def run(task: Line, folder: Path, stop: Stop = lambda: False) -> tuple[bool, list[Point]]:
-    return train(task, Checkpoint(folder / "line.checkpoint", {"seed": 0}), CPU, SILENT, stop)
+    return train(task, Checkpoint(folder / "line.checkpoint", {"seed": 0}), SILENT, stop)
 
 
 def after(steps: int) -> Stop:
@@ -63,7 +63,7 @@ def test_a_curve_has_a_point_every_few_steps_and_looks_at_held_out_data_at_each_
     tmp_path: Path,
 ) -> None:
     task, seen = Line(), Recorder()
-    complete, curve = train(task, Checkpoint(tmp_path / "line.checkpoint", {}), CPU, seen, lambda: False)
+    complete, curve = train(task, Checkpoint(tmp_path / "line.checkpoint", {}), seen, lambda: False)
     assert complete
     assert curve == task.finished
     assert [(point.step, point.epoch, bool(point.validation)) for point in curve] == [
@@ -112,9 +112,10 @@ def test_a_checkpoint_that_does_not_fit_the_task_is_named(tmp_path: Path) -> Non
         run(Line(), tmp_path)
 
 
-def test_a_curve_is_a_table_with_the_columns_of_its_first_row() -> None:
+def test_a_curve_is_a_table_with_the_columns_of_its_first_row(tmp_path: Path) -> None:
     rows = [{"step": 1, "loss": "0.5"}, {"step": 2, "loss": "0.25"}]
-    read = list(csv.DictReader(curve_table(rows).splitlines()))
+    write_curve(tmp_path / "curve.csv", rows)
+    read = list(csv.DictReader((tmp_path / "curve.csv").read_text().splitlines()))
     assert read == [{key: str(value) for key, value in row.items()} for row in rows]
 
 

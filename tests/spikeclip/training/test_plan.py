@@ -24,7 +24,7 @@ def plan(settings: TrainSettings | None = None, **other: Any) -> Plan:
         (TrainSettings(), {"low_light": "d2"}, "low light: d1 -> d2"),
         (TrainSettings(), {"bfloat16": True}, "bfloat16: false -> true"),
         (TrainSettings(), {"start": "abc"}, "start: none -> abc"),
-        (TrainSettings(), {"hq": ["p"]}, 'hq stores: none -> ["p"]'),
+        (TrainSettings(), {"hq_stores": ["p"]}, 'hq stores: none -> ["p"]'),
     ],
 )
 def test_what_changes_the_weights_changes_the_id_and_is_named(
@@ -43,6 +43,6 @@ def test_how_it_is_computed_and_other_stages_leave_the_id_alone() -> None:
 
 
 def test_plan_survives_json() -> None:
-    read = json.loads(json.dumps(plan(hq=["a", "b"])))
-    assert document_id(read) == document_id(plan(hq=["a", "b"]))
-    assert differences(read, plan(hq=["a", "b"])) == []
+    read = json.loads(json.dumps(plan(hq_stores=["a", "b"])))
+    assert document_id(read) == document_id(plan(hq_stores=["a", "b"]))
+    assert differences(read, plan(hq_stores=["a", "b"])) == []

@@ -62,6 +62,8 @@ def test_shares_of_the_processes_make_up_the_batch_and_all_know_its_labels(
 def test_shown_samples_are_spread_over_the_test_split(low_light: LowLightSet) -> None:
     samples = Samples(low_light, SETTINGS, HERE)
     packed = torch.from_numpy(low_light.split("test").read(np.arange(6))[0])
-    assert torch.equal(samples.shown_voxel, voxelize_packed(packed, 40, 40, 50, 32))
-    np.testing.assert_array_equal(samples.shown_tfi, tfi_packed(packed, 40, 40, 32)[:, 0].numpy())
-    assert samples.shown_names == ["stripes", "checks", "disc"] * 2
+    assert torch.equal(samples.shown.voxel, voxelize_packed(packed, 40, 40, 50, 32))
+    assert samples.shown.target is not None
+    assert torch.equal(samples.shown.target, tfi_packed(packed, 40, 40, 32))
+    names = [low_light.labels[label] for label in samples.shown.label.tolist()]
+    assert names == ["stripes", "checks", "disc"] * 2
