@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikeclip.api import evaluate, open_low_light, train
+    from spikeclip.api import evaluate, train
+    from spikeclip.data.opening import open_low_light
     from spikeclip.data.voxels import voxelize
     from spikeclip.networks import load_network as load
     from spikeclip.reconstruction import reconstruct
@@ -20,7 +21,7 @@ __all__ = ["evaluate", "load", "open_low_light", "reconstruct", "train", "voxeli
 _HOMES = {
     "evaluate": ("spikeclip.api", "evaluate"),
     "load": ("spikeclip.networks", "load_network"),
-    "open_low_light": ("spikeclip.api", "open_low_light"),
+    "open_low_light": ("spikeclip.data.opening", "open_low_light"),
     "reconstruct": ("spikeclip.reconstruction", "reconstruct"),
     "train": ("spikeclip.api", "train"),
     "voxelize": ("spikeclip.data.voxels", "voxelize"),

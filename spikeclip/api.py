@@ -17,33 +17,6 @@ if TYPE_CHECKING:
     from spikeclip.training.settings import StageName
 
 
-def open_low_light(
-    spikes: str | Path,
-    prepared: str | Path = "low-light.zarr",
-    *,
-    entry: str | None = None,
-    observer: Observer = SILENT,
-) -> LowLightSet:
-    """Open a low-light set, or make it of labelled recordings where it is not there yet.
-
-    Args:
-        spikes: a low-light set (`spikeclip prepare`, `simulate`), a folder of labelled recordings, or `demo`.
-        prepared: where the set goes that is made of recordings or of the demo; the next call opens it there.
-        entry: the catalog's name for the dataset in the folder, `u-caltech` or `u-cifar`; None for the
-            folder's name.
-        observer: gets the progress; `hqgen.progress.stderr_observer()` shows it.
-
-    Returns:
-        Packed spikes uint8 (N, T, bytes) with labels, in the splits `train` and `test`.
-
-    Raises:
-        HqgenError: see `spikeclip.data.opening.open_spikes`.
-    """
-    from spikeclip.data.opening import open_spikes
-
-    return open_spikes(str(spikes), Path(prepared), entry, observer)
-
-
 def train(
     hq_stores: str | Path | Sequence[str | Path],
     low_light: LowLightSet,

@@ -46,7 +46,7 @@ def train(
     The same command again does only what is missing; interrupted, it continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
-    from spikeclip.data.opening import dataset_under, open_spikes
+    from spikeclip.data.opening import dataset_under, open_low_light
     from spikeclip.data.settings import DEMO
     from spikeclip.training.run import check_supervisors, train
     from spikeclip.training.settings import TrainSettings
@@ -59,7 +59,7 @@ def train(
     spikes, prepared = command.spikes or dataset_under(command.data_root), out / "low-light.zarr"
     if not prepared.exists():
         check_supervisors(stores, settings, stage)
-    low_light = open_spikes(spikes, prepared, command.entry, observer)
+    low_light = open_low_light(spikes, prepared, command.entry, observer)
     with console.stopping() as stop:
         folder = train(
             stores, low_light, settings, out, only=stage, observer=observer, stop=lambda: stop.asked
@@ -136,7 +136,7 @@ def evaluate(
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
     from hqgen.progress import stderr_observer
     from spikeclip.api import evaluate
-    from spikeclip.data.opening import open_spikes
+    from spikeclip.data.opening import open_low_light
     from spikeclip.data.settings import DEMO
     from spikeclip.evaluation.formats import write_table
 
@@ -144,7 +144,7 @@ def evaluate(
     out, observer = command.out, stderr_observer()
     if command.spikes == DEMO:
         observer.note(f"demo: judged by the CLIP model `{command.clip.model}`")
-    low_light = open_spikes(command.spikes, (out or Path()) / "low-light.zarr", command.entry, observer)
+    low_light = open_low_light(command.spikes, (out or Path()) / "low-light.zarr", command.entry, observer)
     settings = command.model_dump(exclude={"spikes", "entry", "out"})
     table = evaluate(dict(_named(item) for item in checkpoints), low_light, observer=observer, **settings)
     if out is not None:

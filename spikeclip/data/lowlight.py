@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import zarr
     from torch import Tensor
 
-__all__ = ["FORMAT", "THREADS", "Digest", "LowLightSet", "LowLightSplit", "open_low_light", "partial_path"]
+__all__ = ["FORMAT", "THREADS", "Digest", "LowLightSet", "LowLightSplit", "open_prepared", "partial_path"]
 
 FORMAT = "spikeclip-low-light"
 
@@ -235,7 +235,7 @@ class Digest:
         return blake3_bytes(json.dumps(self._parts).encode())
 
 
-def open_low_light(path: str | os.PathLike[str]) -> LowLightSet:
+def open_prepared(path: str | os.PathLike[str]) -> LowLightSet:
     """Open a low-light set for reading. Samples are not read here; see `LowLightSet.verify`.
 
     Raises:

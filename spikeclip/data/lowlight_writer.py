@@ -21,7 +21,7 @@ from hqgen.progress import SILENT, Observer
 from hqgen.provenance import require_same
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
-from spikeclip.data.lowlight import FORMAT, THREADS, Digest, LowLightSet, open_low_light, partial_path
+from spikeclip.data.lowlight import FORMAT, THREADS, Digest, LowLightSet, open_prepared, partial_path
 
 if TYPE_CHECKING:
     import zarr
@@ -115,11 +115,11 @@ def write(
                 "rejected": [[item.path, item.reason] for item in left_out],
             }
         )
-    return open_low_light(out)
+    return open_prepared(out)
 
 
 def _found(out: Path, made_from: Mapping[str, Any]) -> LowLightSet:
-    found = open_low_light(out)
+    found = open_prepared(out)
     require_same(
         f"`{out}` holds another low-light set",
         found.made_from,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from spikeclip.data.lowlight import LowLightSet
 
-__all__ = ["dataset_under", "open_spikes", "simulated"]
+__all__ = ["dataset_under", "open_low_light", "simulated"]
 
 
 def dataset_under(data_root: Path) -> str:
@@ -38,31 +38,36 @@ def dataset_under(data_root: Path) -> str:
     return str(data_root / found[0])
 
 
-def open_spikes(
-    spikes: str,
-    prepared: Path,
+def open_low_light(
+    spikes: str | Path,
+    prepared: str | Path = "low-light.zarr",
     entry: str | None = None,
     observer: Observer = SILENT,
     pool: Executor | None = None,
 ) -> LowLightSet:
-    """Open the low-light set that a user names.
+    """Open a low-light set, or make it of labelled recordings where it is not there yet.
 
     Args:
-        spikes: a low-light set, a folder of labelled recordings, or `demo`.
-        prepared: where the set is, or goes, that is made of recordings or of the demo.
-        entry: the catalog's name for the dataset in the folder; None: see `spikeclip.data.lowlight.prepare`.
-        observer: gets the progress.
+        spikes: a low-light set (`spikeclip prepare`, `simulate`), a folder of labelled recordings, or `demo`.
+        prepared: where the set goes that is made of recordings or of the demo; the next call opens it there.
+        entry: the catalog's name for the dataset in the folder, `u-caltech` or `u-cifar`;
+            None: see `prepare`.
+        observer: gets the progress; `hqgen.progress.stderr_observer()` shows it.
         pool: decodes or simulates the samples; None for threads of this process.
 
+    Returns:
+        Packed spikes uint8 (N, T, bytes) with labels, in the splits `train` and `test`.
+
     Raises:
-        HqgenError: see `spikeclip.data.lowlight.open_low_light` and `prepare`.
+        HqgenError: see `spikeclip.data.lowlight.open_prepared` and `spikeclip.data.prepare.prepare`.
         UsageError: several processes share a training, and the set is not prepared yet.
     """
-    from spikeclip.data.lowlight import open_low_light
+    from spikeclip.data.lowlight import open_prepared
     from spikeclip.data.prepare import prepare
 
     if spikes != DEMO and (Path(spikes) / "zarr.json").is_file():
-        return open_low_light(spikes)
+        return open_prepared(spikes)
+    prepared = Path(prepared)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not prepared.is_dir():
         raise UsageError(
             f"`{spikes}` is not a low-light set, and the processes of one training cannot all make it",

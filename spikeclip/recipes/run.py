@@ -28,7 +28,7 @@ from hqgen.files import blake3_bytes, write_atomically
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
-from spikeclip.data.opening import open_spikes, simulated
+from spikeclip.data.opening import open_low_light, simulated
 from spikeclip.evaluation.formats import write_table
 from spikeclip.evaluation.table import ResultTable, combined
 from spikeclip.recipes.recipe import Recipe, Recordings
@@ -133,7 +133,7 @@ def make_low_light_set(run: RecipeRun, _before: Mapping[str, StepRecord]) -> Ste
     """Prepare or simulate the low-light set, or open the one that the recipe names."""
     settings, path, pool = run.recipe.low_light, run.out / "low-light.zarr", run.workers.pool
     if settings.spikes is not None:
-        low_light = open_spikes(settings.spikes, path, settings.entry, run.observer, pool)
+        low_light = open_low_light(settings.spikes, path, settings.entry, run.observer, pool)
     else:
         assert settings.pictures is not None
         low_light = simulated(settings.pictures, path, settings, run.observer, pool)
@@ -166,13 +166,13 @@ def _evaluate(
     run: RecipeRun, networks: Mapping[str, Path], low_light: Path, settings: TrainSettings, folder: Path
 ) -> None:
     from spikeclip.clip.frozen import load_clip
-    from spikeclip.data.lowlight import open_low_light
+    from spikeclip.data.lowlight import open_prepared
     from spikeclip.evaluation.comparison import evaluate
 
     comparison = run.recipe.evaluate
     table = evaluate(
         networks,
-        open_low_light(low_light),
+        open_prepared(low_light),
         partial(load_clip, settings.clip.model, settings.clip.weights),
         methods=comparison.chosen_methods(),
         crop=settings.crop,

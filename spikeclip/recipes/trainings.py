@@ -81,14 +81,14 @@ def train_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepReco
 def _train(training: Training, stores: list[Path], low_light: Path, start: Path | None, alone: bool) -> Path:
     """One training; gives the file of its network. `alone` in this process it shows its progress."""
     from hqgen.progress import stderr_observer
-    from spikeclip.data.lowlight import open_low_light
+    from spikeclip.data.lowlight import open_prepared
     from spikeclip.training.run import train
 
     settings, observer = training.settings, stderr_observer() if alone else SILENT
     observer.note(f"training {training.name}, seed {settings.seed}")
     if start is not None:
         settings = settings.model_copy(update={"initial": start})
-    return train(stores, open_low_light(low_light), settings, training.folder, observer=observer).network
+    return train(stores, open_prepared(low_light), settings, training.folder, observer=observer).network
 
 
 def _follow(run: RecipeRun, trainings: Sequence[Training], futures: Sequence[Any]) -> None:

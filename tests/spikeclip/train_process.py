@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from hqgen.interrupt import Stop, stoppable
-from spikeclip.data.lowlight import open_low_light
+from spikeclip.data.lowlight import open_prepared
 from spikeclip.training.run import train
 from spikeclip.training.settings import train_settings
 
@@ -21,7 +21,7 @@ def main() -> int:
     with stoppable(stop, "stopping"):
         train(
             [Path(given["hq"])],
-            open_low_light(given["low_light"]),
+            open_prepared(given["low_light"]),
             train_settings(given["settings"]),
             Path(given["out"]),
             stop=lambda: stop.asked,

@@ -10,7 +10,7 @@ from hqgen.errors import UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.spikes.packed import Window
 from spikeclip.data.batches import Batch, Batches, BatchMaker
-from spikeclip.data.lowlight import LowLightSet, LowLightSplit, open_low_light
+from spikeclip.data.lowlight import LowLightSet, LowLightSplit, open_prepared
 from spikeclip.data.voxels import voxelize
 
 
@@ -113,7 +113,7 @@ def test_samples_that_are_not_resident_give_the_same_batches(
 ) -> None:
     resident = batches(low_light.split("train"), flip=True).batch(3)
     monkeypatch.setattr("spikeclip.data.lowlight._free_memory", lambda _: 0)
-    split = open_low_light(low_light.path).split("train")
+    split = open_prepared(low_light.path).split("train")
     assert split.resident() is None
     assert_same(batches(split, flip=True).batch(3), resident)
 

@@ -15,7 +15,7 @@ from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
 from spikeclip.data import lowlight as resident
 from spikeclip.data import prepare as preparing
-from spikeclip.data.lowlight import LowLightSet, open_low_light
+from spikeclip.data.lowlight import LowLightSet, open_prepared
 from spikeclip.data.lowlight_writer import LabelledStream, _locked, _SplitWriter, write
 from spikeclip.data.prepare import prepare
 from tests.builder.small import Recorder
@@ -84,7 +84,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(low_light: LowLightSet) -
 
 
 def test_resident_samples_are_loaded_once(low_light: LowLightSet) -> None:
-    split = open_low_light(low_light.path).split("train")
+    split = open_prepared(low_light.path).split("train")
     whole = split.resident()
     assert whole is not None
     np.testing.assert_array_equal(whole.numpy(), split.read(range(len(split)))[0])
@@ -94,7 +94,7 @@ def test_resident_samples_are_loaded_once(low_light: LowLightSet) -> None:
 def test_samples_that_do_not_fit_are_not_resident(
     low_light: LowLightSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split = open_low_light(low_light.path).split("train")
+    split = open_prepared(low_light.path).split("train")
     monkeypatch.setattr(resident, "_free_memory", lambda _: split.nbytes)
     assert split.resident() is None
 
@@ -139,7 +139,7 @@ def test_a_run_that_was_killed_leaves_no_set_and_is_made_good(
             prepare(folder, out)
     assert not out.exists()
     with pytest.raises(StoreError, match="is not finished"):
-        open_low_light(out)
+        open_prepared(out)
     assert prepare(folder, out).digest == whole.digest
     assert sorted(item.name for item in tmp_path.iterdir()) == ["low.zarr", "recordings", "whole.zarr"]
 
@@ -204,7 +204,7 @@ def test_nothing_usable_makes_no_set(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no sample is left .*: spikes are 0 and 1"):
         prepare(folder, tmp_path / "low.zarr")
     with pytest.raises(StoreError, match="is not finished"):
-        open_low_light(tmp_path / "low.zarr")
+        open_prepared(tmp_path / "low.zarr")
 
 
 def test_an_empty_folder_and_no_folder_are_refused(tmp_path: Path) -> None:
@@ -247,17 +247,17 @@ def test_recordings_stored_bottom_up_are_turned_upright(tmp_path: Path) -> None:
         samples=lambda _split: [lambda: LabelledStream("a", 0, spikes)],
         made_from={},
     )
-    stream = open_low_light(tmp_path / "low.zarr").split("train").stream(0)
+    stream = open_prepared(tmp_path / "low.zarr").split("train").stream(0)
     np.testing.assert_array_equal(stream.frames(), frames)
 
 
 def test_no_set_and_something_else_are_refused(tmp_path: Path, hq_store: Path) -> None:
     with pytest.raises(StoreError, match="there is no low-light set"):
-        open_low_light(tmp_path / "low.zarr")
+        open_prepared(tmp_path / "low.zarr")
     with pytest.raises(StoreError, match="is not a low-light set"):
-        open_low_light(tmp_path)
+        open_prepared(tmp_path)
     with pytest.raises(StoreError, match="but not a low-light set"):
-        open_low_light(hq_store)
+        open_prepared(hq_store)
 
 
 @pytest.fixture
@@ -269,13 +269,13 @@ def spoiled(low_light: LowLightSet, tmp_path: Path) -> Path:
 def test_a_missing_sample_is_found_on_opening(spoiled: Path) -> None:
     (spoiled / "train/packed/c/3/0/0").unlink()
     with pytest.raises(StoreError, match="damaged: `train` lacks 1 of its samples"):
-        open_low_light(spoiled)
+        open_prepared(spoiled)
 
 
 def test_a_missing_array_is_found_on_opening(spoiled: Path) -> None:
     shutil.rmtree(spoiled / "test/labels")
     with pytest.raises(StoreError, match="is damaged"):
-        open_low_light(spoiled)
+        open_prepared(spoiled)
 
 
 def test_a_damaged_sample_is_found_on_reading(spoiled: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_damaged_sample_is_found_on_reading(spoiled: Path) -> None:
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 0xFF
     chunk.write_bytes(content)
-    opened = open_low_light(spoiled)
+    opened = open_prepared(spoiled)
     opened.split("train").read([0, 1, 2])
     with pytest.raises(StoreError, match=r"sample `train/0003\.npz` .* is damaged"):
         opened.split("train").read([3])
@@ -295,7 +295,7 @@ def test_verify_finds_samples_that_were_exchanged(spoiled: Path, low_light: LowL
     low_light.verify()
     shutil.copy(spoiled / "train/packed/c/0/0/0", spoiled / "train/packed/c/3/0/0")
     with pytest.raises(StoreError, match="no longer holds what was written"):
-        open_low_light(spoiled).verify()
+        open_prepared(spoiled).verify()
 
 
 @pytest.mark.real

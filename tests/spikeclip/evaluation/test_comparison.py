@@ -24,7 +24,7 @@ from hqgen.quality import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.packed import PackedSpikes, Window
 from spikeclip.clip.frozen import FrozenClip, class_texts
-from spikeclip.data.lowlight import LowLightSet, open_low_light
+from spikeclip.data.lowlight import LowLightSet, open_prepared
 from spikeclip.data.lowlight_writer import LabelledStream, write
 from spikeclip.data.voxels import voxelize
 from spikeclip.evaluation.comparison import default_methods, evaluate, method_row
@@ -64,7 +64,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> LowLightSet:
         samples=lambda _split: [partial(sample, n) for n in range(SAMPLES)],
         made_from={"made": "in a test"},
     )
-    return open_low_light(out)
+    return open_prepared(out)
 
 
 @pytest.fixture(scope="module")
@@ -369,7 +369,7 @@ def test_the_helicopter_has_the_known_scores_in_the_table(shared: Path, tmp_path
         made_from={},
     )
     table = evaluate(
-        {}, open_low_light(tmp_path / "low.zarr"), methods=[TFP(window=200)], metrics=["niqe", "piqe"], runs=0
+        {}, open_prepared(tmp_path / "low.zarr"), methods=[TFP(window=200)], metrics=["niqe", "piqe"], runs=0
     )
     cells = table.row("tfp:window=200").cells
     assert cells["niqe_raw"].value == pytest.approx(13.66, abs=0.005)
