@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-
-__all__ = ["DAMAGED", "existing_file", "load_weights", "read_checkpoint", "write_checkpoint"]
-
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
 """Names under which training scripts put the state_dict; the first one present is taken."""
 

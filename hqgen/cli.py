@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hqgen.builder.settings import BuildCommand
     from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["app", "main"]
-
 app = console.new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
 weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(weights_app, name="weights")

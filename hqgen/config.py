@@ -28,25 +28,6 @@ from pydantic.fields import FieldInfo
 
 from hqgen.errors import UnknownNameError, UsageError
 
-__all__ = [
-    "ENV",
-    "FLAG",
-    "Cluster",
-    "Count",
-    "Device",
-    "Flag",
-    "Names",
-    "Section",
-    "as_toml",
-    "flags",
-    "merged",
-    "read_table",
-    "read_toml",
-    "split_names",
-    "validated",
-]
-
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

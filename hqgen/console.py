@@ -44,21 +44,6 @@ if TYPE_CHECKING:
 
     from hqgen.config import Flag
 
-__all__ = [
-    "QUARANTINED",
-    "AsJson",
-    "Height",
-    "Width",
-    "geometry",
-    "name_rejected",
-    "new_program",
-    "print_json",
-    "run",
-    "settings_command",
-    "show",
-    "stopping",
-]
-
 QUARANTINED = 3
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]

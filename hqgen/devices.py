@@ -10,8 +10,6 @@ import torch
 
 from hqgen.errors import HqgenError, MethodError, UnknownNameError
 
-__all__ = ["exact_arithmetic", "one_thread", "resolve_device"]
-
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:

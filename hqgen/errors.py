@@ -25,22 +25,6 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
-__all__ = [
-    "BuildError",
-    "HqgenError",
-    "MethodError",
-    "PlanMismatchError",
-    "RecordingError",
-    "ScoreError",
-    "SourceError",
-    "StoreError",
-    "TrainingError",
-    "UnknownNameError",
-    "UnreadableError",
-    "UsageError",
-    "WeightsError",
-]
-
 
 class HqgenError(Exception):
     """The root: `message` says what is wrong and where, `hint` what to do."""

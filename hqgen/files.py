@@ -15,8 +15,6 @@ from blake3 import blake3
 
 from hqgen.errors import HqgenError
 
-__all__ = ["blake3_bytes", "blake3_file", "held", "sha256_file", "write_atomically"]
-
 _PIECE = 1 << 20
 
 

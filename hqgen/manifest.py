@@ -21,24 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hqgen.errors import StoreError
 from hqgen.provenance import short_digest
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Manifest",
-    "MethodSpec",
-    "Plan",
-    "QuarantinedRecording",
-    "RecordingSpec",
-    "SampleRecord",
-    "SampleSpec",
-    "ShardRecord",
-    "SourceFiles",
-    "SourceManifest",
-    "SourceSpec",
-    "dump",
-    "read_manifest",
-    "schemas",
-]
-
 SCHEMA_VERSION = 2
 """Raised when the meaning of a plan or of a stored byte changes: no old shard must pass for a new one."""
 

@@ -13,17 +13,6 @@ from PIL import Image
 
 from hqgen.errors import SourceError, UsageError
 
-__all__ = [
-    "SUFFIXES",
-    "Picture",
-    "labelled_pictures",
-    "load_pictures",
-    "picture_files",
-    "png",
-    "read_light",
-    "write_image",
-]
-
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of picture files end."""
 

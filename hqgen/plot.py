@@ -7,8 +7,6 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["curves", "histograms", "ticks"]
-
 WIDTH, LABEL, ROW, AXIS = 720, 110, 40, 26
 BINS = 60
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, Task
     from rich.text import Text
 
-__all__ = ["SILENT", "BarObserver", "Both", "Job", "LineObserver", "Observer", "Unit", "stderr_observer"]
-
 MOST_OFTEN = 10.0
 """Seconds between two lines at least, landmarks apart."""
 

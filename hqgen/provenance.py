@@ -16,8 +16,6 @@ from typing import Any
 from hqgen.errors import HqgenError, PlanMismatchError
 from hqgen.files import write_atomically
 
-__all__ = ["Document", "differences", "document_id", "make_once", "require_same", "short_digest"]
-
 Document = Mapping[str, Any]
 
 NAMED = 5

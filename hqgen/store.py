@@ -36,8 +36,6 @@ from hqgen.manifest import Plan, SampleRecord, ShardRecord, SourceSpec
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["HQSource", "HQStore", "StoreWriter", "columns", "digest_images", "open_store"]
-
 _FORMAT = "hqgen-store"
 _ROWS_PER_CHUNK = 65_536
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["byte_size", "count", "duration", "first", "shortened"]
-
 
 def count(number: int, noun: str) -> str:
     """`1 sample`, `2,000 samples`."""

@@ -16,8 +16,6 @@ from hqgen.errors import HqgenError, StoreError
 from hqgen.manifest import Manifest, ShardDigest, SourceManifest, SourceSpec, read_manifest
 from hqgen.store import HQStore, StoreWriter, columns, digest_images, open_store
 
-__all__ = ["Damage", "verify"]
-
 THREADS = 4
 """Shards that are read and digested at once; each takes the memory of its pictures."""
 

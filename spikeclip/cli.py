@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from spikeclip.recipes.recipe import RunCommand
     from spikeclip.training.settings import TrainCommand
 
-__all__ = ["app", "main"]
-
 app = console.new_program("spikeclip", "Train and run the SpikeCLIP low-light reconstruction network.")
 clip_app = typer.Typer(
     help="The CLIP that supervises and judges.", no_args_is_help=True, rich_markup_mode=None

@@ -34,8 +34,6 @@ from spikeclip.data.voxels import voxelize
 if TYPE_CHECKING:
     from spikeclip.networks import LRN, UNet
 
-__all__ = ["Reconstruction", "reconstruct", "reconstruct_windows"]
-
 FRAMES_PER_BIN = 4
 """The published networks were trained on 200 frames in 50 bins."""
 

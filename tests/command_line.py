@@ -13,8 +13,6 @@ from subprocess import CompletedProcess
 
 import pytest
 
-__all__ = ["run"]
-
 SETTINGS = ("HQGEN_", "SPIKECLIP_")
 """How the environment variables start that would change what a command does."""
 

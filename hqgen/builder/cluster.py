@@ -18,8 +18,6 @@ from hqgen.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
 
-__all__ = ["capacity", "check_paths", "open_client"]
-
 _TIMEOUT = "15s"
 
 # One thread for every library, as Dask has it; and the C library keeps freed memory instead of giving arrays

@@ -13,8 +13,6 @@ from hqgen.errors import RecordingError
 from hqgen.files import write_atomically
 from hqgen.sources.recordings import FileRecording, SourceRecording
 
-__all__ = ["digest_recordings", "remembered_digests"]
-
 log = logging.getLogger(__name__)
 
 _Entry = tuple[int, int, str]  # size, time of change in ns, BLAKE3

@@ -19,8 +19,6 @@ from hqgen.progress import Observer
 from hqgen.sources.source import Source
 from hqgen.spikes.packed import frame_bytes
 
-__all__ = ["BuildEstimate", "SourceEstimate", "estimate"]
-
 _WORKER_BYTES = 250_000_000
 """A worker process with its libraries and nothing to do (measured: 205 to 240 MB without torch)."""
 

@@ -29,8 +29,6 @@ from hqgen.sources.recordings import FileRecording
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["DaskExecutor", "Executor", "Failure", "SerialExecutor", "open_executor"]
-
 
 @dataclass(frozen=True)
 class Failure:

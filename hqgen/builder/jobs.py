@@ -9,8 +9,6 @@ from hqgen.builder.legs import ShardLeg
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedSource, Shard, contains
 
-__all__ = ["ShardJob", "missing_jobs"]
-
 
 @dataclass(frozen=True)
 class ShardJob:

@@ -30,8 +30,6 @@ from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
 
-__all__ = ["LegResult", "ShardLeg", "commit", "run_leg", "run_methods"]
-
 log = logging.getLogger(__name__)
 
 BATCH = 8

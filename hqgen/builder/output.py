@@ -31,8 +31,6 @@ from hqgen.files import held, write_atomically
 from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, dump, read_manifest
 from hqgen.store import StoreWriter
 
-__all__ = ["Output"]
-
 _FILES: TypeAdapter[dict[str, SourceFiles]] = TypeAdapter(dict[str, SourceFiles])
 
 

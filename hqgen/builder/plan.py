@@ -25,21 +25,6 @@ from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
 
-__all__ = [
-    "PlannedBuild",
-    "PlannedMethod",
-    "PlannedSource",
-    "Request",
-    "RequestedSource",
-    "Scoring",
-    "Shard",
-    "by_name",
-    "contains",
-    "joined",
-    "make_plan",
-    "planned_methods",
-]
-
 
 @dataclass(frozen=True)
 class Scoring:

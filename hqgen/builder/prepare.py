@@ -21,8 +21,6 @@ from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
-__all__ = ["plan_request", "resolve"]
-
 
 def resolve(settings: BuildSettings, observer: Observer) -> Request:
     """Find sources, methods and scorer; reads no recording and writes nothing.

@@ -33,8 +33,6 @@ from hqgen.progress import Observer
 from hqgen.provenance import require_same
 from hqgen.text import count
 
-__all__ = ["InterruptedBuildError", "Outcome", "build"]
-
 log = logging.getLogger(__name__)
 
 _SOFTWARE = ("hqgen", "numpy", "numba", "zarr", "dask", "torch")

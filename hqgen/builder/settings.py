@@ -9,8 +9,6 @@ from pydantic import BeforeValidator, Field
 
 from hqgen.config import ENV, Cluster, Count, Device, Flag, Names, Section
 
-__all__ = ["SHARD_SIZE", "BuildCommand", "BuildSettings", "Existing", "StoreSettings"]
-
 Existing = Literal["error", "resume", "append", "overwrite"]
 
 SHARD_SIZE = 32

@@ -18,8 +18,6 @@ from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording
 from hqgen.spikes.recording import Recording
 
-__all__ = ["Remake", "source_settings"]
-
 
 class Remake:
     """Makes the candidates of one source.

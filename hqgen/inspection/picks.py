@@ -16,8 +16,6 @@ from hqgen.inspection.statistics import is_ambiguous
 from hqgen.manifest import SampleRecord, SampleSpec, read_manifest
 from hqgen.store import open_store
 
-__all__ = ["Gallery", "Pick", "Picture", "Tile", "choose"]
-
 EACH = 2
 """Picks of every kind that are shown of a source."""
 

@@ -14,20 +14,6 @@ import numpy as np
 
 from hqgen.manifest import Manifest, SampleRecord, SourceManifest, SourceSpec
 
-__all__ = [
-    "AMBIGUOUS",
-    "ManifestStatistics",
-    "MethodStatistics",
-    "QuarantinedFile",
-    "QuarantinedSample",
-    "Quartiles",
-    "ReasonCount",
-    "SourceStatistics",
-    "is_ambiguous",
-    "niqe_blocks",
-    "statistics",
-]
-
 AMBIGUOUS = 0.3
 """Lead in NIQE below which a pick is ambiguous: a shift by one pixel changes almost every fourth such winner,
 and less than one in a hundred of those with a larger lead (36 samples of Spike-REDS and recVidarReal2019)."""

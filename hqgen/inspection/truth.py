@@ -27,17 +27,6 @@ from hqgen.sources import load_catalog
 from hqgen.sources.catalog import SourceSettings
 from hqgen.sources.source import Source, read_folder
 
-__all__ = [
-    "ComparedPick",
-    "Means",
-    "SkippedPick",
-    "SourceTruth",
-    "compare_with_truth",
-    "output_scale",
-    "psnr",
-    "ssim",
-]
-
 
 @dataclass(frozen=True)
 class ComparedPick:

@@ -13,8 +13,6 @@ from hqgen.methods.registry import get_method
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import Recording
 
-__all__ = ["reconstruct"]
-
 
 def reconstruct(
     method: str | Method,

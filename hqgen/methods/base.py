@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from hqgen.errors import MethodError
 from hqgen.spikes.packed import Window
 
-__all__ = ["Leg", "Method", "OutputScale", "Span"]
-
 Leg = Literal["cpu", "gpu"]
 """The kind of worker that a method needs: `cpu` for model-based methods, `gpu` for networks."""
 

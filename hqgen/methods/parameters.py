@@ -13,8 +13,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from hqgen.errors import MethodError, UsageError
 from hqgen.methods.base import Method
 
-__all__ = ["ParameterRow", "check_parameters", "parameter_rows", "read_parameter", "without_default"]
-
 
 @dataclass(frozen=True)
 class ParameterRow:

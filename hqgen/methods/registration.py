@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hqgen.methods.base import OutputScale
     from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["add_weights", "check_weights"]
-
 
 def add_weights(
     file: str | Path,

@@ -23,20 +23,6 @@ from hqgen.methods.parameters import (
     without_default,
 )
 
-__all__ = [
-    "Availability",
-    "MethodRow",
-    "ParameterRow",
-    "available_methods",
-    "default_ensemble",
-    "describe_methods",
-    "ensemble",
-    "get_method",
-    "method_names",
-    "parse_method",
-    "parse_methods",
-]
-
 GROUP = "hqgen.methods"
 FIRST_FOREIGN_RANK = 1000
 """Lower ranks belong to the built-in methods, so they win a tie against a method of another package."""

@@ -14,8 +14,6 @@ from hqgen.methods.base import Method, Span
 from hqgen.spikes.kernels import Numbers, steps_to_next, steps_to_previous
 from hqgen.spikes.packed import Window
 
-__all__ = ["TFI", "Variant"]
-
 Variant = Literal["toolbox", "spikeclip", "paper"]
 
 HALF_WINDOWS: dict[Variant, int] = {"toolbox": 20, "spikeclip": 49, "paper": 100}

@@ -13,8 +13,6 @@ from hqgen.methods.base import Method, Span
 from hqgen.spikes.kernels import count_spikes
 from hqgen.spikes.packed import Window
 
-__all__ = ["TFP"]
-
 
 @dataclass(frozen=True)
 class TFP(Method):

@@ -32,8 +32,6 @@ from hqgen.errors import UsageError
 from hqgen.methods.base import Method, Span
 from hqgen.spikes.packed import PackedSpikes, Window
 
-__all__ = ["TFSTP", "Formula", "Plasticity", "plasticity"]
-
 Formula = Literal["mended", "published"]
 
 U0 = 0.15

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from hqgen.methods.base import OutputScale
 
-
-__all__ = [
-    "SHIPPED",
-    "WeightsEntry",
-    "find_weights",
-    "list_weights",
-    "read_registry",
-    "weights_folder",
-    "write_registry",
-]
-
 SHIPPED = Path(__file__).with_name("weights_data")
 """The folder of weights that comes with the package."""
 

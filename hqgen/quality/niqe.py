@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 
 from hqgen.quality.pictures import stacked
 
-__all__ = ["niqe", "pristine", "score_images"]
-
 SMALLEST = 96
 """Rows and columns of the smallest picture that has a score: one block."""
 

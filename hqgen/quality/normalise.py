@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from hqgen.compiled import compiled
 from hqgen.errors import ScoreError, UsageError
 
-__all__ = ["Normalisation", "to_uint8"]
-
 
 @dataclass(frozen=True)
 class Normalisation:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
 
-__all__ = ["luma", "read_picture", "stacked"]
-
 
 def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]:
     """Check that `images` are grey pictures of a type and size that `metric` can score.

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 
-__all__ = ["BLOCK", "Scene", "borrowed_scene"]
-
 BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
 

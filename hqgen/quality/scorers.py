@@ -22,8 +22,6 @@ from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality.niqe import pristine, score_images
 from hqgen.quality.pictures import read_picture, stacked
 
-__all__ = ["FileScore", "Scorer", "get_scorer", "score_files", "scorer_names"]
-
 _HUB = "chaofengc/IQA-PyTorch-Weights"
 """Where pyiqa downloads its parameters from."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hqgen.builder.estimate import BuildEstimate, SourceEstimate
     from hqgen.builder.run import Outcome
 
-__all__ = ["estimate_view", "outcome_view"]
-
 
 def estimate_view(found: BuildEstimate) -> RenderableType:
     """What would run: a row a source, then the whole."""

@@ -16,8 +16,6 @@ from hqgen.inspection.picks import Gallery, Pick, Tile
 from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics, statistics
 from hqgen.text import count, shortened
 
-__all__ = ["contact_sheet", "draw_pick"]
-
 COLUMNS = 6
 """Candidates in a line; more go to a second line, so that a sheet stays as wide as a page can show."""
 

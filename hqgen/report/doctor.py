@@ -13,8 +13,6 @@ from rich.table import Table
 
 from hqgen.text import byte_size
 
-__all__ = ["doctor_view", "examine"]
-
 _PACKAGES = ("hqgen", "numpy", "numba", "zarr", "dask", "distributed", "torch", "torchvision", "pyiqa")
 
 

@@ -20,8 +20,6 @@ from hqgen.plot import histograms
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
 from hqgen.text import count
 
-__all__ = ["html_page"]
-
 LISTED = 500
 """Quarantined files and samples of one source that are listed; the manifest has them all."""
 

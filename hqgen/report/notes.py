@@ -8,8 +8,6 @@ from collections import Counter
 from hqgen.inspection.statistics import AMBIGUOUS, ManifestStatistics, Quartiles, SourceStatistics
 from hqgen.text import count, duration
 
-__all__ = ["heading", "quartile_texts", "source_heading", "source_notes"]
-
 REASONS = 5
 """Reasons of failed candidates that are given; the rest is counted."""
 

@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from hqgen.sources import SourceRow
     from hqgen.verify import Damage
 
-__all__ = [
-    "damage_view",
-    "methods_view",
-    "quarantine_view",
-    "show",
-    "sources_view",
-    "truth_view",
-    "weights_view",
-]
-
 SHOWN = 5
 """Quarantined files or samples that are listed for one reason; the rest is counted."""
 

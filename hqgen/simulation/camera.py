@@ -24,8 +24,6 @@ from hqgen.simulation.pixels import fire_frame
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 from hqgen.spikes.recording import write_dat
 
-__all__ = ["PRESETS", "Sensor", "preset", "simulate", "simulate_pictures"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sensor:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 
-__all__ = ["Motion", "moving_picture"]
-
 Floats = NDArray[np.float32]
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
 
-__all__ = ["fire_frame", "fire_scene"]
-
 Floats = NDArray[np.float32]
 
 

@@ -20,8 +20,6 @@ from hqgen.compiled import compiled
 from hqgen.config import Section
 from hqgen.simulation.pixels import fire_scene
 
-__all__ = ["MotionLimits", "SceneBatch", "SceneMaker", "Scenes", "SensorLimits"]
-
 FRAMES = 41
 CENTRE = 20
 OVERSAMPLING = 2

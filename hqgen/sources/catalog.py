@@ -14,19 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hqgen.errors import UsageError
 from hqgen.spikes.recording import Axes
 
-__all__ = [
-    "MANIFESTS",
-    "Annotations",
-    "CatalogEntry",
-    "Centre",
-    "KeyIds",
-    "Layout",
-    "SourceSettings",
-    "Stride",
-    "load_catalog",
-    "load_folder_settings",
-]
-
 MANIFESTS = next(
     (folder for level in (1, 2) if (folder := Path(__file__).parents[level] / "manifests").is_dir()),
     Path(__file__).parents[2] / "manifests",

@@ -22,8 +22,6 @@ from hqgen.simulation.camera import preset, simulate
 from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes
 
-__all__ = ["CENTRE", "FRAMES", "GEOMETRY", "demo_recording", "demo_scenes", "demo_truth"]
-
 FRAMES = 61
 CENTRE = 30
 GEOMETRY = (250, 400)

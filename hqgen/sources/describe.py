@@ -10,8 +10,6 @@ from hqgen.sources.catalog import CatalogEntry, load_catalog
 from hqgen.sources.recordings import Rejected
 from hqgen.sources.resolve import complaint, read_entry
 
-__all__ = ["SourceRow", "describe_sources"]
-
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:

@@ -10,8 +10,6 @@ from hqgen.errors import RecordingError
 from hqgen.files import blake3_bytes, blake3_file
 from hqgen.spikes.recording import ArrayRecording, Axes, Recording, open_recording
 
-__all__ = ["DemoRecording", "FileRecording", "Rejected", "SourceRecording"]
-
 
 class SourceRecording(ABC):
     """One recording of a source.

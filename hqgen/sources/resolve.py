@@ -10,8 +10,6 @@ from hqgen.errors import SourceError, UnknownNameError, UsageError
 from hqgen.sources.catalog import CatalogEntry, load_catalog, load_folder_settings
 from hqgen.sources.source import Source, read_demo, read_folder
 
-__all__ = ["complaint", "read_entry", "resolve_sources"]
-
 _FOLDER = "folder:"
 
 

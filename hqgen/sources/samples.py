@@ -12,8 +12,6 @@ from hqgen.sources.catalog import Centre, KeyIds, SourceSettings, Stride
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.scan import Found, stem
 
-__all__ = ["WINDOW", "Place", "Sample", "TruthIndex", "index_truth", "places"]
-
 WINDOW = 41
 """Frames around a key frame: most published methods use this many."""
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from hqgen.sources.catalog import Layout, SourceSettings
 from hqgen.sources.recordings import Rejected
 
-__all__ = ["Found", "Listing", "find_files", "stem"]
-
 _WILDCARDS = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
 
 

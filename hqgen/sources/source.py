@@ -16,8 +16,6 @@ from hqgen.sources.scan import Found, find_files
 from hqgen.spikes.packed import frame_bytes
 from hqgen.spikes.recording import open_recording
 
-__all__ = ["VIDAR", "Source", "read_demo", "read_folder"]
-
 VIDAR = (250, 400)
 """(H, W) of a Vidar camera: the default geometry of a file without a header."""
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from hqgen.compiled import compiled
 from hqgen.spikes.packed import PackedSpikes
 
-__all__ = ["Numbers", "count_spikes", "steps_to_next", "steps_to_previous", "voxel_sums"]
-
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.uint8] | NDArray[np.uint16]
 """Small numbers of pixels, in the smaller type where they fit: new memory costs more than the arithmetic."""

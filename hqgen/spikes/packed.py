@@ -8,8 +8,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PackedSpikes", "Window", "frame_bytes"]
-
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 

@@ -34,8 +34,6 @@ from hqgen.errors import RecordingError, UnreadableError
 from hqgen.files import write_atomically
 from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
 
-__all__ = ["FORMATS", "ArrayRecording", "Axes", "Recording", "open_recording", "write_dat"]
-
 Axes = Literal["THW", "HWT"]
 FORMATS = (".dat", ".npz", ".npy", ".h5", ".hdf5")
 _SPIKE_KEYS = ("spk", "spikes", "spike")

@@ -23,8 +23,6 @@ from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
 from hqgen.training.recipe import Recipe
 
-__all__ = ["train_base"]
-
 LONGEST = 480
 SMALLEST = 32
 HELD_OUT = 20  # every 20th picture draws the learning curve and trains nothing

@@ -13,8 +13,6 @@ from hqgen.checkpoints import DAMAGED, write_checkpoint
 from hqgen.errors import UsageError, WeightsError
 from hqgen.provenance import Document, require_same
 
-__all__ = ["Checkpoint", "require_free"]
-
 
 def require_free(out: Path) -> None:
     """Refuse to train what is there already; asked first, since reading pictures takes long.

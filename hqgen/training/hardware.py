@@ -15,8 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 from hqgen.devices import resolve_device
 from hqgen.errors import UsageError
 
-__all__ = ["Hardware", "hardware"]
-
 Module = TypeVar("Module", bound=nn.Module)
 
 

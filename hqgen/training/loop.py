@@ -26,8 +26,6 @@ from hqgen.progress import Observer
 from hqgen.training.checkpoint import Checkpoint
 from hqgen.training.hardware import Hardware, without_average
 
-__all__ = ["Losses", "Point", "Stop", "Task", "train", "write_curve"]
-
 B = TypeVar("B")
 
 Losses = dict[str, Tensor]

@@ -10,8 +10,6 @@ from pydantic import Field
 from hqgen.config import Count, Section, read_toml, validated
 from hqgen.simulation.scenes import Scenes
 
-__all__ = ["Phase", "Recipe", "load_recipe"]
-
 
 class Phase(Section):
     """A stretch of the training with one size of batch."""

@@ -23,8 +23,6 @@ from torch import nn
 from hqgen.checkpoints import DAMAGED, load_weights, read_checkpoint, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
 
-__all__ = ["SMALL", "build_clip", "is_small_clip", "published_config", "read_clip", "save_clip"]
-
 SMALL = "small"
 """The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
 

@@ -17,8 +17,6 @@ from torch.nn.functional import interpolate, normalize
 from hqgen.errors import UsageError, WeightsError
 from spikeclip.clip.files import read_clip
 
-__all__ = ["FrozenClip", "class_texts", "gray_constants", "load_clip", "simple_tokenizer"]
-
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray."""
 

@@ -15,8 +15,6 @@ from hqgen.errors import SourceError
 from hqgen.pictures import labelled_pictures
 from spikeclip.data.shapes import SHAPES, draw
 
-__all__ = ["LabelledPictures", "drawn_shapes", "joined", "read_labelled", "renumbered"]
-
 
 @dataclass(frozen=True)
 class LabelledPictures:

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from spikeclip.clip.frozen import FrozenClip
 
-__all__ = ["LearnedPrompts"]
-
 
 class LearnedPrompts(nn.Module):
     """The prompts T_lq and T_hq: two rows of vectors in CLIP's space of token embeddings.

@@ -9,8 +9,6 @@ from pydantic import Field
 
 from hqgen.config import FLAG, Count, Flag, Section
 
-__all__ = ["ClipSettings", "SmallClipSettings"]
-
 
 class ClipSettings(Section):
     """Which CLIP judges the images."""

@@ -31,8 +31,6 @@ from spikeclip.clip.pictures import LabelledPictures, drawn_shapes, joined, read
 from spikeclip.clip.settings import SmallClipSettings
 from spikeclip.clip.views import QUALITY_CAPTIONS, Views, make_views, plain_views
 
-__all__ = ["train_clip"]
-
 HELD_OUT = 20  # without test pictures, every 20th one draws the learning curve and trains nothing
 WARM_UP = 0.05
 TEXT_SHARE = 0.1  # of the learning rate: embeddings start small, and captions that leap teach nothing

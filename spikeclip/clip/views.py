@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["QUALITY_CAPTIONS", "Views", "make_views", "plain_views"]
-
 QUALITY_CAPTIONS = ("a clear image", "a dark image", "a noisy image", "a blurred image")
 _CLEAR, _DARK, _NOISY, _BLURRED = range(4)
 _SHARES = (0.76, 0.08, 0.08, 0.08)

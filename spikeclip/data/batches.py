@@ -23,8 +23,6 @@ from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSplit
 from spikeclip.data.voxels import BINS, tfi_packed, voxelize_packed
 
-__all__ = ["Batch", "BatchMaker", "Batches"]
-
 Rows = NDArray[np.int64]
 _CPU = torch.device("cpu")
 

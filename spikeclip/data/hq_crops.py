@@ -18,8 +18,6 @@ from hqgen.errors import StoreError, UsageError
 from hqgen.store import HQSource, HQStore, open_store
 from hqgen.verify import verify
 
-__all__ = ["POOL", "HQCrops"]
-
 POOL = 8
 """Shards whose pictures are mixed, and as many again that are kept for the step to the next ones."""
 

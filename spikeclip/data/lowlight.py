@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     import zarr
     from torch import Tensor
 
-__all__ = ["FORMAT", "THREADS", "Digest", "LowLightSet", "LowLightSplit", "open_prepared", "partial_path"]
-
 FORMAT = "spikeclip-low-light"
 
 _RESIDENT_SHARE = 0.5

@@ -26,8 +26,6 @@ from spikeclip.data.lowlight import FORMAT, THREADS, Digest, LowLightSet, open_p
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["LabelledStream", "Make", "write"]
-
 _ROWS_PER_CHUNK = 65_536
 
 Bytes = NDArray[np.uint8]

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from spikeclip.data.lowlight import LowLightSet
 
-__all__ = ["dataset_under", "open_low_light", "simulated"]
-
 
 def dataset_under(data_root: Path) -> str:
     """The folder of the one labelled dataset of the catalog that is under the data root.

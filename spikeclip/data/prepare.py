@@ -18,8 +18,6 @@ from hqgen.sources.source import read_folder
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 
-__all__ = ["prepare"]
-
 
 def prepare(
     spikes: Path,

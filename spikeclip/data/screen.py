@@ -13,8 +13,6 @@ from hqgen.simulation.camera import Sensor, simulate
 from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes
 
-__all__ = ["SCREEN", "Screen", "film"]
-
 Floats = NDArray[np.float32]
 
 

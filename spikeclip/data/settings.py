@@ -9,8 +9,6 @@ from pydantic import Field
 
 from hqgen.config import ENV, FLAG, Count, Names, Section, merged
 
-__all__ = ["DEMO", "DEMO_CROP", "Entry", "PrepareSettings", "SimulateSettings", "Spikes", "demo_defaults"]
-
 DEMO = "demo"
 DEMO_CROP = 64
 """Side of the crop that suits the frames of the demo, 72x72 pixels."""

@@ -8,8 +8,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SHAPES", "draw"]
-
 Floats = NDArray[np.float32]
 
 _SIDE = 128

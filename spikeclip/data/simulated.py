@@ -27,8 +27,6 @@ from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 from spikeclip.data.screen import SCREEN, Floats, film
 from spikeclip.data.shapes import SHAPES, draw
 
-__all__ = ["demo_low_light", "simulate_low_light"]
-
 
 def simulate_low_light(
     pictures: Path,

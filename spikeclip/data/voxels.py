@@ -20,8 +20,6 @@ from hqgen.spikes.recording import Recording
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BINS", "binned_frames", "centre_crop", "tfi_packed", "voxelize", "voxelize_packed"]
-
 Area = tuple[slice, slice]
 
 BINS = 50

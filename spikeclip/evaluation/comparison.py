@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     Subject = nn.Module | Path | Method
     """What is compared."""
 
-__all__ = ["default_methods", "evaluate", "method_row"]
-
 Device = Literal["auto", "cpu", "cuda"]
 
 BATCH = 8

@@ -20,8 +20,6 @@ from hqgen.spikes.packed import PackedSpikes, Window
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Profile", "profile"]
-
 RATE = 0.1
 """Spikes per pixel and frame in the stream that methods are timed on. Every method takes this rate."""
 

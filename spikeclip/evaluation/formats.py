@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table as Grid
 
-__all__ = ["TerminalTable", "latex", "markdown", "write_table"]
-
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 
 LATEX_ESCAPES = str.maketrans(

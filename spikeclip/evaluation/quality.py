@@ -25,8 +25,6 @@ from hqgen.quality import Scorer, get_scorer, score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 
-__all__ = ["METRICS", "Metrics", "Score", "brightened", "usable_metrics"]
-
 METRICS = ("niqe", "brisque", "piqe")
 """The quality scores of the paper."""
 

@@ -14,8 +14,6 @@ from spikeclip.data.settings import Entry, Spikes, demo_defaults
 if TYPE_CHECKING:
     from hqgen.methods.base import Method
 
-__all__ = ["Comparison", "EvaluateCommand", "EvaluateSettings"]
-
 
 def _named_methods(value: Any) -> Any:
     return () if value == "none" else split_names(value)

@@ -15,8 +15,6 @@ from typing import Literal, NamedTuple
 
 from hqgen.errors import HqgenError
 
-__all__ = ["Cell", "Column", "ResultRow", "ResultTable", "combined"]
-
 
 class Column(NamedTuple):
     """A column of the table.

@@ -6,8 +6,6 @@ from itertools import pairwise
 
 from torch import nn
 
-__all__ = ["LRN"]
-
 WIDTHS = (64, 128, 64, 16)
 
 

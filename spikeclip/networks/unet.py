@@ -7,8 +7,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["UNet"]
-
 WIDTHS = (50, 100, 200, 400, 800)
 
 

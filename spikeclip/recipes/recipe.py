@@ -28,17 +28,6 @@ from spikeclip.data.settings import Entry, SimulateSettings, Spikes
 from spikeclip.evaluation.settings import Comparison
 from spikeclip.training.settings import TrainSettings, train_settings
 
-__all__ = [
-    "Ablation",
-    "AblationRow",
-    "HQStore",
-    "LowLight",
-    "Recipe",
-    "Recordings",
-    "RunCommand",
-    "read_recipe",
-]
-
 Text = Annotated[str, Field(min_length=1)]
 
 

@@ -11,8 +11,6 @@ from hqgen.provenance import Document
 from spikeclip.recipes.recipe import Recipe
 from spikeclip.recipes.workers import RecipeWorkers
 
-__all__ = ["RecipeRun", "Step", "StepRecord"]
-
 
 @dataclass(frozen=True)
 class RecipeRun:

@@ -37,8 +37,6 @@ from spikeclip.recipes.trainings import train_networks, trainings_by_table
 from spikeclip.recipes.workers import open_workers
 from spikeclip.training.settings import TrainSettings
 
-__all__ = ["run_recipe"]
-
 
 def run_recipe(
     recipe: Recipe,

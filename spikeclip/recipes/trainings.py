@@ -16,8 +16,6 @@ from spikeclip.recipes.recipe import Recipe
 from spikeclip.recipes.record import RecipeRun, StepRecord
 from spikeclip.training.settings import TrainSettings
 
-__all__ = ["Training", "train_networks", "trainings_by_table"]
-
 POLL = 2.0
 """Seconds between two looks at trainings on workers."""
 

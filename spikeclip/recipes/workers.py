@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["RecipeWorkers", "open_workers"]
-
 
 @dataclass(frozen=True)
 class RecipeWorkers:

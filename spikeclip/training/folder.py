@@ -33,8 +33,6 @@ from hqgen.training.checkpoint import Checkpoint
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
 
-__all__ = ["RunFolder", "StageFolder", "StageRecord"]
-
 
 class StageRecord(BaseModel):
     """Says that a stage is complete.

@@ -13,8 +13,6 @@ from hqgen.errors import ScoreError
 from hqgen.quality.normalise import to_uint8
 from hqgen.text import shortened
 
-__all__ = ["SHOWN", "Images", "grid"]
-
 Images = NDArray[np.float32]
 """What one network makes of the samples, (N, H, W)."""
 

@@ -16,15 +16,6 @@ from hqgen.training.loop import Losses
 from spikeclip.data.batches import Batch
 from spikeclip.training.settings import CoarseSettings, Duplicates, FineSettings
 
-__all__ = [
-    "class_loss",
-    "coarse_losses",
-    "fine_losses",
-    "prompt_initial_loss",
-    "prompt_loss",
-    "prompt_losses",
-]
-
 
 def prompt_initial_loss(
     image_features: Tensor, is_hq: Tensor, prompt_features: Tensor, scale: float

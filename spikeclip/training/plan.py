@@ -12,8 +12,6 @@ from typing import Any
 import hqgen
 from spikeclip.training.settings import StageName, TrainSettings
 
-__all__ = ["Plan", "stage_plan"]
-
 VERSION = 1
 """Raised when the same plan gives other weights than before."""
 

@@ -37,8 +37,6 @@ from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage
 
-__all__ = ["check_supervisors", "train"]
-
 
 def train(
     hq_stores: Sequence[Path],

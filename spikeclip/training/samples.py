@@ -18,8 +18,6 @@ from spikeclip.data.lowlight import LowLightSet, LowLightSplit
 from spikeclip.training.grid import SHOWN, Images, grid
 from spikeclip.training.settings import StageName, TrainSettings
 
-__all__ = ["Samples"]
-
 HELD_OUT_SHARE = 10
 """At most one sample in so many is held out."""
 

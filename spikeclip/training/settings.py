@@ -29,19 +29,6 @@ from hqgen.config import ENV, Count, Flag, Names, Section, split_names, validate
 from spikeclip.clip.settings import ClipSettings
 from spikeclip.data.settings import Entry, Spikes, demo_defaults
 
-__all__ = [
-    "STAGES",
-    "CoarseSettings",
-    "Duplicates",
-    "FineSettings",
-    "PromptSettings",
-    "StageName",
-    "StageSettings",
-    "TrainCommand",
-    "TrainSettings",
-    "train_settings",
-]
-
 StageName = Literal["coarse", "prompt", "fine"]
 
 STAGES: tuple[StageName, ...] = get_args(StageName)

@@ -25,8 +25,6 @@ from spikeclip.training.plan import Plan
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName
 
-__all__ = ["Stage"]
-
 
 @dataclass
 class Stage(Task[Batch]):

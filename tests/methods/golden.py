@@ -18,8 +18,6 @@ from torch import Tensor, nn
 
 from hqgen.spikes.packed import PackedSpikes, Window
 
-__all__ = ["CONTAINERS", "Golden", "formula_state", "load_golden", "prefixed"]
-
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Put `prefix` before every name."""

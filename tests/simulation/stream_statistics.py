@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from hqgen.compiled import compiled
 from hqgen.spikes.packed import PackedSpikes
 
-__all__ = ["StreamStatistics", "stream_statistics"]
-
 Floats = NDArray[np.float64]
 
 _TILE = 10

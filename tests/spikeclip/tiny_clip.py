@@ -9,8 +9,6 @@ import torch
 from spikeclip.clip.files import build_clip
 from spikeclip.clip.frozen import FrozenClip, simple_tokenizer
 
-__all__ = ["tiny_clip", "tiny_config"]
-
 
 def tiny_config(*, custom_text: bool = False, **text: Any) -> dict[str, Any]:
     """A CLIP of 32x32 pictures, width 32 and two layers; `text` goes into its text tower."""

@@ -12,8 +12,6 @@ from torch.nn import functional
 from hqgen.methods.learned.layers import Residual, conv3x3
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["Base", "BaseNetwork"]
-
 FRAMES = 41
 
 

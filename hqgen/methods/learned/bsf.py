@@ -14,8 +14,6 @@ from hqgen.methods.base import OutputScale
 from hqgen.methods.learned.layers import Residual, chain, conv3x3, offsets_and_mask, pad_symmetric, upsample
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["BSF", "BSFNetwork", "spike_intervals"]
-
 WINDOW, STEP, WINDOWS = 21, 10, 5
 """Frames per window, frames between the starts of two windows, number of windows; 61 frames in all."""
 

@@ -13,19 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import Permute
 
-__all__ = [
-    "Residual",
-    "chain",
-    "channels_first",
-    "channels_last",
-    "conv3x3",
-    "crop_evenly",
-    "offsets_and_mask",
-    "pad_evenly",
-    "pad_symmetric",
-    "upsample",
-]
-
 
 def chain(**layers: nn.Module) -> nn.Sequential:
     """Layers that run one after the other, each with the name that it has in the checkpoint."""

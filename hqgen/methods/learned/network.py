@@ -22,8 +22,6 @@ from hqgen.methods.base import Leg, Method, OutputScale, Span
 from hqgen.methods.weights import find_weights, weights_folder
 from hqgen.spikes.packed import Window
 
-__all__ = ["NetworkMethod"]
-
 
 @dataclass(frozen=True)
 class NetworkMethod(Method):

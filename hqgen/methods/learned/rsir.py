@@ -26,8 +26,6 @@ from hqgen.methods.learned.layers import (
 )
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["RSIR", "RSIRNetwork", "Step", "read_calibration"]
-
 FRAMES, STEPS = 16, 10
 """Frames per exposure, and number of exposures."""
 

@@ -17,8 +17,6 @@ from hqgen.methods.base import OutputScale
 from hqgen.methods.learned.layers import chain, crop_evenly, pad_evenly
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["SpikeFormer", "SpikeTransformer"]
-
 
 class Stage(NamedTuple):
     """Sizes of one encoder stage: embedding, attention, feed-forward."""

@@ -20,8 +20,6 @@ from hqgen.methods.learned.layers import (
 )
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["Spk2ImgNet", "Spk2ImgNetNetwork"]
-
 BLOCK, STEP, BLOCKS = 13, 7, 5
 """Frames a block, frames between the starts of two blocks, and blocks; 41 frames in all."""
 

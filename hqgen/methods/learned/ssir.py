@@ -15,8 +15,6 @@ from hqgen.methods.base import OutputScale, Span
 from hqgen.methods.learned.layers import Residual, chain
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["SSIR", "SSIRNetwork"]
-
 WINDOW, STRIDE = 41, 20
 """Frames per window, and frames between the centres of two windows."""
 

@@ -19,17 +19,6 @@ from hqgen.errors import UsageError
 from hqgen.methods.learned.layers import chain, crop_evenly
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = [
-    "SSML",
-    "DoubleNet",
-    "MotionInference",
-    "UNet",
-    "Variant",
-    "interval_rate",
-    "mirrored_to",
-    "thinned",
-]
-
 Variant = Literal["full", "simple"]
 
 FRAMES = 41

@@ -23,8 +23,6 @@ from hqgen.methods.learned.layers import (
 )
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["STIR", "STIRNetwork"]
-
 BLOCK, STEP = 21, 20
 """Frames per block, and frames between the starts of two blocks; three blocks, 61 frames in all."""
 

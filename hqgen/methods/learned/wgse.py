@@ -18,8 +18,6 @@ from hqgen.methods.base import OutputScale
 from hqgen.methods.learned.layers import Residual, conv3x3
 from hqgen.methods.learned.network import NetworkMethod
 
-__all__ = ["DB8", "WGSE", "WaveletNetwork", "wavelet_forward", "wavelet_inverse"]
-
 DB8 = (
     0.05441584224310401,
     0.31287159091429995,

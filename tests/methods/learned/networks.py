@@ -22,8 +22,6 @@ from hqgen.methods.learned.stir import STIR
 from hqgen.methods.learned.wgse import WGSE
 from tests.methods.golden import Golden
 
-__all__ = ["NETWORKS", "NetworkCase"]
-
 
 @dataclass(frozen=True)
 class NetworkCase:
