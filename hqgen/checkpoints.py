@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "network", "weights")
 """Names under which training scripts put the state_dict; the first one present is taken."""
 
-
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What DataParallel, torch.compile and training frameworks put before every name."""
-
 
 DAMAGED = (
     UnpicklingError,

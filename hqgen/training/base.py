@@ -67,7 +67,10 @@ def train_base(
             f"`{pictures}` holds one picture; one is kept for the learning curve, so training needs two",
             hint="add pictures: a few hundred different ones make a good training",
         )
-    plan = {"recipe": recipe.model_dump(mode="json"), "pictures": _digest(gray)}
+    digest = hashlib.sha256()
+    for picture in gray:
+        digest.update(picture.tobytes())
+    plan = {"recipe": recipe.model_dump(mode="json"), "pictures": digest.hexdigest()}
     hardware = Hardware(torch.device("cpu"), bfloat16=recipe.bfloat16)
     task = _BaseTask(gray, out, recipe, hardware)
     return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)[1]
@@ -137,10 +140,3 @@ class _BaseTask(Task[SceneBatch]):
 
     def finish(self, curve: Sequence[Point]) -> None:  # noqa: ARG002
         write_checkpoint(self.out, {name: value.half() for name, value in self.mean.state_dict().items()})
-
-
-def _digest(pictures: Sequence[Image.Image]) -> str:
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(picture.tobytes())
-    return digest.hexdigest()

@@ -5,9 +5,9 @@
     OUT/config.toml              the settings of the last run
     OUT/plan.json                what decides the result, stage by stage
     OUT/log.txt                  what happened, all runs one after the other
-    OUT/network.pth              the final network of the last stage, as `spikeclip.load` takes it
+    OUT/network.pth              the final network of the last complete stage, as `spikeclip.load` takes it
     OUT/prompts.pth              the learned prompts
-    OUT/pictures/                the same samples after each epoch, and `grid.png` at the end
+    OUT/pictures/                the same samples after each epoch; at the end all stages in `grid.png`
     OUT/tensorboard/             where it was asked for
     OUT/STAGE/record.json        says that the stage is complete, and by which plan
     OUT/STAGE/final.pth          what it learned, after its last step
@@ -65,13 +65,7 @@ class StageRecord(BaseModel):
 
 
 class StageFolder:
-    """The files of one stage.
-
-    Attributes:
-        final: what the stage learned.
-        best: what it had learned after its best epoch.
-        record_path: the completion record.
-    """
+    """The files of one stage, `OUT/STAGE/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,15 +105,7 @@ class StageFolder:
 
 
 class RunFolder:
-    """The folder of a training.
-
-    Attributes:
-        network: the final network of the last stage that is complete.
-        prompts: the learned prompts.
-        log: the log of all runs.
-        pictures: the folder of the pictures of fixed samples.
-        grid: coarse and fine images side by side, once the training is done.
-    """
+    """The files of a training, `OUT/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

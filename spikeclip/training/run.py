@@ -147,22 +147,20 @@ class _Training:
     def run(self, needed: Sequence[StageName], wanted: Sequence[StageName], stop: Stop) -> None:
         """Train the wanted stages; those before them that are needed must be complete."""
         plans = self.plans(needed)
-        complete = {name: self.folder.stage(name).record(plan) is not None for name, plan in plans.items()}
-        for name in needed:
-            if name not in wanted and not complete[name]:
+        missing = [name for name, plan in plans.items() if self.folder.stage(name).record(plan) is None]
+        for name in missing:
+            if name not in wanted:
                 raise UsageError(
                     f"stage `{wanted[0]}` needs stage `{name}`, not complete in `{self.folder.path}`",
                     hint="run that one first, or all of them",
                 )
-        for name in wanted:
-            if not complete[name]:
-                self._check(name, plans[name])
+            self._check(name, plans[name])
         if self.hardware.leads:
             write_atomically(self.folder.path / "config.toml", as_toml("train", self.settings))
             write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")
         make = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}
         for name in wanted:
-            if complete[name]:
+            if name not in missing:
                 self.observer.note(f"stage `{name}` is complete")
                 continue
             checkpoint = self.folder.stage(name).checkpoint(plans[name])
@@ -184,12 +182,18 @@ class _Training:
                 supervisors["clip"] = self.clip.digest
             if name == "fine" and self.settings.fine.prompt_weight > 0:
                 supervisors["prompts"] = document_id(plans["prompt"])
+            start: str | None = None
+            if "coarse" in plans:
+                start = document_id(plans["coarse"])
+            elif self.settings.initial is not None:
+                self._initial()  # which refuses a network of another form
+                start = sha256_file(self.settings.initial)
             plans[name] = stage_plan(
                 name,
                 self.settings,
                 bfloat16=self.hardware.bfloat16,
                 low_light=self.low_light.digest,
-                start=document_id(plans["coarse"]) if "coarse" in plans else self._initial_digest(),
+                start=start,
                 **supervisors,
             )
         return plans
@@ -258,17 +262,22 @@ class _Training:
         """The network that a stage starts from."""
         if name != "coarse" and "coarse" in self.settings.stages:
             return self._learned("coarse").train()
-        if self.settings.initial is not None:
-            return self.hardware.place(self._initial(self.settings.initial).train())
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            return self.hardware.place(build(self.settings.network, self.settings.bins))
+        network = self._initial()
+        if network is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.settings.seed)
+                network = build(self.settings.network, self.settings.bins)
+        return self.hardware.place(network.train())
 
     def _learned(self, name: StageName) -> nn.Module:
         """The network that a complete stage ended with."""
         return self.hardware.place(load_network(self.folder.stage(name).final))
 
-    def _initial(self, path: Path) -> nn.Module:
+    def _initial(self) -> nn.Module | None:
+        """The network that the settings name to start from."""
+        path = self.settings.initial
+        if path is None:
+            return None
         network = load_network(path)
         if (network.name, network.bins) != (self.settings.network, self.settings.bins):
             raise UsageError(
@@ -277,12 +286,6 @@ class _Training:
                 hint="give the one that the settings name, or change them",
             )
         return network
-
-    def _initial_digest(self) -> str | None:
-        if self.settings.initial is None:
-            return None
-        self._initial(self.settings.initial)
-        return sha256_file(self.settings.initial)
 
     def _prompt_features(self) -> Tensor:
         prompts = LearnedPrompts(self.clip, self.settings.prompt.context)

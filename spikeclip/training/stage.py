@@ -111,14 +111,12 @@ class Stage(Task[Batch]):
                 self.writer.add_scalar(f"{self.name}/{name}", value, point.step)
 
     def _draw(self, curve: Sequence[Point]) -> None:
-        panels: dict[str, dict[str, list[tuple[float, float]]]] = {
-            f"{self.name}: {name}": {name: [(point.step, point.losses[name]) for point in curve]}
-            for name in curve[0].losses
+        lines = {
+            name: {name: [(point.step, point.losses[name]) for point in curve]} for name in curve[0].losses
         }
-        held_out: list[tuple[float, float]] = [
-            (point.step, point.validation[HELD_OUT]) for point in curve if point.validation
-        ]
-        next(iter(panels.values()))["held-out samples"] = held_out
+        ends = [point for point in curve if point.validation]
+        lines[next(iter(lines))]["held-out samples"] = [(end.step, end.validation[HELD_OUT]) for end in ends]
+        panels = {f"{self.name}: {name}": panel for name, panel in lines.items()}
         write_curve(self.files.path / "curve.csv", [_row(point) for point in curve])
         write_atomically(self.files.path / "curve.svg", curves(panels, "step"))
 
