@@ -77,7 +77,9 @@ def train_clip(
     """
     require_free(out)
     trained_on, tested_on = _split(pictures, test, settings)
-    plan = {"settings": settings.model_dump(mode="json"), "pictures": _digest(trained_on)}
+    digest = hashlib.sha256("\n".join(trained_on.classes).encode())
+    digest.update(trained_on.labels.numpy().tobytes() + trained_on.images.numpy().tobytes())
+    plan = {"settings": settings.model_dump(mode="json"), "pictures": digest.hexdigest()}
     hardware = Hardware(torch.device("cpu"), bfloat16=settings.bfloat16)
     task = _ClipTask(trained_on, tested_on, out, settings, hardware)
     return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)[1]
@@ -225,9 +227,3 @@ def _generator(*key: int) -> torch.Generator:
     """Random numbers that depend on the key only."""
     seed = np.random.SeedSequence([abs(part) for part in key]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed) >> 1)
-
-
-def _digest(pictures: LabelledPictures) -> str:
-    digest = hashlib.sha256("\n".join(pictures.classes).encode())
-    digest.update(pictures.labels.numpy().tobytes() + pictures.images.numpy().tobytes())
-    return digest.hexdigest()
