@@ -104,10 +104,10 @@ def simulate(
 ) -> None:
     """Simulate a low-light set: pictures on a dim, drifting screen, seen by the camera."""
     from hqgen.progress import stderr_observer
-    from spikeclip.data.opening import simulated
+    from spikeclip.data.simulated import simulate_low_light
 
     settings: SimulateSettings = context.obj
-    _show_low_light(simulated(pictures, out, settings, stderr_observer()), json)
+    _show_low_light(simulate_low_light(pictures, out, settings, observer=stderr_observer()), json)
 
 
 def _show_low_light(made: Any, json: bool) -> None:

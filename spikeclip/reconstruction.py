@@ -29,13 +29,10 @@ from hqgen.pictures import png
 from hqgen.progress import SILENT, Observer
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.recording import Recording, open_recording
-from spikeclip.data.voxels import voxelize
+from spikeclip.data.voxels import FRAMES_PER_BIN, voxelize
 
 if TYPE_CHECKING:
     from spikeclip.networks import LRN, UNet
-
-FRAMES_PER_BIN = 4
-"""The published networks were trained on 200 frames in 50 bins."""
 
 PAD = 20
 """Pixels by which a picture is mirrored at its edges before the network, and cropped after it."""

@@ -130,19 +130,17 @@ def read_clip(model: str, weights: str | Path | None) -> tuple[nn.Module, str, C
     if name == SMALL or (weights is not None and is_small_clip(Path(weights))):
         network, config = _read_small(Path(str(weights)))
         return network, SMALL, config
-    published_config(name)  # which refuses a name before its weights are looked for
-    path, tag = _located(name, weights)
-    network, config = _load_published(name, path, tag)
-    return network, name, config
+    config, tags = published_config(name), _published_tags(name)
+    path, tag = _located(name, tags, weights)
+    return _load_published(name, config, tags, path, tag), name, config
 
 
-def _located(name: str, weights: str | Path | None) -> tuple[Path, str | None]:
+def _located(name: str, tags: Mapping[str, Config], weights: str | Path | None) -> tuple[Path, str | None]:
     """The file that is meant by a tag, by a file, or by a file with a tag before it; and the tag."""
-    tags = _published_tags(name)
     said, _, file = (_usual_tag(name, tags) if weights is None else str(weights)).partition(":")
     tag = said.lower().replace("-", "_")
     if tag in tags and not file:
-        return _find_published(name, tag), tag
+        return _find_published(name, tag, tags[tag]), tag
     path = Path(file if tag in tags else str(weights))
     if not path.is_file():
         raise WeightsError(
@@ -211,11 +209,10 @@ def _published_tags(name: str) -> dict[str, Config]:
     return {tag: open_clip.get_pretrained_cfg(name, tag) for tag in tags}
 
 
-def _find_published(name: str, tag: str) -> Path:
+def _find_published(name: str, tag: str, published: Config) -> Path:
     """The weights of a tag in the caches of open_clip: Hugging Face's, then its own older one."""
     import huggingface_hub
 
-    published = _published_tags(name)[tag]
     repository, files = _hub_files(published.get("hf_hub", ""))
     for file in files:
         cached = huggingface_hub.try_to_load_from_cache(repository, file)
@@ -255,15 +252,15 @@ def _absent(name: str, tag: str, repository: str, files: list[str], old: Path | 
     )
 
 
-def _load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, Config]:
-    """Build one of open_clip's models and load its weights from a file.
+def _load_published(
+    name: str, config: Config, tags: Mapping[str, Config], path: Path, tag: str | None
+) -> nn.Module:
+    """Build one of open_clip's models and load its weights from a file; `config` gets the activation.
 
     The tag decides preprocessing and activation. Without one they are those that the weights of all tags
     share.
     """
-    config = published_config(name)
     scripted = _is_torchscript(path)
-    tags = _published_tags(name)
     published = tags.get("openai", {}) if scripted else tags[tag] if tag else _shared(name, path, tags)
     # OpenAI trained with QuickGELU; open_clip's `ViT-B-32` without the suffix has it off.
     config["quick_gelu"] = scripted or _quick(config) or _quick(published)
@@ -275,7 +272,7 @@ def _load_published(name: str, path: Path, tag: str | None) -> tuple[nn.Module, 
             f"`{path}` is damaged, or does not hold weights of the CLIP model `{name}`: {_brief(error)}",
             hint="name the model that it is of with `--clip`, or get the file again",
         ) from error
-    return model, config
+    return model
 
 
 def _quick(settings: Mapping[str, Any]) -> bool:

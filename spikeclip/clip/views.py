@@ -8,6 +8,7 @@ prompts of stage 2 would have nothing to learn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,16 +32,8 @@ class Views:
     """int64 (B,), rows of `QUALITY_CAPTIONS`; all but 0 are spoiled beyond recognition."""
 
 
-class _Draw:
-    """Uniform random numbers, one a picture, shaped to be broadcast over images."""
-
-    def __init__(self, count: int, generator: torch.Generator) -> None:
-        self._count = count
-        self._generator = generator
-
-    def __call__(self, low: float, high: float) -> Tensor:
-        unit = torch.rand((self._count, 1, 1, 1), generator=self._generator)
-        return unit * (high - low) + low
+Draw = Callable[[float, float], Tensor]
+"""Draws uniform random numbers in a range, one a picture, shaped to be broadcast over images."""
 
 
 def plain_views(pictures: Tensor, size: int) -> Tensor:
@@ -58,7 +51,10 @@ def make_views(pictures: Tensor, size: int, generator: torch.Generator, *, test:
         test: place every picture in a dark frame, mirror and spoil none, as accuracy is measured.
     """
     count = len(pictures)
-    draw = _Draw(count, generator)
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand((count, 1, 1, 1), generator=generator) * (high - low) + low
+
     quality = torch.multinomial(torch.tensor(_SHARES), count, replacement=True, generator=generator)
     placed, mirrored = draw(0, 1) < _PLACED, draw(0, 1) < 0.5
     if test:
@@ -73,7 +69,7 @@ def make_views(pictures: Tensor, size: int, generator: torch.Generator, *, test:
     return Views(images * torch.where(is_a == _DARK, draw(0.01, 0.15), draw(0.8, 1.1)), quality)
 
 
-def _shown(pictures: Tensor, size: int, placed: Tensor, mirrored: Tensor, draw: _Draw) -> Tensor:
+def _shown(pictures: Tensor, size: int, placed: Tensor, mirrored: Tensor, draw: Draw) -> Tensor:
     """Pictures on screens in dark frames, or filling the view; light and contrast vary."""
     scale = torch.where(placed, draw(0.75, 1), draw(1, 1.15))
     slack = (1 - scale).abs()
@@ -85,7 +81,7 @@ def _shown(pictures: Tensor, size: int, placed: Tensor, mirrored: Tensor, draw: 
     return torch.where(screen, lit, black * draw(0, 1))
 
 
-def _places(size: int, scale: Tensor, x: Tensor, y: Tensor, mirrored: Tensor, draw: _Draw) -> Tensor:
+def _places(size: int, scale: Tensor, x: Tensor, y: Tensor, mirrored: Tensor, draw: Draw) -> Tensor:
     """Where each pixel of a view is in its picture, (B, size, size, 2) from -1 to 1."""
     angle = draw(-0.06, 0.06).flatten()
     stretch = draw(-0.1, 0.1).exp().flatten()

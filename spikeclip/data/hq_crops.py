@@ -6,9 +6,9 @@ come from a few shards at a time: the shards are shuffled, and then the pictures
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -49,14 +49,8 @@ class HQCrops:
         UsageError: pictures are smaller than the crop.
     """
 
-    def __init__(
-        self,
-        stores: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-        crop: int,
-        seed: int,
-    ) -> None:
-        paths = [stores] if isinstance(stores, str | os.PathLike) else list(stores)
-        self.stores: tuple[HQStore, ...] = tuple(open_store(path) for path in paths)
+    def __init__(self, stores: Sequence[Path], crop: int, seed: int) -> None:
+        self.stores: tuple[HQStore, ...] = tuple(open_store(path) for path in stores)
         self._crop, self._seed = crop, seed
         sources = [store[name] for store in self.stores for name in store.sources]
         _check_size(sources, crop)
@@ -72,11 +66,6 @@ class HQCrops:
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def plan_ids(self) -> tuple[str, ...]:
-        """Ids of the plans that the stores were built by."""
-        return tuple(store.plan_id for store in self.stores)
 
     def batch(self, step: int, size: int) -> Images:
         """Batch `step` of `size` crops: uint8 (size, crop, crop), a function of seed, step and size alone.

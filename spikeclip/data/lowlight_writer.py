@@ -80,7 +80,10 @@ def write(
     import zarr
 
     if out.exists():
-        return _found(out, made_from)
+        found, what = open_prepared(out), f"`{out}` holds another low-light set"
+        hint = "name another place, or remove it"
+        require_same(what, found.made_from, made_from, hint=hint, error=StoreError)
+        return found
     # Decoding and simulating let the interpreter lock go, so that threads are enough.
     with (
         _locked(out) as folder,
@@ -114,18 +117,6 @@ def write(
             }
         )
     return open_prepared(out)
-
-
-def _found(out: Path, made_from: Mapping[str, Any]) -> LowLightSet:
-    found = open_prepared(out)
-    require_same(
-        f"`{out}` holds another low-light set",
-        found.made_from,
-        made_from,
-        hint="name another place, or remove it",
-        error=StoreError,
-    )
-    return found
 
 
 def _made(pool: Executor, makes: Iterable[Make]) -> Iterator[LabelledStream | Rejected]:

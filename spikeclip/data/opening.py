@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hqgen.errors import UsageError
 from hqgen.progress import SILENT, Observer
-from spikeclip.data.settings import DEMO, SimulateSettings
+from spikeclip.data.settings import DEMO
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -76,25 +76,3 @@ def open_low_light(
 
         return demo_low_light(prepared, observer=observer, pool=pool)
     return prepare(Path(spikes), prepared, entry=entry, observer=observer, pool=pool)
-
-
-def simulated(
-    pictures: Path,
-    out: Path,
-    settings: SimulateSettings,
-    observer: Observer = SILENT,
-    pool: Executor | None = None,
-) -> LowLightSet:
-    """Simulate a low-light set, or open it where it is; see `simulate_low_light`."""
-    from hqgen.simulation.camera import preset
-    from spikeclip.data.simulated import simulate_low_light
-
-    return simulate_low_light(
-        pictures,
-        out,
-        per_class={"train": settings.train} | ({"test": settings.test} if settings.test else {}),
-        sensor=preset(settings.light),
-        observer=observer,
-        pool=pool,
-        **settings.model_dump(include={"seed", "height", "width", "frames", "labels"}),
-    )

@@ -7,7 +7,7 @@ real recording, U-CALTECH's helicopter: mean rate 0.031, around the screen 0.017
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,7 @@ from zlib import crc32
 
 import numpy as np
 
-from hqgen.errors import SourceError, UsageError
+from hqgen.errors import SourceError
 from hqgen.files import blake3_bytes
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
@@ -25,20 +25,15 @@ from hqgen.simulation.camera import Sensor, preset
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 from spikeclip.data.screen import SCREEN, Floats, film
+from spikeclip.data.settings import SimulateSettings
 from spikeclip.data.shapes import SHAPES, draw
 
 
 def simulate_low_light(
     pictures: Path,
     out: Path,
+    settings: SimulateSettings,
     *,
-    per_class: Mapping[str, int],
-    seed: int = 0,
-    height: int = 250,
-    width: int = 250,
-    frames: int = 200,
-    sensor: Sensor | None = None,
-    labels: Sequence[str] | None = None,
     observer: Observer = SILENT,
     pool: Executor | None = None,
 ) -> LowLightSet:
@@ -50,30 +45,19 @@ def simulate_low_light(
         pictures: a folder that holds, for each split, a folder or a zip archive of its name with pictures
             CLASS/NAME.jpg.
         out: where the set will be.
-        per_class: how many pictures of each class to take, by split: the first ones by name.
-        seed: of places, motions and noise.
-        height: H of a recording.
-        width: W of a recording.
-        frames: T.
-        sensor: what films them; None takes hqgen's `low`.
-        labels: the classes in the order of their numbers; None takes all of the first split, by name.
+        settings: how it is simulated. The pictures of a class that are taken are the first ones by name; the
+            classes that are taken are all of the split `train`, by name, unless `labels` names them.
         observer: gets the progress.
         pool: films the pictures; None for threads of this process.
 
     Raises:
         SourceError: no such folder, split, class or picture, or a picture that cannot be read.
-        UsageError: numbers that make no set.
         StoreError: something else is at `out`, or another process is writing there.
     """
-    if min(height, width) < 8 or frames < 1 or not per_class or min(per_class.values()) < 1:
-        raise UsageError(
-            f"no set can be made of {frames} frames of {height}x{width} with "
-            f"{dict(per_class)} pictures per class",
-            hint='frames need at least 8 pixels a side; name splits as in {"train": 100, "test": 20}',
-        )
-    sensor = sensor or preset("low")
+    sensor, geometry, frames = preset(settings.light), (settings.height, settings.width), settings.frames
+    per_class = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
     found = {split: _pictures(pictures, split) for split in per_class}
-    classes = tuple(labels or sorted({picture.label for picture in found[next(iter(per_class))]}))
+    classes = tuple(settings.labels or sorted({picture.label for picture in found["train"]}))
     chosen = {
         split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
     }
@@ -82,15 +66,15 @@ def simulate_low_light(
         for picture, label in chosen[split]:
             key = f"{split}/{picture.name}"
             light = np.asarray(picture.gray(), np.float32) / np.float32(255)
-            noise = [seed, crc32(key.encode())]
-            yield partial(_filmed, key, label, light, (height, width), frames, sensor, noise)
+            noise = [settings.seed, crc32(key.encode())]
+            yield partial(_filmed, key, label, light, geometry, frames, sensor, noise)
 
     digests = [blake3_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
     names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
     return write(
         out,
         labels=classes,
-        geometry=(height, width),
+        geometry=geometry,
         frames=frames,
         splits={split: len(rows) for split, rows in chosen.items()},
         samples=samples,
@@ -98,10 +82,10 @@ def simulate_low_light(
             "pictures": blake3_bytes("\n".join(digests).encode()),
             "names": blake3_bytes(repr(names).encode()),
             "classes": list(classes),
-            "seed": seed,
+            "seed": settings.seed,
             "sensor": asdict(sensor),
             "screen": asdict(SCREEN),
-            "shape": [frames, height, width],
+            "shape": [frames, *geometry],
         },
         task="simulate",
         observer=observer,

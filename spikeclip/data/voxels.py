@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Area = tuple[slice, slice]
 
 BINS = 50
-"""As in the published network; its streams have 200 frames, four to a bin."""
+FRAMES_PER_BIN = 4
+"""As in the published network; its streams have 200 frames."""
 
 
 def voxelize(spikes: Recording | PackedSpikes | NDArray[np.generic], bins: int = BINS) -> NDArray[np.float32]:

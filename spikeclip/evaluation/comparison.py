@@ -253,7 +253,7 @@ def evaluate(
         UsageError: nothing to compare, two rows of one name, an unknown metric or split, no such crop.
         WeightsError: a checkpoint that is missing or of the wrong form.
         MethodError: there is no such device, or a method cannot run here.
-        StoreError: the data have no samples, are damaged, or have labels that are not classes.
+        StoreError: the data have no samples, or are damaged.
     """
     chosen = _chosen(low_light, split, samples)
     subjects = _subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
@@ -305,13 +305,6 @@ def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLight
         raise UsageError("`--samples` must be at least 1", hint="leave it out for all samples")
     if not len(part):
         raise StoreError(f"the split `{part.name}` of `{low_light.path}` has no samples")
-    classes = len(low_light.labels)
-    if unknown := np.flatnonzero((part.labels < 0) | (part.labels >= classes)).tolist():
-        raise StoreError(
-            f"{len(unknown)} of {len(part)} samples of `{low_light.path}` have a label that is not one of "
-            f"its {classes} classes; the first is `{part.keys[unknown[0]]}`, {part.labels[unknown[0]]}",
-            hint="prepare the low-light set again, with its labels",
-        )
     taken = min(samples or len(part), len(part))
     return part.select(np.linspace(0, len(part) - 1, taken).round().astype(np.int64))
 

@@ -16,14 +16,13 @@ from hqgen.errors import UnknownNameError, UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import method_names, parse_method
 from hqgen.spikes.packed import PackedSpikes, Window
+from spikeclip.data.voxels import FRAMES_PER_BIN
 
 if TYPE_CHECKING:
     from torch import nn
 
 RATE = 0.1
 """Spikes per pixel and frame in the stream that methods are timed on. Every method takes this rate."""
-
-FRAMES_PER_BIN = 4
 
 
 @dataclass(frozen=True)

@@ -40,21 +40,17 @@ def build(name: str, bins: int = 50) -> LRN | UNet:
     return NETWORKS[name](bins)
 
 
-def save_network(
-    path: str | Path, network: nn.Module, *, name: str, bins: int, meta: Mapping[str, Any]
-) -> None:
+def save_network(path: str | Path, network: nn.Module, meta: Mapping[str, Any]) -> None:
     """Write a network's checkpoint whole or not at all.
 
     Args:
         path: the file.
-        network: the network itself, not what DistributedDataParallel or torch.compile made of it.
-        name: of the network, as `build` takes it.
-        bins: channels of its voxel.
+        network: an LRN or UNet itself, not what DistributedDataParallel or torch.compile made of it.
         meta: what else is known about it; plain values that `torch.load(weights_only=True)` reads.
     """
     state = {key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}
-    content = {"format": FORMAT, "name": name, "bins": bins, "meta": dict(meta), "state_dict": state}
-    write_checkpoint(path, content)
+    kind = {"name": network.name, "bins": network.bins}
+    write_checkpoint(path, {"format": FORMAT, **kind, "meta": dict(meta), "state_dict": state})
 
 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | UNet:

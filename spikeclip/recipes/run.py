@@ -28,7 +28,8 @@ from hqgen.files import blake3_bytes, write_atomically
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
-from spikeclip.data.opening import open_low_light, simulated
+from spikeclip.data.opening import open_low_light
+from spikeclip.data.simulated import simulate_low_light
 from spikeclip.evaluation.formats import write_table
 from spikeclip.evaluation.table import ResultTable, combined
 from spikeclip.recipes.recipe import Recipe, Recordings
@@ -134,7 +135,7 @@ def make_low_light_set(run: RecipeRun, _before: Mapping[str, StepRecord]) -> Ste
         low_light = open_low_light(settings.spikes, path, settings.entry, run.observer, pool)
     else:
         assert settings.pictures is not None
-        low_light = simulated(settings.pictures, path, settings, run.observer, pool)
+        low_light = simulate_low_light(settings.pictures, path, settings, observer=run.observer, pool=pool)
     return StepRecord({"low-light": low_light.path}, {"low_light": low_light.digest})
 
 

@@ -177,7 +177,7 @@ class _Training:
         for name in names:
             supervisors: dict[str, object] = {}
             if name == "prompt":
-                supervisors["hq_stores"] = list(self.hq.plan_ids)
+                supervisors["hq_stores"] = [store.plan_id for store in self.hq.stores]
             if name != "coarse":
                 supervisors["clip"] = self.clip.digest
             if name == "fine" and self.settings.fine.prompt_weight > 0:
@@ -296,7 +296,7 @@ class _Training:
 
     def _save_network(self, network: nn.Module, plan: Plan, path: Path) -> None:
         meta = {"stage": plan["stage"], "plan_id": document_id(plan), "crop": self.settings.crop}
-        save_network(path, network, name=self.settings.network, bins=self.settings.bins, meta=meta)
+        save_network(path, network, meta)
 
     def _save_prompts(self, prompts: nn.Module, plan: Plan, path: Path) -> None:
         state = {name: tensor.detach().cpu() for name, tensor in prompts.state_dict().items()}

@@ -20,6 +20,7 @@ from spikeclip.data import voxels
 from spikeclip.data.batches import Batches, BatchMaker
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
+from spikeclip.data.settings import SimulateSettings
 from spikeclip.data.simulated import simulate_low_light
 from spikeclip.data.voxels import centre_crop, tfi_packed, voxelize_packed
 from tests.bench.test_bench_spikes import seconds
@@ -159,9 +160,8 @@ def test_bench_simulate(data_root: Path, tmp_path: Path) -> None:
     thirds are the readout noise.
     """
     wall, work = time.perf_counter(), time.process_time()
-    simulate_low_light(
-        data_root / "cifar10", tmp_path / "low.zarr", per_class={"train": 4}, height=208, width=208
-    )
+    settings = SimulateSettings(train=4, test=0, height=208, width=208)
+    simulate_low_light(data_root / "cifar10", tmp_path / "low.zarr", settings)
     wall, work = (time.perf_counter() - wall) / 40, (time.process_time() - work) / 40
     print(f"\nsimulated: {wall * 1e3:.0f} ms a sample, {work * 1e3:.0f} ms of a core")
     print(f"  1,200 samples: {1200 * wall / 60:.1f} minutes")

@@ -47,7 +47,7 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "network.pth"
-    save_network(path, build("lrn"), name="lrn", bins=50, meta={})
+    save_network(path, build("lrn"), {})
     return path
 
 

@@ -232,7 +232,7 @@ def test_what_makes_no_sense_is_refused(network: LRN, tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_ours_does_what_its_network_does(tmp_path: Path) -> None:
     lrn = build("lrn")
-    save_network(tmp_path / "network.pth", lrn, name="lrn", bins=50, meta={})
+    save_network(tmp_path / "network.pth", lrn, {})
     recording = save(tmp_path / "r.npz", frames(200))
     (a,) = reconstruct(lrn, [recording], tmp_path / "a", raw=True, device="cpu")
     (b,) = reconstruct(tmp_path / "network.pth", [recording], tmp_path / "b", raw=True, device="cpu")

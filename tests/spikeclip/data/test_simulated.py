@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqgen.config import validated
 from hqgen.errors import SourceError, StoreError, UsageError
+from hqgen.progress import SILENT
 from hqgen.simulation.camera import preset
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.screen import film
-from spikeclip.data.settings import DEMO_CROP
+from spikeclip.data.settings import DEMO_CROP, SimulateSettings
 from spikeclip.data.simulated import demo_low_light, simulate_low_light
 from tests.builder.small import Recorder
 
@@ -38,8 +40,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def simulated(pictures: Path, out: Path, **changes: Any) -> LowLightSet:
-    settings: dict[str, Any] = {"per_class": {"train": 2, "test": 1}, "height": 32, "width": 40, "frames": 60}
-    return simulate_low_light(pictures, out, **settings | changes)
+    small = {"train": 2, "test": 1, "height": 32, "width": 40, "frames": 60}
+    observer = changes.pop("observer", SILENT)
+    return simulate_low_light(pictures, out, SimulateSettings(**small | changes), observer=observer)
 
 
 def test_a_set_of_the_first_pictures_of_each_class(pictures: Path, tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_classes_are_numbered_as_they_are_named(pictures: Path, tmp_path: Path) 
 
 
 def test_a_sample_does_not_depend_on_which_others_are_taken(pictures: Path, tmp_path: Path) -> None:
-    few = simulated(pictures, tmp_path / "few.zarr", per_class={"train": 1}, labels=["dark"])
+    few = simulated(pictures, tmp_path / "few.zarr", train=1, test=0, labels=["dark"])
     more = simulated(pictures, tmp_path / "more.zarr")
     np.testing.assert_array_equal(
         few.split("train").stream(0).frames(), more.split("train").stream(2).frames()
@@ -103,9 +106,8 @@ def test_black_and_white_pictures_stay_within_the_light_there_is(level: float) -
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"per_class": {"train": 4}}, "has 3 pictures of the class `bright`, 4 were asked for"),
+        ({"train": 4}, "has 3 pictures of the class `bright`, 4 were asked for"),
         ({"labels": ["bright", "grey"]}, "has 0 pictures of the class `grey`"),
-        ({"per_class": {"val": 1}}, "neither a folder `val` nor an archive `val.zip`"),
     ],
 )
 def test_pictures_that_are_not_there_are_named(
@@ -116,12 +118,16 @@ def test_pictures_that_are_not_there_are_named(
     assert not (tmp_path / "low.zarr").exists()
 
 
-@pytest.mark.parametrize("changes", [{"per_class": {}}, {"per_class": {"train": 0}}, {"height": 4}])
-def test_numbers_that_make_no_set_are_refused(
-    changes: dict[str, Any], pictures: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(UsageError, match="no set can be made"):
-        simulated(pictures, tmp_path / "low.zarr", **changes)
+def test_a_split_that_is_not_there_is_named(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "test.zip").unlink()
+    with pytest.raises(SourceError, match=r"neither a folder `test` nor an archive `test\.zip`"):
+        simulated(pictures, tmp_path / "low.zarr")
+
+
+@pytest.mark.parametrize("changes", [{"train": 0}, {"test": -1}, {"frames": 0}, {"height": 4}])
+def test_numbers_that_make_no_set_are_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="greater than or equal to"):
+        validated(SimulateSettings, changes, "a set")
 
 
 def test_a_damaged_picture_is_named(pictures: Path, tmp_path: Path) -> None:
@@ -150,8 +156,7 @@ def test_simulated_recordings_fire_as_the_real_one_does(data_root: Path, tmp_pat
     made = simulate_low_light(
         data_root / "caltech101",
         tmp_path / "low.zarr",
-        per_class={"train": 1},
-        labels=["helicopter", "dolphin", "faces", "car"],
+        SimulateSettings(train=1, test=0, labels=("helicopter", "dolphin", "faces", "car")),
     )
     real = np.load(data_root / "u-caltech/helicopter_04144.npz")["spk"]
     ours = np.stack([made.split("train").stream(row).frames() for row in range(4)])

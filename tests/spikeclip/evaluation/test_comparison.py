@@ -215,7 +215,7 @@ def test_tasks_on_workers_give_the_table_of_one_process(
     scenes: LowLightSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spikeclip.evaluation.comparison.COST_SIZE", (25, 40))
-    save_network(tmp_path / "n.pth", build("lrn"), name="lrn", bins=50, meta={})
+    save_network(tmp_path / "n.pth", build("lrn"), {})
     together: list[int] = []
 
     def submit(function: Callable[..., object], *arguments: object, tasks: int) -> Future[object]:
@@ -288,7 +288,7 @@ def test_samples_are_spread_over_the_split(scenes: LowLightSet) -> None:
 
 def test_checkpoints_may_be_files(scenes: LowLightSet, tmp_path: Path) -> None:
     network = build("lrn")
-    save_network(tmp_path / "n.pth", network, name="lrn", bins=50, meta={})
+    save_network(tmp_path / "n.pth", network, {})
     table = evaluate(
         {"file": tmp_path / "n.pth", "memory": network},
         scenes,
@@ -336,16 +336,6 @@ def test_unknown_split_and_metric_are_refused(scenes: LowLightSet) -> None:
         evaluate({}, scenes, methods=[TFP()], crop=CROP, split="trial")
     with pytest.raises(UnknownNameError, match="nique"):
         evaluate({}, scenes, methods=[TFP()], crop=CROP, metrics=["nique"])
-
-
-def test_a_label_that_is_no_class_is_refused_with_the_sample(scenes: LowLightSet) -> None:
-    part = scenes.split("test")
-    strange = replace(scenes, _open={"test": replace(part, labels=np.full(SAMPLES, 7))})
-    with pytest.raises(StoreError, match=r"10 of 10 samples .* the first is `0000`, 7"):
-        compare(strange, {}, TFP())
-    unlabelled = replace(scenes, labels=())
-    with pytest.raises(StoreError, match="not one of its 0 classes"):
-        compare(unlabelled, {}, TFP())
 
 
 def test_a_split_without_samples_is_refused(scenes: LowLightSet) -> None:

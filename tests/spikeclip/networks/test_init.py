@@ -12,7 +12,7 @@ from spikeclip.networks import build, load_network, save_network
 @pytest.mark.parametrize(("name", "bins"), [("lrn", 50), ("lrn", 7), ("unet", 5)])
 def test_a_saved_network_comes_back_as_it_was(name: str, bins: int, tmp_path: Path) -> None:
     network = build(name, bins)
-    save_network(tmp_path / "run" / "network.pth", network, name=name, bins=bins, meta={"stage": "fine"})
+    save_network(tmp_path / "run" / "network.pth", network, {"stage": "fine"})
     loaded = load_network(tmp_path / "run" / "network.pth")
     assert (loaded.name, loaded.bins, loaded.training) == (name, bins, False)
     voxel = torch.rand(1, bins, 16, 16)
@@ -21,7 +21,7 @@ def test_a_saved_network_comes_back_as_it_was(name: str, bins: int, tmp_path: Pa
 
 
 def test_what_is_known_of_a_network_stays_with_it(tmp_path: Path) -> None:
-    save_network(tmp_path / "a.pth", build("lrn"), name="lrn", bins=50, meta={"plan": "abc", "epoch": 3})
+    save_network(tmp_path / "a.pth", build("lrn"), {"plan": "abc", "epoch": 3})
     content = torch.load(tmp_path / "a.pth", weights_only=True)
     assert (content["name"], content["bins"], content["meta"]) == ("lrn", 50, {"plan": "abc", "epoch": 3})
 
@@ -29,7 +29,7 @@ def test_what_is_known_of_a_network_stays_with_it(tmp_path: Path) -> None:
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     network = build("lrn", 3)
     for file in ("a.pth", "b.pth"):
-        save_network(tmp_path / file, network, name="lrn", bins=3, meta={})
+        save_network(tmp_path / file, network, {})
     assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "b.pth").read_bytes()
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path)
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    save_network(tmp_path / "a.pth", build("lrn"), name="lrn", bins=50, meta={})
+    save_network(tmp_path / "a.pth", build("lrn"), {})
     whole = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "a.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WeightsError, match="truncated or damaged"):

@@ -337,17 +337,17 @@ def test_ablations_of_the_paper_run_without_an_hq_store(
 
 
 def test_training_starts_from_the_initial_network(run: Train, tmp_path: Path) -> None:
-    save_network(tmp_path / "start.pth", build("lrn"), name="lrn", bins=50, meta={})
+    save_network(tmp_path / "start.pth", build("lrn"), {})
     given = {"initial": str(tmp_path / "start.pth"), "only": "coarse", "coarse__learning_rate": 1e-12}
     learned = load_network(run(**given).stage("coarse").final).state_dict()
     torch.testing.assert_close(learned, load_network(tmp_path / "start.pth").state_dict(), rtol=0, atol=1e-6)
-    save_network(tmp_path / "start.pth", build("lrn"), name="lrn", bins=50, meta={})
+    save_network(tmp_path / "start.pth", build("lrn"), {})
     with pytest.raises(PlanMismatchError, match=r"start: [0-9a-f]+ -> "):
         run(**given)
 
 
 def test_initial_network_of_another_form_is_named(run: Train, tmp_path: Path) -> None:
-    save_network(tmp_path / "start.pth", build("lrn", 25), name="lrn", bins=25, meta={})
+    save_network(tmp_path / "start.pth", build("lrn", 25), {})
     with pytest.raises(UsageError, match=r"`.*start.pth` is `lrn` of 25 bins"):
         run(initial=str(tmp_path / "start.pth"))
 
