@@ -102,10 +102,16 @@ def flags(model: type[BaseModel], *outer: str) -> Iterator[tuple[str, tuple[str,
                 yield mark.name or name, (*outer, name), item, mark
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation such as `Section | None` or `tuple[Section, ...]`."""
+def _section(annotation: Any, place: tuple[int | str, ...] = ()) -> type[BaseModel] | None:
+    """The model in an annotation such as `Section | None`; of several, that with a tag of `place`."""
     kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+    models = [kind for kind in kinds if issubclass(kind, BaseModel)]
+    return min(models, key=lambda model: not _tags(model) & {*place}, default=None)
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """The literals among its types."""
+    return {tag for item in model.model_fields.values() for tag in get_args(item.annotation)}
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,5 +182,5 @@ def _known(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     for part in place[:-1]:
         for name, item in model.model_fields.items():
             if part in (name, item.alias):
-                model = _section(item.annotation) or model
+                model = _section(item.annotation, place) or model
     return [item.alias or name for name, item in model.model_fields.items()]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import MethodError
+from hqgen.errors import MethodError, UsageError
 from hqgen.spikes.packed import Window
 
 Leg = Literal["cpu", "gpu"]
@@ -79,6 +80,19 @@ class Method(ABC):
     def weights_digest(self) -> str | None:
         """The sha256 of its weights; None for a method without weights."""
         return None
+
+    def require(self, parameter: str, lowest: int, highest: float = inf) -> None:
+        """Check a number among the parameters: `__post_init__` calls it.
+
+        Raises:
+            UsageError: it is not `lowest` to `highest`.
+        """
+        value = getattr(self, parameter)
+        if not lowest <= value <= highest:
+            legal = f"at least {lowest}" if highest == inf else f"{lowest} to {highest}"
+            raise UsageError(
+                f"{self.name}: `{parameter}` must be {legal}, not {value}", hint=f"leave out `{parameter}`"
+            )
 
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, as plain JSON values: they go into the plan."""

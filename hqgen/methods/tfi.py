@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.errors import UsageError
 from hqgen.methods.base import Method, Span
 from hqgen.spikes.kernels import Numbers, steps_to_next, steps_to_previous
 from hqgen.spikes.packed import Window
@@ -49,11 +48,8 @@ class TFI(Method):
     half_window: int | None = None
 
     def __post_init__(self) -> None:
-        if self.half_window is not None and self.half_window < 1:
-            raise UsageError(
-                f"tfi: the half window must be at least 1 frame long, not {self.half_window}",
-                hint="give `half_window` >= 1, or leave it out for the published one",
-            )
+        if self.half_window is not None:
+            self.require("half_window", 1)
 
     @property
     def reach(self) -> int:

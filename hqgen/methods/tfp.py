@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import UsageError
 from hqgen.methods.base import Method, Span
 from hqgen.spikes.kernels import count_spikes
 from hqgen.spikes.packed import Window
@@ -36,10 +35,7 @@ class TFP(Method):
     window: int = 41
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise UsageError(
-                f"tfp: the window must be at least 1 frame long, not {self.window}", hint="give `window` >= 1"
-            )
+        self.require("window", 1)
 
     @property
     def span(self) -> Span:

@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.errors import UsageError
 from hqgen.methods.base import Method, Span
 from hqgen.spikes.packed import PackedSpikes, Window
 
@@ -173,11 +172,7 @@ class TFSTP(Method):
     half_window: int = 100
 
     def __post_init__(self) -> None:
-        if self.half_window < 1:
-            raise UsageError(
-                f"tfstp: the half window must be at least 1 frame long, not {self.half_window}",
-                hint="give `half_window` >= 1",
-            )
+        self.require("half_window", 1)
 
     @property
     def span(self) -> Span:

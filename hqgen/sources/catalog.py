@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hqgen.errors import UsageError
+from hqgen.config import read_toml, validated
 from hqgen.spikes.recording import Axes
 
 MANIFESTS = next(
@@ -167,7 +165,10 @@ def load_catalog() -> dict[str, CatalogEntry]:
     Raises:
         UsageError: an entry is not valid TOML, or has unknown, missing or wrong fields.
     """
-    return {path.stem: _read(path, CatalogEntry) for path in sorted(MANIFESTS.glob("*.toml"))}
+    return {
+        path.stem: validated(CatalogEntry, _fields(path), f"`{path}`")
+        for path in sorted(MANIFESTS.glob("*.toml"))
+    }
 
 
 def load_folder_settings(folder: Path) -> SourceSettings:
@@ -177,25 +178,16 @@ def load_folder_settings(folder: Path) -> SourceSettings:
         UsageError: it cannot be read or has unknown or wrong fields.
     """
     path = folder / "source.toml"
-    return _read(path, SourceSettings) if path.exists() else SourceSettings()
+    return validated(SourceSettings, _fields(path), f"`{path}`") if path.exists() else SourceSettings()
 
 
-S = TypeVar("S", bound=SourceSettings)
+def _fields(path: Path) -> dict[str, Any]:
+    """What a file holds, with arrays as tuples, which the strict mode wants."""
+    fields: dict[str, Any] = _with_tuples(read_toml(path, "description of a source"))
+    return fields
 
 
-def _read(path: Path, model: type[S]) -> S:
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        # As JSON: only there the strict mode accepts an array as a tuple.
-        return model.model_validate_json(json.dumps(fields, default=str))
-    except ValidationError as error:
-        raise UsageError(
-            f"`{path}`: {'; '.join(_complaint(item['loc'], item['msg']) for item in error.errors())}",
-            hint=f"legal fields: {', '.join(model.model_fields)}",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"`{path}`: cannot be read as TOML: {error}") from error
-
-
-def _complaint(where: tuple[int | str, ...], what: str) -> str:
-    return f"`{'.'.join(map(str, where))}`: {what[:1].lower()}{what[1:]}"
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

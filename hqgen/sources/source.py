@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hqgen.errors import RecordingError, SourceError
 from hqgen.sources.catalog import SourceSettings
 from hqgen.sources.recordings import DemoRecording, FileRecording, Rejected, SourceRecording
-from hqgen.sources.samples import Place, Sample, TruthIndex, index_truth, places
+from hqgen.sources.samples import Sample, index_truth, places
 from hqgen.sources.scan import Found, find_files
 from hqgen.spikes.packed import frame_bytes
 from hqgen.spikes.recording import open_recording
@@ -63,10 +63,43 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
     """
     folder = folder.absolute()
     listing = find_files(entry, folder)
-    draft = _Draft(name, entry, folder, index_truth(entry, listing.truth), listing.rejected)
+    index, rejected, geometry = index_truth(entry, listing.truth), listing.rejected, entry.geometry
+    recordings: list[FileRecording] = []
+    samples: dict[str, Sample] = {}
+    truth: dict[str, str] = {}
     for found in listing.recordings:
-        draft.take(found)
-    return draft.finished()
+        try:
+            recording = _examine(found, folder, entry, geometry)
+            by_key = {f"{name}/{place.name}": place for place in places(entry, recording, index)}
+            _require_new(by_key, samples)
+        except (RecordingError, SourceError) as error:
+            reason = error.message.removeprefix(f"`{folder / found.path}`: ")
+            rejected.append(Rejected(found.path, reason))
+            continue
+        for key, place in by_key.items():
+            if not 0 <= place.centre < recording.frames:
+                reason = (
+                    f"key id {place.centre + 1} is not one of the {recording.frames} frames "
+                    f"of `{recording.name}`"
+                )
+                rejected.append(Rejected(place.truth or recording.name, reason))
+                continue
+            samples[key] = Sample(key, recording, place.centre)
+            if place.truth is not None:
+                truth[key] = place.truth
+        if by_key.keys() & samples.keys():
+            geometry = recording.geometry
+            recordings.append(recording)
+    return Source(
+        name,
+        entry,
+        folder,
+        geometry or VIDAR,
+        tuple(recordings),
+        tuple(samples.values()),
+        tuple(sorted(rejected, key=lambda file: file.path)),
+        truth,
+    )
 
 
 def read_demo(entry: SourceSettings) -> Source:
@@ -83,77 +116,25 @@ def read_demo(entry: SourceSettings) -> Source:
     return Source("demo", entry, None, entry.geometry or VIDAR, tuple(recordings), tuple(samples))
 
 
-class _Draft:
-    """A source while its files are examined one after the other."""
+def _require_new(keys: Iterable[str], samples: Mapping[str, Sample]) -> None:
+    for key in keys:
+        if key in samples:
+            raise SourceError(f"its sample `{key}` already belongs to `{samples[key].recording.name}`")
 
-    def __init__(
-        self, name: str, entry: SourceSettings, folder: Path, truth: TruthIndex, rejected: list[Rejected]
-    ) -> None:
-        self._name, self._entry, self._folder = name, entry, folder
-        self._truth_index, self._rejected = truth, rejected
-        self._geometry = entry.geometry
-        self._recordings: list[FileRecording] = []
-        self._samples: dict[str, Sample] = {}
-        self._truth: dict[str, str] = {}
 
-    def take(self, found: Found) -> None:
-        """Add a recording with its samples, or the reason why it is unusable."""
-        try:
-            recording = self._examine(found)
-            chosen = self._choose(recording)
-        except (RecordingError, SourceError) as error:
-            reason = error.message.removeprefix(f"`{self._folder / found.path}`: ")
-            self._rejected.append(Rejected(found.path, reason))
-            return
-        if not chosen:
-            return
-        self._geometry = recording.geometry
-        self._recordings.append(recording)
-        for key, place in chosen.items():
-            self._samples[key] = Sample(key, recording, place.centre)
-            if place.truth is not None:
-                self._truth[key] = place.truth
-
-    def finished(self) -> Source:
-        return Source(
-            self._name,
-            self._entry,
-            self._folder,
-            self._geometry or VIDAR,
-            tuple(self._recordings),
-            tuple(self._samples.values()),
-            tuple(sorted(self._rejected, key=lambda file: file.path)),
-            self._truth,
+def _examine(
+    found: Found, folder: Path, entry: SourceSettings, geometry: tuple[int, int] | None
+) -> FileRecording:
+    """The recording in a file, if its frames and its label fit its source."""
+    (frames, height, width), label, size = _measure(folder / found.path, entry)
+    geometry = geometry or (height, width)
+    if (height, width) != geometry:
+        raise RecordingError(
+            f"its frames are {height}x{width}, but those of its source are {geometry[0]}x{geometry[1]}"
         )
-
-    def _examine(self, found: Found) -> FileRecording:
-        (frames, height, width), label, size = _measure(self._folder / found.path, self._entry)
-        geometry = self._geometry or (height, width)
-        if (height, width) != geometry:
-            raise RecordingError(
-                f"its frames are {height}x{width}, but those of its source are {geometry[0]}x{geometry[1]}"
-            )
-        if label is not None and self._entry.labels and not 0 <= label < len(self._entry.labels):
-            raise RecordingError(f"its label {label} is not one of the {len(self._entry.labels)} labels")
-        return FileRecording(
-            self._folder, found.path, found.split, label, frames, size, geometry, self._entry.axes
-        )
-
-    def _choose(self, recording: FileRecording) -> dict[str, Place]:
-        """The places of its samples by key; places outside the recording are listed as unusable."""
-        chosen = {}
-        for place in places(self._entry, recording, self._truth_index):
-            key = f"{self._name}/{place.name}"
-            if other := self._samples.get(key):
-                raise SourceError(f"its sample `{key}` already belongs to `{other.recording.name}`")
-            if 0 <= place.centre < recording.frames:
-                chosen[key] = place
-            else:
-                claim = f"key id {place.centre + 1} is not one of the {recording.frames} frames"
-                self._rejected.append(
-                    Rejected(place.truth or recording.name, f"{claim} of `{recording.name}`")
-                )
-        return chosen
+    if label is not None and entry.labels and not 0 <= label < len(entry.labels):
+        raise RecordingError(f"its label {label} is not one of the {len(entry.labels)} labels")
+    return FileRecording(folder, found.path, found.split, label, frames, size, geometry, entry.axes)
 
 
 def _measure(path: Path, entry: SourceSettings) -> tuple[tuple[int, int, int], int | None, int]:

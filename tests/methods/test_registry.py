@@ -238,7 +238,7 @@ def test_parse_methods_reads_every_kind_of_parameter(install: Install) -> None:
         ("tfp:window=3:window=5", "given twice"),
         ("tfp:window=x", "cannot be `x`"),
         ("tfp:window=", "cannot be ``"),
-        ("tfp:window=0", "window must be at least 1 frame long, not 0"),
+        ("tfp:window=0", "`window` must be at least 1, not 0"),
         ("tfi:variant=zoo", "cannot be `zoo`"),
         ("tfp:=3", "no parameter ``"),
     ],

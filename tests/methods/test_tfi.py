@@ -86,7 +86,7 @@ def test_the_ends_of_a_recording_are_sides_without_spikes(variant: Variant, cent
 
 
 def test_an_empty_half_window_is_refused() -> None:
-    with pytest.raises(UsageError, match="half window must be at least 1 frame long, not 0"):
+    with pytest.raises(UsageError, match="`half_window` must be at least 1, not 0"):
         TFI(half_window=0)
 
 

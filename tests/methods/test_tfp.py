@@ -52,7 +52,7 @@ def test_at_the_edge_the_mean_is_over_the_frames_that_are_there() -> None:
 
 
 def test_an_empty_window_is_refused() -> None:
-    with pytest.raises(UsageError, match="at least 1 frame long, not 0"):
+    with pytest.raises(UsageError, match="at least 1, not 0"):
         TFP(0)
 
 

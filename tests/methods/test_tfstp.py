@@ -123,7 +123,7 @@ def test_published_asks_for_no_frame_behind_the_centre() -> None:
 
 
 def test_an_empty_half_window_is_refused() -> None:
-    with pytest.raises(UsageError, match="half window must be at least 1 frame long, not 0"):
+    with pytest.raises(UsageError, match="`half_window` must be at least 1, not 0"):
         TFSTP(half_window=0)
 
 

@@ -90,7 +90,7 @@ def test_folder_settings_replace_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("stride = 41", "`stride`: extra inputs are not permitted"),
+        ("stride = 41", "`stride` in "),
         ("key_frames = { rule = 'stride', every = 2 }", "every"),
         ("key_frames = { rule = 'random' }", "key_frames"),
         ("key_frames = { rule = 'stride', stride = 0 }", "greater than 0"),
@@ -103,7 +103,7 @@ def test_folder_settings_replace_the_defaults(tmp_path: Path) -> None:
         ("layout = []", "layout"),
         ("geometry = 1979-05-27", "geometry"),
         ("folder = 'elsewhere'", "folder"),
-        ("geometry = [", "cannot be read as TOML"),
+        ("geometry = [", "is not TOML"),
     ],
 )
 def test_wrong_folder_settings_are_refused_with_the_field(tmp_path: Path, text: str, complaint: str) -> None:
@@ -115,7 +115,7 @@ def test_wrong_folder_settings_are_refused_with_the_field(tmp_path: Path, text: 
 
 def test_folder_settings_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "source.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is not TOML"):
         load_folder_settings(tmp_path)
 
 

@@ -58,9 +58,7 @@ class Base(NetworkMethod):
     weights_licence: ClassVar[str] = "MIT"
     weights_source: ClassVar[str] = "ships with hqgen; remade by `hqgen train-method base`"
 
-    def network(self) -> BaseNetwork:
-        """Fresh parameters."""
-        return BaseNetwork()
+    network = BaseNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W), spikes per frame, not negative; odd sides are padded by one."""

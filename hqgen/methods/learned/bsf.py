@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import DeformConv2d
 
-from hqgen.methods.base import OutputScale
 from hqgen.methods.learned.layers import Residual, chain, conv3x3, offsets_and_mask, pad_symmetric, upsample
 from hqgen.methods.learned.network import NetworkMethod
 
@@ -222,18 +221,14 @@ class BSF(NetworkMethod):
     rank: ClassVar[int] = 100
     before: ClassVar[int] = 30
     after: ClassVar[int] = 30
-    output: ClassVar[OutputScale] = "rate"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
-    weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/ruizhao26/BSF"
     citation: ClassVar[str] = (
         "Zhao et al., Boosting Spike Camera Image Reconstruction from a Perspective of Dealing with Spike "
         "Fluctuations, CVPR 2024"
     )
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return BSFNetwork()
+    network = BSFNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 61, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -137,14 +138,9 @@ class NetworkMethod(Method):
             MethodError: the weights are missing, changed or do not fit, or there is no such device.
         """
         path, sha256 = self.checkpoint()
-        return _loaded(
-            type(self),
-            replace(self, weights=None, device="auto"),
-            path,
-            sha256 or self.weights_digest(),
-            self.weights_digest(),
-            resolve_device(self.device),
-        )
+        found = self.weights_digest()
+        fresh = replace(self, weights=None, device="auto")
+        return _loaded(fresh, path, sha256 or found, found, resolve_device(self.device))
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """Reconstruct the centre frame of `window`.
@@ -170,18 +166,17 @@ class NetworkMethod(Method):
         Raises:
             MethodError: the weights, the device or the memory are the problem, not a window.
         """
-        outcomes: list[NDArray[np.float32] | MethodError | None] = [
-            self._objection(window) for window in windows
-        ]
+        outcomes: dict[int, NDArray[np.float32] | MethodError] = {}
         by_size: dict[tuple[int, int], list[int]] = {}
         for index, window in enumerate(windows):
-            if outcomes[index] is None:
+            if objection := self._objection(window):
+                outcomes[index] = objection
+            else:
                 by_size.setdefault(window.spikes.shape[1:], []).append(index)
         for indices in by_size.values():
             images = self._images([windows[index].around(*self.span) for index in indices])
-            for index, image in zip(indices, images, strict=True):
-                outcomes[index] = image
-        return [outcome for outcome in outcomes if outcome is not None]
+            outcomes |= zip(indices, images, strict=True)
+        return [outcomes[index] for index in range(len(windows))]
 
     def _objection(self, window: Window) -> MethodError | None:
         """The reason why this window gives no picture, or None."""
@@ -192,7 +187,8 @@ class NetworkMethod(Method):
                 f"but the window has {window.before} and {window.after}",
                 hint="choose a frame further from the edge of the recording",
             )
-        rate, (low, high) = _firing_rate(window.around(before, after)), self.usable_rates
+        spikes, (low, high) = window.around(before, after).spikes, self.usable_rates
+        rate = int(np.bitwise_count(spikes.data).sum(dtype=np.int64)) / prod(spikes.shape)
         if not low <= rate <= high:
             return MethodError(
                 f"the mean firing rate {rate:.3f} is outside {low:g} to {high:g}, "
@@ -232,31 +228,9 @@ class NetworkMethod(Method):
 
 
 @lru_cache(maxsize=16)
-def _loaded(
-    _kind: type[NetworkMethod],
-    method: NetworkMethod,
-    path: Path,
-    sha256: str,
-    _found: str,
-    device: str,
-) -> nn.Module:
-    """Build the network and load its weights.
-
-    Args:
-        _kind: the method's class, because instances of two classes may have equal fields.
-        method: without `weights` and `device`.
-        path: the checkpoint.
-        sha256: the expected digest.
-        _found: the digest now, so that a changed file is read again.
-        device: cpu or cuda.
-    """
+def _loaded(method: NetworkMethod, path: Path, sha256: str, _found: str, device: str) -> nn.Module:
+    """Build the network and load its weights; `_found` is their digest now: a changed file is read again."""
     network = method.network()
     load_weights(network, path, sha256)
     network = network.eval().requires_grad_(False).to(device)
     return network.to(memory_format=torch.channels_last) if device == "cuda" else network
-
-
-def _firing_rate(window: Window) -> float:
-    """Spikes per pixel and frame."""
-    count, height, width = window.spikes.shape
-    return int(np.bitwise_count(window.spikes.data).sum(dtype=np.int64)) / (count * height * width)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.errors import MethodError, UsageError
+from hqgen.errors import MethodError
 from hqgen.files import sha256_file
-from hqgen.methods.base import OutputScale, Span
+from hqgen.methods.base import Span
 from hqgen.methods.learned.layers import (
     chain,
     channels_first,
@@ -325,9 +325,8 @@ class RSIR(NetworkMethod):
     """RSIR: 160 frames as ten exposures of 16, fused one after the other.
 
     The network expects a camera whose fixed pattern has been measured (`calibration`). Without a
-    calibration all
-    pixels count as equal: no dark current, response 1. Then only fusion and denoising reduce the fixed
-        pattern.
+    calibration all pixels count as equal: no dark current, response 1. Then only fusion and denoising reduce
+    the fixed pattern.
 
     The network runs forward in time, and its result belongs to the last exposure. By default the 160 frames
     are around the centre frame. This suits still scenes and fits recordings of 200 frames, but the picture
@@ -344,9 +343,7 @@ class RSIR(NetworkMethod):
 
     name: ClassVar[str] = "rsir"
     rank: ClassVar[int] = 80
-    output: ClassVar[OutputScale] = "rate"
     valid_rate: ClassVar[tuple[float, float]] = (0.015, 0.75)
-    weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/BIT-Vision/RSIR"
     citation: ClassVar[str] = (
         "Zhu et al., Recurrent Spike-based Image Restoration under General Illumination, ACM MM 2023"
@@ -356,11 +353,7 @@ class RSIR(NetworkMethod):
     ahead: int = 79
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ahead < FRAMES * STEPS:
-            raise UsageError(
-                f"rsir: `ahead` must be 0 to {FRAMES * STEPS - 1} frames, not {self.ahead}",
-                hint="leave out `ahead`",
-            )
+        self.require("ahead", 0, FRAMES * STEPS - 1)
 
     @property
     def span(self) -> Span:
@@ -378,9 +371,7 @@ class RSIR(NetworkMethod):
             return f"no calibration file `{self.calibration}`"
         return super().unavailable()
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return RSIRNetwork()
+    network = RSIRNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 160, H, W) to (B, H, W) spikes per frame, 0 or more.

@@ -187,9 +187,7 @@ class SpikeFormer(NetworkMethod):
     weights_licence: ClassVar[str] = "MIT"
     weights_source: ClassVar[str] = "https://github.com/O-OoOvO/SpikeFormer"
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return SpikeTransformer()
+    network = SpikeTransformer
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 65, H, W) to (B, H, W); empty pixels around the frames make the sides multiples of 8."""

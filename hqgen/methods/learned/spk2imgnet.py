@@ -10,14 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import deform_conv2d
 
-from hqgen.methods.base import OutputScale
-from hqgen.methods.learned.layers import (
-    Residual,
-    conv3x3,
-    offsets_and_mask,
-    pad_symmetric,
-    upsample,
-)
+from hqgen.methods.learned.layers import Residual, conv3x3, offsets_and_mask, pad_symmetric, upsample
 from hqgen.methods.learned.network import NetworkMethod
 
 BLOCK, STEP, BLOCKS = 13, 7, 5
@@ -225,18 +218,14 @@ class Spk2ImgNet(NetworkMethod):
 
     name: ClassVar[str] = "spk2imgnet"
     rank: ClassVar[int] = 40
-    output: ClassVar[OutputScale] = "rate"
     valid_rate: ClassVar[tuple[float, float]] = (0.015, 0.75)
-    weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/Vspacer/Spk2ImgNet"
     citation: ClassVar[str] = (
         "Zhao et al., Spk2ImgNet: Learning to Reconstruct Dynamic Scene from Continuous Spike Stream, "
         "CVPR 2021"
     )
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return Spk2ImgNetNetwork()
+    network = Spk2ImgNetNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""

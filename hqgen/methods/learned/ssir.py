@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.errors import UsageError
 from hqgen.methods.base import OutputScale, Span
 from hqgen.methods.learned.layers import Residual, chain
 from hqgen.methods.learned.network import NetworkMethod
@@ -142,7 +141,6 @@ class SSIR(NetworkMethod):
     rank: ClassVar[int] = 90
     output: ClassVar[OutputScale] = "other"
     valid_rate: ClassVar[tuple[float, float]] = (0.02, 0.45)
-    weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = "https://github.com/ruizhao26/SSIR (ckpt/SSIR_e80.pth)"
     citation: ClassVar[str] = (
         "Zhao et al., Spike Camera Image Reconstruction Using Deep Spiking Neural Networks, TCSVT 2023"
@@ -151,19 +149,14 @@ class SSIR(NetworkMethod):
     warm_up: int = 1
 
     def __post_init__(self) -> None:
-        if self.warm_up < 0:
-            raise UsageError(
-                f"ssir: `warm_up` must be at least 0, not {self.warm_up}", hint="leave out `warm_up`"
-            )
+        self.require("warm_up", 0)
 
     @property
     def span(self) -> Span:
         """The window, and the earlier windows before it."""
         return WINDOW // 2 + STRIDE * self.warm_up, WINDOW // 2
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return SSIRNetwork()
+    network = SSIRNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41 + 20 * warm_up, H, W) to (B, H, W); odd sides are padded to even ones and cropped again."""

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.errors import UsageError
 from hqgen.methods.learned.layers import chain, crop_evenly
 from hqgen.methods.learned.network import NetworkMethod
 
@@ -287,10 +286,7 @@ class SSML(NetworkMethod):
     thin: int = 0
 
     def __post_init__(self) -> None:
-        if self.thin < 0:
-            raise UsageError(
-                f"ssml: `thin` must be at least 0, not {self.thin}", hint="0 chooses by firing rate"
-            )
+        self.require("thin", 0)
 
     @property
     def weights_name(self) -> str:

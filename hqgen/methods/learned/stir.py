@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.methods.base import OutputScale
 from hqgen.methods.learned.layers import (
     Residual,
     chain,
@@ -326,7 +325,6 @@ class STIR(NetworkMethod):
     rank: ClassVar[int] = 110
     before: ClassVar[int] = 30
     after: ClassVar[int] = 30
-    output: ClassVar[OutputScale] = "rate"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_licence: ClassVar[str] = "research purpose only, contact the authors for commercial use"
     weights_source: ClassVar[str] = "https://github.com/GitCVfb/STIR"
@@ -335,9 +333,7 @@ class STIR(NetworkMethod):
         "Cameras, NeurIPS 2024"
     )
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return STIRNetwork()
+    network = STIRNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 61, H, W) to (B, H, W); the edges are repeated to multiples of 16 and cropped again."""

@@ -165,9 +165,7 @@ class WGSE(NetworkMethod):
     output: ClassVar[OutputScale] = "brightness"
     weights_source: ClassVar[str] = "https://github.com/Leozhangjiyuan/WGSE-SpikeCamera"
 
-    def network(self) -> nn.Module:
-        """Fresh parameters."""
-        return WaveletNetwork()
+    network = WaveletNetwork
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
         """(B, 41, H, W) to (B, H, W), at any size."""

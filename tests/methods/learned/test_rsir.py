@@ -157,7 +157,7 @@ def test_span_is_160_frames_of_which_some_lie_ahead(ahead: int, span: tuple[int,
 
 @pytest.mark.parametrize("ahead", [-1, 160])
 def test_frames_ahead_that_leave_the_centre_out_are_refused(ahead: int) -> None:
-    with pytest.raises(UsageError, match=f"0 to 159 frames, not {ahead}"):
+    with pytest.raises(UsageError, match=f"0 to 159, not {ahead}"):
         RSIR(ahead=ahead)
 
 
