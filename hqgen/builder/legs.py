@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import islice
+from operator import methodcaller
 from typing import Literal
 
 import numpy as np
@@ -25,9 +27,7 @@ from hqgen.builder.plan import PlannedMethod, Scoring, Shard
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
-from hqgen.sources.recordings import SourceRecording
 from hqgen.spikes.packed import Window
-from hqgen.spikes.recording import Recording
 from hqgen.store import digest_images
 
 log = logging.getLogger(__name__)
@@ -133,15 +133,13 @@ def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring
     """
     for planned in methods:
         _check_weights(planned)
-    result, windows = LegResult(shard), _Windows(shard, methods)
+    result, windows = LegResult(shard), enumerate(_windows(shard, methods))
     with _same_bits_anywhere(methods):
-        for start in range(0, len(shard.samples), BATCH):
-            batch = range(start, min(start + BATCH, len(shard.samples)))
-            usable = [(sample, window) for sample in batch if (window := windows.of(sample)) is not None]
+        while batch := list(islice(windows, BATCH)):
+            usable = [(sample, window) for sample, window in batch if isinstance(window, Window)]
             for planned in methods:
                 _compete(result, planned, scoring, usable)
-    for sample, reason in windows.failures.items():
-        result.reasons |= {(sample, planned.column): reason for planned in methods}
+                result.reasons |= {(s, planned.column): why for s, why in batch if isinstance(why, str)}
     return result
 
 
@@ -164,29 +162,17 @@ def _same_bits_anywhere(methods: Sequence[PlannedMethod]) -> AbstractContextMana
     return one_thread()
 
 
-class _Windows:
-    """The windows of a shard's samples, wide enough for all methods; one recording is open at a time."""
-
-    def __init__(self, shard: Shard, methods: Sequence[PlannedMethod]) -> None:
-        self._samples = shard.samples
-        self._before, self._after = (max(planned.method.span[side] for planned in methods) for side in (0, 1))
-        self._opened = lru_cache(maxsize=1)(_opened)
-        self.failures: dict[int, str] = {}
-
-    def of(self, index: int) -> Window | None:
-        """The window of a sample, or None, with the reason in `failures`."""
-        sample = self._samples[index]
+def _windows(shard: Shard, methods: Sequence[PlannedMethod]) -> Iterator[Window | str]:
+    """Every sample's window, wide enough for all methods, or why there is none; one recording is open."""
+    before, after = (max(planned.method.span[side] for planned in methods) for side in (0, 1))
+    opened = lru_cache(maxsize=1)(methodcaller("open"))
+    for sample in shard.samples:
         try:
-            return self._opened(sample.recording).window(sample.centre, self._before, self._after)
+            yield opened(sample.recording).window(sample.centre, before, after)
         except UnreadableError:
             raise  # nothing that the recording holds: another worker, or a later run, may read it
         except RecordingError as error:
-            self.failures[index] = error.message
-            return None
-
-
-def _opened(recording: SourceRecording) -> Recording:
-    return recording.open()
+            yield error.message
 
 
 def _compete(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import require_same
 from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.sources import SourceRecording, load_catalog
+from hqgen.sources import load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording
 from hqgen.spikes.recording import Recording
@@ -40,7 +41,7 @@ class Remake:
         self._files = source_settings(found, data_root)
         self._methods = {method.name: method for method in spec.methods}
         self._ready: dict[str, Method] = {}
-        self._open: tuple[int, Recording] | None = None
+        self._recording = lru_cache(maxsize=1)(self._opened)
 
     def candidate(self, method: str, place: SampleSpec) -> NDArray[np.uint8]:
         """The candidate of one method at one place: uint8 (H, W).
@@ -75,19 +76,14 @@ class Remake:
             self._ready[name] = _method(self._methods[name])
         return self._ready[name]
 
-    def _recording(self, index: int) -> Recording:
-        """A recording, kept open until another one is asked for."""
-        if self._open is None or self._open[0] != index:
-            self._open = (index, self._handle(index).open())
-        return self._open[1]
-
-    def _handle(self, index: int) -> SourceRecording:
+    def _opened(self, index: int) -> Recording:
         item = self._spec.recordings[index]
         if self._files is None:
-            return DemoRecording(item.path, item.frames, item.size)
+            return DemoRecording(item.path, item.frames, item.size).open()
         folder, settings = self._files
         geometry = (self._spec.height, self._spec.width)
-        return FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, settings.axes)
+        file = FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, settings.axes)
+        return file.open()
 
 
 def _rule(plan: Plan) -> Normalisation:
