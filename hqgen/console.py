@@ -23,8 +23,8 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from importlib import import_module
@@ -261,9 +261,6 @@ def name_rejected(reasons: Iterable[tuple[str | Path, str | None]]) -> int:
     return QUARANTINED if rejected else 0
 
 
-@contextmanager
-def stopping() -> Iterator[Stop]:
+def stopping() -> AbstractContextManager[Stop]:
     """Ctrl-C lets a training finish its step; a second one stops it at once."""
-    stop = Stop()
-    with stoppable(stop, "stopping: this step is finished and kept; interrupt again to stop at once"):
-        yield stop
+    return stoppable("stopping: this step is finished and kept; interrupt again to stop at once")

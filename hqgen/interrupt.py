@@ -20,8 +20,9 @@ class Stop:
 
 
 @contextmanager
-def stoppable(stop: Stop, message: str) -> Iterator[None]:
-    """Let the first interrupt (Ctrl-C, or a termination signal) set `stop`; the next one interrupts."""
+def stoppable(message: str) -> Iterator[Stop]:
+    """Let the first interrupt (Ctrl-C, or a termination signal) ask to stop; the next one interrupts."""
+    stop = Stop()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         if stop.asked:
@@ -31,7 +32,7 @@ def stoppable(stop: Stop, message: str) -> Iterator[None]:
 
     previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

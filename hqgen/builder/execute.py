@@ -8,11 +8,12 @@ not queued by the scheduler, so all of them at once would pile up on one worker.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hqgen.builder import cluster
 from hqgen.builder.jobs import ShardJob
@@ -38,30 +39,22 @@ class Failure:
     error: BaseException
 
 
-class Executor(Protocol):
-    """Runs jobs."""
-
-    def run(self, jobs: Iterable[ShardJob], stop: Stop) -> Iterator[ShardRecord | Failure]:
-        """Run jobs until they are done or `stop` is set; results come in the order of completion."""
+Executor = Callable[[Iterable[ShardJob], Stop], Iterator[ShardRecord | Failure]]
+"""Runs jobs until they are done or the user asked to stop; results come in the order of completion."""
 
 
-@dataclass(frozen=True)
-class SerialExecutor:
-    """Runs every shard in this process, one after the other."""
-
-    output: Output
-    scoring: Scoring
-
-    def run(self, jobs: Iterable[ShardJob], stop: Stop) -> Iterator[ShardRecord | Failure]:
-        """See `Executor`."""
-        for job in jobs:
-            if stop.asked:
-                return
-            try:
-                results = [run_leg(job.shard, leg, self.scoring, self.output) for leg in job.legs]
-                yield commit(self.output, job.shard, *results)
-            except (HqgenError, OSError, MemoryError) as error:
-                yield Failure(job.shard, error)
+def _run_here(
+    output: Output, scoring: Scoring, jobs: Iterable[ShardJob], stop: Stop
+) -> Iterator[ShardRecord | Failure]:
+    """Run every shard in this process, one after the other."""
+    for job in jobs:
+        if stop.asked:
+            return
+        try:
+            results = [run_leg(job.shard, leg, scoring, output) for leg in job.legs]
+            yield commit(output, job.shard, *results)
+        except (HqgenError, OSError, MemoryError) as error:
+            yield Failure(job.shard, error)
 
 
 @dataclass
@@ -150,7 +143,7 @@ def open_executor(
         MethodError: a GPU was asked for, and no worker has one.
     """
     if settings.scheduler == "sync":
-        yield SerialExecutor(output, planned.scoring)
+        yield partial(_run_here, output, planned.scoring)
         return
     wants_gpu = settings.device != "cpu" and any(leg.kind == "gpu" for job in jobs for leg in job.legs)
     workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
@@ -160,7 +153,8 @@ def open_executor(
         threads, has_gpu = cluster.capacity(client)
         if settings.device == "cuda" and wants_gpu and not has_gpu:
             raise MethodError("no worker has a GPU", hint="use `--device cpu` or `auto`")
-        yield DaskExecutor(client, output, planned.scoring, wants_gpu and has_gpu, in_flight=2 * threads)
+        gpu = wants_gpu and has_gpu
+        yield DaskExecutor(client, output, planned.scoring, gpu, in_flight=2 * threads).run
 
 
 def _some_file(planned: PlannedBuild) -> Path | None:

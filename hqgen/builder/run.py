@@ -19,7 +19,7 @@ from hqgen.builder.plan import PlannedBuild, by_name, joined
 from hqgen.builder.prepare import plan_request, resolve
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError, StoreError, UnreadableError
-from hqgen.interrupt import Stop, stoppable
+from hqgen.interrupt import stoppable
 from hqgen.manifest import (
     Manifest,
     Plan,
@@ -146,15 +146,14 @@ def _run(
 ) -> None:
     total = sum(len(source.samples) for source in planned.plan.sources)
     left = sum(len(job.shard.samples) for job in jobs)
-    stop = Stop()
     failures: list[Failure] = []
     message = "stopping: shards in flight are finished; interrupt again to stop at once"
     with (
         open_executor(settings, planned, jobs, output) as executor,
-        stoppable(stop, message),
+        stoppable(message) as stop,
         observer.progress("building", total, "samples", total - left) as progress,
     ):
-        for result in executor.run(jobs, stop):
+        for result in executor(jobs, stop):
             if isinstance(result, Failure):
                 failures.append(result)
                 stop.asked = stop.asked or _ends_the_run(result.error)

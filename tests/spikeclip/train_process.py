@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from hqgen.interrupt import Stop, stoppable
+from hqgen.interrupt import stoppable
 from spikeclip.data.lowlight import open_prepared
 from spikeclip.training.run import train
 from spikeclip.training.settings import train_settings
@@ -17,8 +17,7 @@ from spikeclip.training.settings import train_settings
 def main() -> int:
     torch.set_num_threads(1)
     given = json.loads(sys.argv[1])
-    stop = Stop()
-    with stoppable(stop, "stopping"):
+    with stoppable("stopping") as stop:
         train(
             [Path(given["hq"])],
             open_prepared(given["low_light"]),
