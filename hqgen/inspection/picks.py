@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,6 @@ EACH = 2
 """Picks of every kind that are shown of a source."""
 
 Picture = NDArray[np.uint8]
-
-TileMaker = Callable[[str, SampleRecord, SampleSpec, Picture | None], "Tile"]
-"""Makes the tile of a candidate that has a score, from its method, its sample and the stored winner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,22 +125,19 @@ class Gallery:
         """
         plan = self.manifest.plan
         remake = Remake(plan, plan.sources[source], self.manifest.sources[source], self._data_root)
-        return self._picks(source, each, partial(_made_tile, remake))
+        return self._picks(source, each, remake)
 
     def stored_picks(self, source: int, why: str, *, each: int = EACH) -> Iterator[Pick]:
         """The same with winners alone, as they are in the store; `why` is said of the other candidates."""
-        return self._picks(source, each, partial(_stored_tile, why))
+        return self._picks(source, each, why)
 
-    def _picks(self, source: int, each: int, tile: TileMaker) -> Iterator[Pick]:
+    def _picks(self, source: int, each: int, remake: Remake | str) -> Iterator[Pick]:
         spec, found = self.manifest.plan.sources[source], self.manifest.sources[source]
         images = self._store[spec.name].images
         for row, kinds in choose(found.samples, each):
             sample, place = found.samples[row], spec.samples[row]
             stored = None if sample.method is None else np.asarray(images[row])
-            tiles = tuple(
-                _failed_tile(method.name, sample) or tile(method.name, sample, place, stored)
-                for method in spec.methods
-            )
+            tiles = tuple(_tile(method.name, sample, place, stored, remake) for method in spec.methods)
             yield Pick(
                 kinds=kinds,
                 key=sample.key,
@@ -157,35 +150,27 @@ class Gallery:
             )
 
 
-def _failed_tile(method: str, sample: SampleRecord) -> Tile | None:
-    """The tile of a candidate that could not be made or scored."""
-    if sample.scores[method] is not None:
-        return None
-    return Tile(method, None, None, note=sample.reasons.get(method, "no score"))
-
-
-def _stored_tile(
-    why: str, method: str, sample: SampleRecord, _place: SampleSpec, stored: Picture | None
+def _tile(
+    method: str, sample: SampleRecord, place: SampleSpec, stored: Picture | None, remake: Remake | str
 ) -> Tile:
-    """The winner as it is in the store; `why` there is no picture of another candidate."""
-    winner = method == sample.method
-    return Tile(method, stored if winner else None, sample.scores[method], winner, "" if winner else why)
+    """A candidate made again, or why that cannot be; of the winner the stored picture.
 
-
-def _made_tile(
-    remake: Remake, method: str, sample: SampleRecord, place: SampleSpec, stored: Picture | None
-) -> Tile:
-    """A candidate made again; of the winner the stored picture, compared with the one that was made."""
+    A winner that was made again is compared with the stored one.
+    """
+    score, winner = sample.scores[method], method == sample.method
+    if score is None:
+        return Tile(method, None, None, note=sample.reasons.get(method, "no score"))
+    if isinstance(remake, str):
+        return Tile(method, stored if winner else None, score, winner, "" if winner else remake)
     note, picture = "", None
     try:
         picture = remake.candidate(method, place)
     except HqgenError as error:
         note = f"not made again: {error.message}"
-    winner = method == sample.method
     if winner and stored is not None:
         note = note if picture is None else _difference(picture, stored)
         picture = stored
-    return Tile(method, picture, sample.scores[method], winner, note)
+    return Tile(method, picture, score, winner, note)
 
 
 def _difference(made: Picture, stored: Picture) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hqgen.manifest import Manifest, SampleRecord, SourceManifest, SourceSpec
+from hqgen.sources.recordings import Rejected
 
 AMBIGUOUS = 0.3
 """Lead in NIQE below which a pick is ambiguous: a shift by one pixel changes almost every fourth such winner,
@@ -73,14 +74,6 @@ class QuarantinedSample:
 
 
 @dataclass(frozen=True)
-class QuarantinedFile:
-    """A file that could not be used as a recording, with the reason."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class SourceStatistics:
     """One source of the store.
 
@@ -112,7 +105,7 @@ class SourceStatistics:
     unopposed: int
     ambiguous: int | None
     niqe_blocks: int | None
-    quarantined_recordings: tuple[QuarantinedFile, ...]
+    quarantined_recordings: tuple[Rejected, ...]
     quarantined_samples: tuple[QuarantinedSample, ...]
 
     @property
@@ -206,7 +199,7 @@ def _source(spec: SourceSpec, source: SourceManifest, scorer: str) -> SourceStat
         ambiguous=sum(is_ambiguous(margin, scorer) for margin in margins) if niqe else None,
         niqe_blocks=niqe_blocks(spec.height, spec.width) if niqe else None,
         quarantined_recordings=tuple(
-            QuarantinedFile(item.path, item.reason) for item in source.quarantined_recordings
+            Rejected(item.path, item.reason) for item in source.quarantined_recordings
         ),
         quarantined_samples=tuple(
             QuarantinedSample(sample.key, dict(sample.reasons)) for sample in source.quarantined_samples

@@ -13,7 +13,7 @@ from rich.text import Text
 from hqgen.text import byte_size, count, duration
 
 if TYPE_CHECKING:
-    from hqgen.builder.estimate import BuildEstimate, SourceEstimate
+    from hqgen.builder.estimate import BuildEstimate
     from hqgen.builder.run import Outcome
 
 
@@ -24,7 +24,15 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
     for header in ("samples", "shards", "to do", "to read", "images", "a sample"):
         table.add_column(header, justify="right", no_wrap=True)
     for source in found.sources:
-        table.add_row(*_estimate_cells(source))
+        table.add_row(
+            source.name,
+            f"{source.samples:,}",
+            f"{source.shards:,}",
+            "?" if source.missing is None else f"{source.missing:,}",
+            byte_size(source.read_bytes),
+            byte_size(source.store_bytes),
+            f"{sum(source.seconds.values()) * 1000:.1f} ms",
+        )
     lines = [
         f"{source.name}: {count(source.quarantined, 'file')} cannot be used, `hqgen sources` says why"
         for source in found.sources
@@ -37,18 +45,6 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
     per_method = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())
     lines.append(f"about {duration(found.seconds)}; a candidate with its score takes {per_method}")
     return Group(table, *(Text(line) for line in lines))
-
-
-def _estimate_cells(source: SourceEstimate) -> list[str]:
-    return [
-        source.name,
-        f"{source.samples:,}",
-        f"{source.shards:,}",
-        "?" if source.missing is None else f"{source.missing:,}",
-        byte_size(source.read_bytes),
-        byte_size(source.store_bytes),
-        f"{sum(source.seconds.values()) * 1000:.1f} ms",
-    ]
 
 
 def outcome_view(outcome: Outcome) -> RenderableType:

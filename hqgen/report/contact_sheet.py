@@ -72,12 +72,9 @@ def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Pat
 
 def _content_width(found: ManifestStatistics) -> int:
     """As wide as the widest line of candidates; a few columns at least, so that captions have room."""
-    return max(_line_width(len(source.methods), source.width) for source in found.sources)
-
-
-def _line_width(methods: int, picture: int) -> int:
-    columns = min(max(methods, 3), COLUMNS)
-    return columns * min(picture, TILE) + (columns - 1) * GAP
+    columns = [min(max(len(source.methods), 3), COLUMNS) for source in found.sources]
+    tiles = [min(source.width, TILE) for source in found.sources]
+    return max(n * tile + (n - 1) * GAP for n, tile in zip(columns, tiles, strict=True))
 
 
 def _stacked(parts: Sequence[Image.Image], width: int) -> Image.Image:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +15,7 @@ from hqgen.errors import HqgenError, UsageError
 from hqgen.inspection.picks import Gallery, Pick, Picture
 from hqgen.inspection.statistics import SourceStatistics, statistics
 from hqgen.manifest import SourceManifest
+from hqgen.pictures import png
 from hqgen.plot import histograms
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
 from hqgen.text import count
@@ -123,6 +123,4 @@ def _picks(gallery: Gallery, index: int) -> Iterator[Pick]:
 
 def _embedded(picture: Picture) -> str:
     """The picture as a PNG in the page: what is judged is noise, which JPEG would change."""
-    file = BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
-    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    return f"data:image/png;base64,{b64encode(png(Image.fromarray(picture))).decode()}"

@@ -15,13 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hqgen.inspection.statistics import (
-    ManifestStatistics,
-    MethodStatistics,
-    SourceStatistics,
-    statistics,
-)
-from hqgen.manifest import Manifest
+from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
 from hqgen.text import byte_size, count, first, shortened
 
@@ -36,9 +30,8 @@ SHOWN = 5
 """Quarantined files or samples that are listed for one reason; the rest is counted."""
 
 
-def show(what: Manifest | ManifestStatistics, console: Console) -> None:
+def show(found: ManifestStatistics, console: Console) -> None:
     """Print a manifest: how it was made, a table a source, the quarantine."""
-    found = statistics(what) if isinstance(what, Manifest) else what
     console.print(_heading(found))
     for source in found.sources:
         console.print()
@@ -61,19 +54,15 @@ def _source(source: SourceStatistics, found: ManifestStatistics) -> RenderableTy
     headers = ("method", "wins", "share", f"{found.scorer} 25 %", "median", "75 %", "failed")
     table = _table(*headers, right=range(1, len(headers)))
     for method in source.methods:
-        _add(table, *_method_cells(method))
+        share = f"{method.share:.0%}" if method.wins else ""
+        failed = f"{method.failed:,}" if method.failed else ""
+        _add(table, method.name, f"{method.wins:,}", share, *quartile_texts(method.scores), failed)
     table.add_section()
     _add(table, "winners", f"{source.pictures:,}", "", *quartile_texts(source.winners), "", style="bold")
     _add(table, "margin", "", "", *quartile_texts(source.margins), "")
     notes = Text("\n".join(source_notes(source)), style="dim")
     title = Text.assemble((source.name, "bold"), (f"  {source_heading(source)}", "dim"))
     return Group(title, table, *([Padding(notes, (0, 1))] if notes else []))
-
-
-def _method_cells(method: MethodStatistics) -> list[str]:
-    failed = f"{method.failed:,}" if method.failed else ""
-    share = f"{method.share:.0%}" if method.wins else ""
-    return [method.name, f"{method.wins:,}", share, *quartile_texts(method.scores), failed]
 
 
 def quarantine_view(found: ManifestStatistics) -> RenderableType:

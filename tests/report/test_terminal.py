@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from hqgen.inspection.statistics import statistics
 from hqgen.manifest import Manifest
 from hqgen.methods.registry import describe_methods
 from hqgen.methods.weights import WeightsEntry
@@ -39,7 +40,7 @@ def rendered(view: RenderableType, width: int = 80) -> str:
 
 def shown(made: Manifest, width: int = 80) -> str:
     where, file = console(width)
-    show(made, where)
+    show(statistics(made), where)
     return file.getvalue()
 
 
@@ -95,7 +96,7 @@ def test_colours_are_left_out_where_no_color_asks_for_it(monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_COLOR", "1")
     file = io.StringIO()
     where = Console(file=file, width=80, force_terminal=True)
-    show(manifest({"reds": [sample("a", None)]}), where)
+    show(statistics(manifest({"reds": [sample("a", None)]})), where)
     assert "\x1b[33m" not in file.getvalue()
 
 
