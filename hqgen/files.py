@@ -73,7 +73,16 @@ def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Force a file, or the entries of a folder, to the disk.
+
+    Raises:
+        OSError: it cannot be read, or the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

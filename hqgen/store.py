@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
-from hqgen.files import blake3_bytes
+from hqgen.files import blake3_bytes, sync
 from hqgen.manifest import Plan, SampleRecord, ShardRecord, SourceSpec
 
 if TYPE_CHECKING:
@@ -196,7 +196,10 @@ class StoreWriter:
         import zarr
         from zarr.codecs import ZstdCodec
 
-        self._remove_partial_files()
+        for partial in self.path.rglob(
+            "*.partial"
+        ):  # a killed writer's: Zarr writes beside a file and renames
+            partial.unlink(missing_ok=True)
         root = zarr.open_group(self.path, mode="a", zarr_format=3)
         self._mark(root, plan, complete=False)
         for source in plan.sources:
@@ -219,7 +222,9 @@ class StoreWriter:
         """Write one whole shard, the images `start` onwards, and see it on the disk."""
         array = self._images(source)
         array[start : start + len(images)] = images
-        _sync_file(self._shard_file(source, start // array.shards[0]))
+        file = self._shard_file(source, start // array.shards[0])
+        sync(file)
+        sync(file.parent)  # its entry, too, so that no record outlives its images
 
     def read_shard(self, source: str, start: int, count: int) -> NDArray[np.uint8]:
         """Images `start` to `start + count - 1`: uint8 (count, H, W).
@@ -277,11 +282,6 @@ class StoreWriter:
     def _shard_file(self, source: str, shard: int) -> Path:
         return self.path / source / "images" / "c" / str(shard) / "0" / "0"
 
-    def _remove_partial_files(self) -> None:
-        """Remove what a killed writer left: Zarr writes beside a file and renames."""
-        for partial in self.path.rglob("*.partial"):
-            partial.unlink(missing_ok=True)
-
 
 def columns(source: SourceSpec, samples: Iterable[SampleRecord]) -> dict[str, NDArray[Any]]:
     """The small arrays that stand for the samples of one source, by name."""
@@ -297,13 +297,3 @@ def columns(source: SourceSpec, samples: Iterable[SampleRecord]) -> dict[str, ND
             method[row] = names.index(sample.method)
             margin[row] = np.inf if sample.margin is None else sample.margin
     return {"keys": keys, "valid": method >= 0, "method": method, "margin": margin, "scores": scores}
-
-
-def _sync_file(path: Path) -> None:
-    """Force a file and its directory entry to the disk, so that no record outlives its images."""
-    for target in (path, path.parent):
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

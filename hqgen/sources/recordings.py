@@ -97,7 +97,7 @@ class DemoRecording(SourceRecording):
         return ArrayRecording(demo_recording(self.name), name=f"demo/{self.name}")
 
     def digest(self) -> str:  # noqa: D102
-        return blake3_bytes(self.open().packed().tobytes())
+        return blake3_bytes(self.open().spikes().data.tobytes())
 
 
 @dataclass(frozen=True, slots=True)

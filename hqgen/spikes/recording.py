@@ -75,10 +75,6 @@ class Recording(ABC):
         except OSError as error:
             raise UnreadableError(f"`{self.name}`: frames {start}..{stop}: {_reason(error)}") from error
 
-    def packed(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
-        """Packed bytes of the frames as they are stored: uint8 (stop - start, ceil(H * W / 8))."""
-        return self.spikes(start, stop).data
-
     def frames(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Unpacked frames: uint8 (stop - start, H, W), values 0 and 1, top row first."""
         return self.spikes(start, stop).frames()

@@ -64,7 +64,7 @@ def test_demo_goes_through_the_same_mechanism() -> None:
     recording = pickle.loads(pickle.dumps(source.recordings[0]))
     opened = recording.open()
     assert opened.shape == (61, 250, 400) == (recording.frames, *source.geometry)
-    assert recording.size == opened.packed().nbytes
+    assert recording.size == opened.spikes().data.nbytes
     assert recording.digest() == source.recordings[0].digest()
     assert len({recording.digest() for recording in source.recordings}) == len(source.recordings)
 

@@ -66,7 +66,7 @@ def test_dat_keeps_the_bytes_of_the_camera(tmp_path: Path) -> None:
     frame[0, 0, 0] = 1
     path = write(tmp_path / "r.dat", frame)
     assert path.read_bytes() == bytes(10) + b"\x01\x00"
-    assert opened(path).packed().tobytes() == path.read_bytes()
+    assert opened(path).spikes().data.tobytes() == path.read_bytes()
 
 
 def test_dat_of_rows_that_are_no_whole_bytes_round_trips(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_bit_order_and_row_flip_fit_the_ground_truth(data_root: Path, name: str)
     with Image.open(data_root / f"spike-reds/test/gt/{name}_key_id151.png") as picture:
         truth = np.asarray(picture, np.float64) / 255
     rate = count_spikes(recording.window(150, 20, 20).spikes) / 41
-    wrong = np.unpackbits(recording.packed(130, 171), axis=1).reshape(41, 250, 400)[:, ::-1].mean(axis=0)
+    wrong = np.unpackbits(recording.spikes(130, 171).data, axis=1).reshape(41, 250, 400)[:, ::-1].mean(axis=0)
     right = np.corrcoef(rate.ravel(), truth.ravel())[0, 1]
     assert right > np.corrcoef(wrong.ravel(), truth.ravel())[0, 1] + 0.003
     assert right > {"200_part1": 0.988, "200_part3": 0.97, "203_part1": 0.9}[name]
