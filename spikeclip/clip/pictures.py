@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,26 +47,26 @@ def read_labelled(path: Path, side: int) -> LabelledPictures:
             f"no labelled pictures in `{path}`", hint="put them in one folder per class, as CLASS/NAME.jpg"
         )
     classes = tuple(sorted({file.label for file in files}))
-    images = np.stack([_square(file.gray(), side) for file in files])
     labels = torch.tensor([classes.index(file.label) for file in files])
-    return LabelledPictures(classes, torch.from_numpy(images)[:, None], labels)
+    return LabelledPictures(classes, _squares((file.gray() for file in files), side), labels)
 
 
-def _square(picture: Image.Image, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The middle of a picture, scaled."""
-    return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC))
+def _squares(pictures: Iterable[Image.Image], side: int) -> Tensor:
+    """The middle of each picture, scaled: uint8 (N, 1, side, side)."""
+    size, how = (side, side), Image.Resampling.BICUBIC
+    squares = [np.asarray(ImageOps.fit(picture, size, how)) for picture in pictures]
+    return torch.from_numpy(np.stack(squares))[:, None]
 
 
 def drawn_shapes(count: int, side: int) -> LabelledPictures:
     """The demo's shapes, `count` of each, other ones than the demo has."""
-    drawn = [
+    drawn = (
         Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
         for shape in SHAPES
         for number in range(count)
-    ]
-    images = np.stack([_square(picture, side) for picture in drawn])
+    )
     labels = torch.arange(len(SHAPES)).repeat_interleave(count)
-    return LabelledPictures(SHAPES, torch.from_numpy(images)[:, None], labels)
+    return LabelledPictures(SHAPES, _squares(drawn, side), labels)
 
 
 def joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:

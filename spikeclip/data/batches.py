@@ -21,7 +21,7 @@ from torch import Tensor
 from hqgen.errors import UsageError
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSplit
-from spikeclip.data.voxels import BINS, tfi_packed, voxelize_packed
+from spikeclip.data.voxels import BINS, centre_crop, tfi_packed, voxelize_packed
 
 Rows = NDArray[np.int64]
 _CPU = torch.device("cpu")
@@ -181,7 +181,7 @@ class Batches:
 
 
 def _check(maker: BatchMaker, world: int) -> None:
-    split, size, crop = maker.split, maker.size, maker.crop
+    split, size = maker.split, maker.size
     if not 1 <= size <= len(split):
         raise UsageError(
             f"the split `{split.name}` has {len(split)} samples, too few for a batch of {size}",
@@ -192,11 +192,7 @@ def _check(maker: BatchMaker, world: int) -> None:
             f"a batch of {size} does not divide among {world} processes",
             hint=f"take a multiple of {world}",
         )
-    if crop is not None and not 1 <= crop <= min(split.height, split.width):
-        raise UsageError(
-            f"the frames are {split.height}x{split.width} pixels, too small for a crop of {crop}x{crop}",
-            hint=f"take a `crop` of at most {min(split.height, split.width)}",
-        )
+    centre_crop(split.height, split.width, maker.crop)
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +22,6 @@ POOL = 8
 
 Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-
-
-class _Shard(NamedTuple):
-    """A shard with its valid pictures: `rows` counts within it, `start` is its first picture's place."""
-
-    source: HQSource
-    start: int
-    rows: Rows
 
 
 class HQCrops:
@@ -54,8 +45,11 @@ class HQCrops:
         self._crop, self._seed = crop, seed
         sources = [store[name] for store in self.stores for name in store.sources]
         _check_size(sources, crop)
-        self._shards = [shard for source in sources for shard in _shards(source)]
-        self._count = sum(len(shard.rows) for shard in self._shards)
+        self._shards = [
+            (source, start) for source in sources for start in range(0, len(source), source.shard_size)
+        ]
+        self._valid = [_valid_pictures(index, *shard) for index, shard in enumerate(self._shards)]
+        self._count = sum(map(len, self._valid))
         if not self._count:
             raise StoreError(
                 f"no valid picture in {', '.join(f'`{store.path}`' for store in self.stores)}",
@@ -102,19 +96,17 @@ class HQCrops:
         rng = np.random.default_rng([self._seed, epoch, 1])
         shards = rng.permutation(len(self._shards))
         pools = [shards[start : start + POOL] for start in range(0, len(shards), POOL)]
-        return np.concatenate([rng.permutation(self._rows_of(pool)) for pool in pools])
-
-    def _rows_of(self, pool: Rows) -> Rows:
-        pairs = [np.column_stack(np.broadcast_arrays(index, self._shards[index].rows)) for index in pool]
-        return np.concatenate(pairs)
+        return np.concatenate(
+            [rng.permutation(np.concatenate([self._valid[index] for index in pool])) for pool in pools]
+        )
 
     def _read(self, index: int) -> Images:
-        shard = self._shards[index]
+        source, start = self._shards[index]
         try:
-            images: Images = shard.source.images[shard.start : shard.start + shard.source.shard_size]
+            images: Images = source.images[start : start + source.shard_size]
         except Exception as error:  # zarr's codecs raise whatever their libraries do
             raise StoreError(
-                f"pictures {shard.start} onwards of `{shard.source.name}` cannot be read: {error}",
+                f"pictures {start} onwards of `{source.name}` cannot be read: {error}",
                 hint="`hqgen inspect --verify` finds what is damaged",
             ) from error
         return images
@@ -130,10 +122,10 @@ def _check_size(sources: Sequence[HQSource], crop: int) -> None:
             )
 
 
-def _shards(source: HQSource) -> list[_Shard]:
-    size = source.shard_size
-    starts = range(0, len(source), size)
-    return [_Shard(source, start, np.flatnonzero(source.valid[start : start + size])) for start in starts]
+def _valid_pictures(index: int, source: HQSource, start: int) -> Rows:
+    """The number of a shard, and the row in it, of each of its valid pictures: int64 (n, 2)."""
+    rows = np.flatnonzero(source.valid[start : start + source.shard_size])
+    return np.column_stack(np.broadcast_arrays(index, rows))
 
 
 def _random_crop(image: Images, side: int, rng: np.random.Generator) -> Images:

@@ -75,9 +75,6 @@ def _settings(folder: Path, entry: str | None) -> SourceSettings:
     """What is known about the folder's dataset, with its classes."""
     catalog = load_catalog()
     labelled = [name for name, dataset in catalog.items() if dataset.labels]
-    name = entry or folder.resolve().name.lower().replace("_", "-")
-    if entry is not None and entry not in labelled:
-        raise UnknownNameError("dataset with labels", entry, labelled)
     if entry is None and (folder / "source.toml").exists():
         settings = load_folder_settings(folder)
         if not settings.labels:
@@ -86,12 +83,15 @@ def _settings(folder: Path, entry: str | None) -> SourceSettings:
                 hint='name the classes in the order of their numbers: labels = ["cat", "dog"]',
             )
         return settings
-    if name not in labelled:
-        raise UsageError(
-            f"it is not known which dataset `{folder}` holds",
-            hint=f"say `--entry` ({', '.join(labelled)}), or put a `source.toml` with `labels` into it",
-        )
-    return catalog[name]
+    name = entry or folder.resolve().name.lower().replace("_", "-")
+    if name in labelled:
+        return catalog[name]
+    if entry is not None:
+        raise UnknownNameError("dataset with labels", entry, labelled)
+    raise UsageError(
+        f"it is not known which dataset `{folder}` holds",
+        hint=f"say `--entry` ({', '.join(labelled)}), or put a `source.toml` with `labels` into it",
+    )
 
 
 def _check_labels(source: Source) -> None:

@@ -20,6 +20,8 @@ Floats = NDArray[np.float32]
 class Screen:
     """How a picture is shown: light in [0, 1], lengths as shares of the frame.
 
+    As U-CALTECH's helicopter; light is (rate - 0.0037) / 0.06, with the numbers of the sensor `low`.
+
     Attributes:
         size: longer side of the picture.
         surround: light of the surroundings of the screen.
@@ -31,20 +33,17 @@ class Screen:
         turn: largest turn in degrees per frame, each way.
     """
 
-    size: float
-    surround: float
-    black: float
-    white: float
-    offset: float
-    tilt: float
-    drift: float
-    turn: float
+    size: float = 0.87
+    surround: float = 0.22
+    black: float = 0.30
+    white: float = 0.95
+    offset: float = 0.02
+    tilt: float = 2.0
+    drift: float = 0.045
+    turn: float = 0.003
 
 
-SCREEN = Screen(
-    size=0.87, surround=0.22, black=0.30, white=0.95, offset=0.02, tilt=2.0, drift=0.045, turn=0.003
-)
-"""As U-CALTECH's helicopter; light is (rate - 0.0037) / 0.06, with the numbers of the sensor `low`."""
+SCREEN = Screen()
 
 _HOLD = 4
 """The scene is drawn once for so many frames: it moves by less than a fifth of a pixel in them."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import RecordingError
+from hqgen.errors import RecordingError, UsageError
 from hqgen.spikes.kernels import voxel_sums
 from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
 from hqgen.spikes.recording import Recording
@@ -70,12 +70,15 @@ def centre_crop(height: int, width: int, crop: int | None) -> Area:
     """Rows and columns of the middle `crop` x `crop` pixels: 13..236 for 224 of 250; None takes all.
 
     Raises:
-        ValueError: the frame is smaller than the crop.
+        UsageError: the frame is smaller than the crop.
     """
     if crop is None:
         return slice(0, height), slice(0, width)
     if not 1 <= crop <= min(height, width):
-        raise ValueError(f"frames of {height}x{width} pixels have no crop of {crop}x{crop}")
+        raise UsageError(
+            f"the frames are {height}x{width} pixels, too small for a crop of {crop}x{crop}",
+            hint=f"take a `crop` of at most {min(height, width)}",
+        )
     top, left = (height - crop) // 2, (width - crop) // 2
     return slice(top, top + crop), slice(left, left + crop)
 
@@ -97,7 +100,8 @@ def voxelize_packed(
 
     Raises:
         RecordingError: as `voxelize`.
-        ValueError: the shape is not that of packed streams of this geometry, or the crop is too large.
+        ValueError: the shape is not that of packed streams of this geometry.
+        UsageError: the crop is larger than the frames.
     """
     _check_packed(packed, height, width)
     frames, area = packed[:, binned_frames(packed.shape[1], bins)], centre_crop(height, width, crop)
@@ -123,7 +127,7 @@ def tfi_packed(packed: Tensor, height: int, width: int, crop: int | None = None)
 
     Raises:
         RecordingError: fewer than 8 frames.
-        ValueError: as `voxelize_packed`.
+        ValueError, UsageError: as `voxelize_packed`.
     """
     _check_packed(packed, height, width)
     middle, reach = packed.shape[1] // 2, packed.shape[1] // 4 - 1

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.config import Device
 from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods
@@ -28,8 +29,8 @@ from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.text import count
 from spikeclip.data.voxels import centre_crop, voxelize_packed
 from spikeclip.evaluation.cost import Profile, profile
-from spikeclip.evaluation.quality import METRICS, Image, Metrics, Score, brightened, usable_metrics
-from spikeclip.evaluation.table import Cell, ResultRow, ResultTable
+from spikeclip.evaluation.quality import Image, Metrics, Score, brightened, usable_metrics
+from spikeclip.evaluation.table import METRICS, Cell, ResultRow, ResultTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
     Subject = nn.Module | Path | Method
     """What is compared."""
-
-Device = Literal["auto", "cpu", "cuda"]
 
 BATCH = 8
 """Samples that are read and reconstructed together."""
@@ -54,21 +53,13 @@ Outputs = Sequence[Image | str]
 
 @dataclass
 class _Tally:
-    """What is known of one network or method.
-
-    Attributes:
-        scores: of all outputs, by column.
-        right: how many samples were classified correctly, by column.
-        samples: how many there were.
-        failures: why there was no output, with how often.
-        about: the CLIP that classified them and the device.
-    """
+    """What is known of one network or method; by column its scores and how often CLIP was right."""
 
     scores: dict[str, list[Score]] = field(default_factory=dict)
     right: Counter[str] = field(default_factory=Counter)
     samples: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    about: dict[str, str] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)  # why there was no output, with how often
+    about: dict[str, str] = field(default_factory=dict)  # the CLIP that classified the outputs, the device
 
     def cells(self) -> dict[str, Cell]:
         """Means over the samples that have a score; accuracy over all samples."""
@@ -95,16 +86,7 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Examination:
-    """What every network and method of a table goes through, in this process or on a worker.
-
-    Attributes:
-        samples: the samples to reconstruct.
-        classes: names of the classes.
-        crop: side of the middle square, or None.
-        metrics: score the outputs.
-        clip: classifies them; a function loads it on a device.
-        device: where networks run.
-    """
+    """What every network and method of a table goes through, here or on a worker; see `evaluate`."""
 
     samples: LowLightSplit
     classes: tuple[str, ...]
@@ -148,7 +130,7 @@ def _loaded(subject: Subject, device: Any) -> Any:
 
     if isinstance(subject, Method):
         return subject.on(device)
-    network = load_network(subject) if isinstance(subject, str | Path) else subject
+    network = load_network(subject) if isinstance(subject, Path) else subject
     return network.to(device).eval()
 
 
@@ -257,7 +239,7 @@ def evaluate(
     """
     chosen = _chosen(low_light, split, samples)
     subjects = _subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
-    height, width = _cropped(low_light.geometry, crop)
+    height, width = (side.stop - side.start for side in centre_crop(*low_light.geometry, crop))
     usable = usable_metrics(metrics, height, width)
     examination = _Examination(chosen, tuple(low_light.labels), crop, usable, clip, device)
     tallies: dict[str, _Tally] = {}
@@ -309,22 +291,13 @@ def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLight
     return part.select(np.linspace(0, len(part) - 1, taken).round().astype(np.int64))
 
 
-def _cropped(geometry: tuple[int, int], crop: int | None) -> tuple[int, int]:
-    """Rows and columns of what is reconstructed."""
-    try:
-        rows, columns = centre_crop(*geometry, crop)
-    except ValueError as error:
-        raise UsageError(str(error), hint="give a smaller crop, or none for whole frames") from error
-    return rows.stop - rows.start, columns.stop - columns.start
-
-
 def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Method]) -> dict[str, Subject]:
     """What is compared, by the name of its row."""
     from spikeclip.networks import load_network
 
     subjects: dict[str, Subject] = dict(checkpoints)
     for checkpoint in checkpoints.values():
-        if isinstance(checkpoint, str | Path):
+        if isinstance(checkpoint, Path):
             load_network(checkpoint)  # a missing file is an error now, not after the rows before it
     for method in methods:
         name = method_row(method)

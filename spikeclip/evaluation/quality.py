@@ -25,9 +25,6 @@ from hqgen.quality import Scorer, get_scorer, score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 
-METRICS = ("niqe", "brisque", "piqe")
-"""The quality scores of the paper."""
-
 NIQE_BLOCK = 96
 """Pixels a side of the blocks that NIQE measures."""
 

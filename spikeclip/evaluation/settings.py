@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from hqgen.config import ENV, FLAG, Device, Names, Section, split_names
 from spikeclip.clip.settings import ClipSettings
 from spikeclip.data.settings import Entry, Spikes, demo_defaults
+from spikeclip.evaluation.table import METRICS
 
 if TYPE_CHECKING:
     from hqgen.methods.base import Method
@@ -24,7 +25,7 @@ class Comparison(Section):
 
     methods: Annotated[tuple[str, ...] | None, BeforeValidator(_named_methods), FLAG] = None
     """Methods of hqgen to compare with, separated by commas; `none` for none. [default: all that can run]"""
-    metrics: Annotated[Names, FLAG] = ("niqe", "brisque", "piqe")
+    metrics: Annotated[Names, FLAG] = METRICS
     """Quality scores, separated by commas."""
     samples: Annotated[int | None, Field(ge=1), FLAG] = None
     """How many, spread evenly. [default: all]"""

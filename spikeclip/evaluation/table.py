@@ -15,6 +15,9 @@ from typing import Literal, NamedTuple
 
 from hqgen.errors import HqgenError
 
+METRICS = ("niqe", "brisque", "piqe")
+"""The quality scores of the paper."""
+
 
 class Column(NamedTuple):
     """A column of the table.
@@ -77,7 +80,7 @@ class ResultTable:
     """
 
     rows: tuple[ResultRow, ...]
-    metrics: tuple[str, ...] = ("niqe", "brisque", "piqe")
+    metrics: tuple[str, ...] = METRICS
     about: Mapping[str, str | int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -27,8 +27,6 @@ from hqgen.config import ENV, Cluster, Count, Names, Section, merged, read_toml,
 from spikeclip.data.settings import Entry, SimulateSettings, Spikes
 from spikeclip.evaluation.settings import Comparison
 from spikeclip.training.settings import TrainSettings, train_settings
-
-Text = Annotated[str, Field(min_length=1)]
 
 
 class Recordings(Section):
@@ -71,14 +69,9 @@ class AblationRow(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    name: Text
+    name: Annotated[str, Field(min_length=1)]
     after: str | None = None
     """Name of the row, given before, whose network it starts from."""
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The settings that it changes."""
-        return dict(self.model_extra or {})
 
 
 class Ablation(Section):
@@ -127,7 +120,7 @@ class Recipe(Section):
             return
         for row in self.ablation.rows:
             start = {"initial": row.after} if row.after else {}  # the name stands for its network's file
-            values = merged(self.train.model_dump(exclude_unset=True), row.changes | start)
+            values = merged(self.train.model_dump(exclude_unset=True), (row.model_extra or {}) | start)
             yield row.name, row.after, train_settings(values, where=f"row `{row.name}`")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from numpy.typing import NDArray
 
 from hqgen.errors import SourceError, StoreError, UnknownNameError, UsageError
@@ -275,6 +276,12 @@ def test_a_missing_sample_is_found_on_opening(spoiled: Path) -> None:
 def test_a_missing_array_is_found_on_opening(spoiled: Path) -> None:
     shutil.rmtree(spoiled / "test/labels")
     with pytest.raises(StoreError, match="is damaged"):
+        open_prepared(spoiled)
+
+
+def test_a_label_that_is_no_class_is_found_on_opening(spoiled: Path) -> None:
+    zarr.open_group(spoiled, mode="a").attrs["labels"] = ["one"]
+    with pytest.raises(StoreError, match=r"labels 0\.\.\d+, but there are fewer classes"):
         open_prepared(spoiled)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hqgen.errors import RecordingError
+from hqgen.errors import RecordingError, UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import ArrayRecording
@@ -82,7 +82,7 @@ def test_the_crop_of_a_250_pixel_frame_is_the_published_one() -> None:
 
 @pytest.mark.parametrize("crop", [0, 251])
 def test_a_crop_that_does_not_fit_is_refused(crop: int) -> None:
-    with pytest.raises(ValueError, match="no crop"):
+    with pytest.raises(UsageError, match="too small for a crop"):
         centre_crop(250, 400, crop)
 
 

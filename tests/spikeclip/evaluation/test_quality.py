@@ -12,7 +12,8 @@ from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
-from spikeclip.evaluation.quality import METRICS, Image, brightened, usable_metrics
+from spikeclip.evaluation.quality import Image, brightened, usable_metrics
+from spikeclip.evaluation.table import METRICS
 
 
 @pytest.fixture(scope="module")
