@@ -67,9 +67,9 @@ def list_weights(folder: str | Path | None = None) -> list[WeightsEntry]:
     return [entries[name] for name in sorted(entries)]
 
 
-def find_weights(name: str, folder: str | Path | None = None) -> WeightsEntry | None:
+def find_weights(name: str) -> WeightsEntry | None:
     """The registered weights for `name`, or None; see `list_weights`."""
-    return read_registry(weights_folder(folder)).get(name) or read_registry(SHIPPED).get(name)
+    return next((entry for entry in list_weights() if entry.name == name), None)
 
 
 def read_registry(folder: Path) -> dict[str, WeightsEntry]:

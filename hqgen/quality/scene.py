@@ -92,11 +92,8 @@ def along_row(line: Image, mean: Image) -> None:
 def contrast_normalise(image: Image, squares: Image, top: int, normalised: Image) -> None:
     """(x - mu) / (sigma + 1), mu and sigma the Gaussian-weighted local mean and deviation (eq. 1 to 3).
 
-    Args:
-        image: float64 (H, W), grey levels; beyond the border its edge repeats.
-        squares: float64 (H, W), of the grey levels.
-        top: the row to start at.
-        normalised: float64 (rows, W), written.
+    The rows of the image (H, W) from `top` are written to `normalised` (rows, W); beyond the border the edge
+    of the image repeats.
     """
     width = image.shape[1]
     line, mean, square = np.empty(width + 6), np.empty(width), np.empty(width)
@@ -260,12 +257,9 @@ def block_moments(block: Image, moments: Image) -> None:
 
 @compiled
 def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
-    """`block_moments` of every block of a normalised image, row by row: float64 (B, 5, 5).
+    """`block_moments` of every block of an image, row by row: float64 (B, 5, 5).
 
-    Args:
-        image: float64 (H, W), grey levels.
-        squares: float64 (H, W), of the grey levels.
-        strip: float64 (size, W), memory for one row of blocks of `size` x `size` pixels.
+    `strip` (size, W) is memory for one normalised row of blocks of `size` x `size` pixels.
     """
     size, columns = strip.shape[0], strip.shape[1] // strip.shape[0]
     rows = image.shape[0] // size
@@ -284,7 +278,7 @@ def scale_and_square(image: Image, unit: Half, squares: Image) -> None:
 
     A multiplication by 1 / 255 takes half the time of a division by 255. For whole levels both give the same
     float32: the bits of the quotient repeat after eight, so it is never close to the middle between two
-        floats.
+    floats.
     """
     for i in range(image.shape[0]):
         x, u, xx = image[i], unit[i], squares[i]

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from hqgen.sources.catalog import Layout, SourceSettings
+from hqgen.sources.catalog import SourceSettings
 from hqgen.sources.recordings import Rejected
 
 _WILDCARDS = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
@@ -37,7 +38,9 @@ def find_files(settings: SourceSettings, folder: Path) -> Listing:
     Links are followed; hidden files and folders are skipped. A folder with the name of a recording is listed
     as one, so that the error of opening it is reported.
     """
-    rows = [_Row(layout) for layout in settings.layout]
+    rows = [
+        _Row(row.split, _compile(row.recordings), _compile(row.truth), row.numbers) for row in settings.layout
+    ]
     listing = Listing()
     for path in _walk(str(folder), "", _depth(settings), (), settings.suffixes, listing.rejected):
         _sort_in(path, rows, settings.suffixes, listing)
@@ -51,24 +54,13 @@ def stem(path: str) -> str:
     return path.rpartition("/")[2].rpartition(".")[0]
 
 
-class _Row:
+class _Row(NamedTuple):
     """A row of the layout with compiled patterns."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.split, self._numbers = layout.split, layout.numbers
-        self._recordings, self._truth = _compile(layout.recordings), _compile(layout.truth)
-
-    def holds_recording(self, path_without_ending: str) -> bool:
-        return self._recordings.fullmatch(path_without_ending) is not None
-
-    def holds_truth(self, path: str) -> bool:
-        return self._truth.fullmatch(path) is not None
-
-    def admits(self, number: int | None) -> bool:
-        if self._numbers is None:
-            return True
-        first, last = self._numbers
-        return number is not None and first <= number <= last
+    split: str | None
+    recordings: re.Pattern[str]
+    truth: re.Pattern[str]
+    numbers: tuple[int, int] | None
 
 
 def _compile(patterns: tuple[str, ...]) -> re.Pattern[str]:
@@ -127,14 +119,14 @@ def _is_text(name: str) -> bool:
 
 def _sort_in(path: str, rows: list[_Row], suffixes: tuple[str, ...], listing: Listing) -> None:
     if not path.lower().endswith(suffixes):
-        row = next((row for row in rows if row.holds_truth(path)), None)
+        row = next((row for row in rows if row.truth.fullmatch(path)), None)
         if row is not None:
             listing.truth.append(Found(path, row.split))
         return
-    candidates = [row for row in rows if row.holds_recording(path.rpartition(".")[0])]
+    candidates = [row for row in rows if row.recordings.fullmatch(path.rpartition(".")[0])]
     number = _number(path)
     for row in candidates:
-        if row.admits(number):
+        if row.numbers is None or (number is not None and row.numbers[0] <= number <= row.numbers[1]):
             listing.recordings.append(Found(path, row.split))
             return
     if candidates:

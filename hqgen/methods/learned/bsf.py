@@ -55,9 +55,9 @@ def spike_intervals(spikes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return interval, interval + next_one, interval + previous, interval + next_one + previous
 
 
-def conv_pair(inputs: int, outputs: int, stride: int = 1, hidden: int = FEATURES) -> nn.Sequential:
+def conv_pair(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Two 3x3 convolutions with a ReLU between."""
-    return nn.Sequential(conv3x3(inputs, hidden, stride), nn.ReLU(), conv3x3(hidden, outputs))
+    return nn.Sequential(conv3x3(inputs, FEATURES, stride), nn.ReLU(), conv3x3(FEATURES, outputs))
 
 
 class Representation(nn.Module):
@@ -91,9 +91,7 @@ class PatchAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.zeros(1))
-        self.to_q = nn.Conv2d(FEATURES, FEATURES, 1, bias=False)
-        self.to_k = nn.Conv2d(FEATURES, FEATURES, 1, bias=False)
-        self.to_v = nn.Conv2d(FEATURES, FEATURES, 1, bias=False)
+        self.to_q, self.to_k, self.to_v = (nn.Conv2d(FEATURES, FEATURES, 1, bias=False) for _ in range(3))
 
     def forward(self, neighbour: Tensor, key: Tensor) -> Tensor:
         """Both (B, 64, H, W), to the same shape."""

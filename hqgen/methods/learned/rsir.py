@@ -137,15 +137,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(EMBEDDING, EMBEDDING)
 
     def forward(self, x: Tensor, hidden: Tensor | None) -> Tensor:
-        """Attend.
-
-        Args:
-            x: (B, windows, 64, 96).
-            hidden: (windows, 64, 64), added to the logits: -100 if a pixel must not see the other.
-
-        Returns:
-            The shape of `x`.
-        """
+        """(B, windows, 64, 96) to the same shape; `hidden` (windows, 64, 64) is added to the logits."""
         query, key, value = self.qkv(x).unflatten(-1, (3, HEADS, -1)).permute(3, 0, 1, 4, 2, 5)
         bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
         logits = query @ key.mT * (EMBEDDING // HEADS) ** -0.5 + bias

@@ -118,18 +118,14 @@ class NormedResidual(nn.Module):
         return features + self.fn(self.norm(features))
 
 
-class EncoderStage(nn.Sequential):
+def encoder_stage(inputs: int, stage: Stage) -> nn.Sequential:
     """Numbered as in the checkpoint: nothing, the embedding, the layers."""
-
-    def __init__(self, inputs: int, stage: Stage) -> None:
-        width = stage.width
-        layers = (
-            nn.Sequential(
-                NormedResidual(Attention(stage), width), NormedResidual(mix_feed_forward(stage), width)
-            )
-            for _ in range(LAYERS)
-        )
-        super().__init__(nn.Identity(), Embedding(inputs, stage), nn.Sequential(*layers))
+    width = stage.width
+    layers = (
+        nn.Sequential(NormedResidual(Attention(stage), width), NormedResidual(mix_feed_forward(stage), width))
+        for _ in range(LAYERS)
+    )
+    return nn.Sequential(nn.Identity(), Embedding(inputs, stage), nn.Sequential(*layers))
 
 
 class Encoder(nn.Module):
@@ -138,7 +134,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         inputs = (4, *(stage.width for stage in STAGES[:-1]))
-        self.stages = nn.ModuleList(EncoderStage(*pair) for pair in zip(inputs, STAGES, strict=True))
+        self.stages = nn.ModuleList(encoder_stage(*pair) for pair in zip(inputs, STAGES, strict=True))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 4, 4 H, 4 W) to one (B, width, h, w) for each stage."""

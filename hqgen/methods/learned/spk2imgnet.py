@@ -178,10 +178,7 @@ class Spk2ImgNetNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.extractor = FeatureExtractor()
-        self.mask0 = FusionMask()
-        self.mask1 = FusionMask()
-        self.mask3 = FusionMask()
-        self.mask4 = FusionMask()
+        self.mask0, self.mask1, self.mask3, self.mask4 = (FusionMask() for _ in range(4))
         self.rec_conv0 = conv3x3(BLOCKS * FEATURES, 3 * FEATURES)
         self.rec_conv1 = conv3x3(3 * FEATURES, FEATURES)
         self.rec_conv2 = conv3x3(FEATURES, 1)
