@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,18 +25,6 @@ LISTED = 500
 
 EACH = 1
 """Picks of every kind; every picture makes the file larger by about 100 kB."""
-
-
-@dataclass(frozen=True)
-class _SourcePart:
-    """What `templates/source.html` shows of a source; `quarantine` holds names and reasons."""
-
-    numbers: SourceStatistics
-    heading: str
-    notes: Sequence[str]
-    histograms: Markup
-    picks: Sequence[Pick]
-    quarantine: Sequence[tuple[str, str]]
 
 
 def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path | None = None) -> None:
@@ -87,22 +75,23 @@ def _environment() -> Environment:
     return environment
 
 
-def _source_part(gallery: Gallery, index: int, source: SourceStatistics, unit: str) -> _SourcePart:
+def _source_part(gallery: Gallery, index: int, source: SourceStatistics, unit: str) -> dict[str, Any]:
+    """What `templates/source.html` shows of a source; `quarantine` holds names and reasons."""
     scores = _scores(gallery.manifest.sources[index], source)
-    return _SourcePart(
-        numbers=source,
-        heading=source_heading(source),
-        notes=source_notes(source),
-        histograms=Markup(histograms(scores, marked="winners", unit=unit)),
-        picks=list(_picks(gallery, index)),
-        quarantine=[
+    return {
+        "numbers": source,
+        "heading": source_heading(source),
+        "notes": source_notes(source),
+        "histograms": Markup(histograms(scores, marked="winners", unit=unit)),
+        "picks": list(_picks(gallery, index)),
+        "quarantine": [
             *((item.path, item.reason) for item in source.quarantined_recordings),
             *(
                 (sample.key, "; ".join(f"{name}: {why}" for name, why in sample.reasons.items()))
                 for sample in source.quarantined_samples
             ),
         ],
-    )
+    }
 
 
 def _scores(found: SourceManifest, source: SourceStatistics) -> dict[str, Sequence[float]]:

@@ -118,31 +118,25 @@ def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
     """What is there of the catalog's datasets; below it, how to get what is missing."""
     rows = list(rows)
     table = _table("source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5))
+    notes = [
+        _note("\n", row.name, f": {row.missing}\n", (row.entry.obtain, "dim")) for row in rows if row.missing
+    ]
     for row in rows:
         geometry = f"{row.geometry[0]}x{row.geometry[1]}" if row.geometry else "-"
         state = Text("missing", style="yellow") if row.missing else Text("ready", style="green")
         if row.rejected and not row.missing:
             state = Text(f"{len(row.rejected):,} unusable", style="yellow")
+            listed = first([f"{item.path}: {item.reason}" for item in row.rejected], SHOWN)
+            notes.append(_note("\n", row.name, "\n".join([": unusable files", *listed])))
         numbers = [f"{row.recordings:,}", f"{row.samples:,}", byte_size(row.size)]
         cells = ["-"] * 3 if row.missing else numbers
         _add(table, row.name, geometry, row.entry.light or "-", *cells, state)
-    return Group(table, *(_missing(row) for row in rows if row.missing), *_unusable(rows))
+    return Group(table, *notes)
 
 
-def _missing(row: SourceRow) -> RenderableType:
-    text = Text.assemble("\n", (row.name, "bold"), f": {row.missing}\n", (row.entry.obtain, "dim"))
-    return Padding(text, (0, 1))
-
-
-def _unusable(rows: Sequence[SourceRow]) -> list[RenderableType]:
-    """Files of sources that are there, but cannot be used."""
-    notes: list[RenderableType] = []
-    for row in rows:
-        if row.rejected and not row.missing:
-            listed = first([f"{item.path}: {item.reason}" for item in row.rejected], SHOWN)
-            text = "\n".join([": unusable files", *listed])
-            notes.append(Padding(Text.assemble("\n", (row.name, "bold"), text), (0, 1)))
-    return notes
+def _note(before: str, name: str, *more: str | tuple[str, str]) -> RenderableType:
+    """What is said of a name below a table."""
+    return Padding(Text.assemble(before, (name, "bold"), *more), (0, 1))
 
 
 def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
@@ -154,11 +148,7 @@ def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
         parameters = ", ".join(f"{item.name}={item.default}" for item in row.parameters)
         state = Text("ready", style="green") if row.available else Text("not ready", style="yellow")
         _add(table, row.name, row.leg or "-", span, parameters, state)
-    missing = [
-        Padding(Text.assemble((row.name, "bold"), f": {row.reason}"), (0, 1))
-        for row in rows
-        if not row.available
-    ]
+    missing = [_note("", row.name, f": {row.reason}") for row in rows if not row.available]
     return Group(table, *([Text("")] if missing else []), *missing)
 
 
