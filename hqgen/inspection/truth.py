@@ -175,10 +175,9 @@ def _source(
 ) -> SourceTruth:
     picks: list[ComparedPick] = []
     skipped: list[SkippedPick] = []
-    settings = _settings(found, data_root)
+    source = _with_truth(found, data_root)
     won = [row for row, sample in enumerate(found.samples) if sample.method is not None]
-    if settings is not None:
-        source = read_folder(spec.name, settings[1], settings[0])
+    if source is not None:
         compare = _Comparison(Remake(manifest.plan, spec, found, data_root), source, scorer)
         for row in won:
             try:
@@ -190,7 +189,7 @@ def _source(
         advance(len(won))
     return SourceTruth(
         name=spec.name,
-        rate_per_brightness=settings[1].rate_per_brightness if settings else None,
+        rate_per_brightness=source.entry.rate_per_brightness if source else None,
         pictures=len(won),
         methods={
             method.name: _means(mine)
@@ -203,13 +202,13 @@ def _source(
     )
 
 
-def _settings(found: SourceManifest, data_root: Path | None) -> tuple[Path, SourceSettings] | None:
-    """Folder and settings of a source with ground truth; None for one without, wherever its files are."""
+def _with_truth(found: SourceManifest, data_root: Path | None) -> Source | None:
+    """A source with ground truth; None for one without, wherever its files are."""
     entry = load_catalog().get(found.name)
     if entry is not None and not _has_truth(entry):
         return None
-    settings = source_settings(found, data_root)
-    return settings if settings is not None and _has_truth(settings[1]) else None
+    files = source_settings(found, data_root)
+    return read_folder(found.name, files[1], files[0]) if files and _has_truth(files[1]) else None
 
 
 def _has_truth(settings: SourceSettings) -> bool:
