@@ -19,7 +19,6 @@ the only one that knows Zarr.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -184,12 +183,6 @@ class StoreWriter:
         """
         if self.path.exists():
             _open_root(self.path)
-
-    def delete(self) -> None:
-        """Remove the store."""
-        self.check_ours()
-        if self.path.exists():
-            shutil.rmtree(self.path)
 
     def create(self, plan: Plan) -> None:
         """Create every array of images that is not there yet, and mark the store as being built."""

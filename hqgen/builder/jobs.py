@@ -31,22 +31,13 @@ def missing_jobs(source: PlannedSource, output: Output) -> Iterator[ShardJob]:
 
 
 def _legs(source: PlannedSource, index: int, completed_by: str | None, output: Output) -> Iterator[ShardLeg]:
-    stored = _stored_leg(source, index, completed_by, output)
-    done = stored.methods if stored else ()
+    """What each kind of worker does; what the store holds where a plan with fewer methods was completed."""
+    earlier = output.part(completed_by) if completed_by else None
+    held = earlier.sources[0].methods if earlier and contains(source.part, earlier) else ()
     for kind in ("cpu", "gpu"):
-        methods = tuple(method for method in source.methods if method.spec.leg == kind and method not in done)
+        methods = tuple(m for m in source.methods if m.spec.leg == kind and m.spec not in held)
         if methods:
             yield ShardLeg(kind, methods)
-    if stored:
-        yield stored
-
-
-def _stored_leg(
-    source: PlannedSource, index: int, completed_by: str | None, output: Output
-) -> ShardLeg | None:
-    """The leg of a shard that was completed by a plan with fewer methods."""
-    earlier = output.part(completed_by) if completed_by else None
-    if earlier is None or not contains(source.part, earlier):
-        return None
-    kept = tuple(method for method in source.methods if method.spec in earlier.sources[0].methods)
-    return ShardLeg("stored", kept, output.record(source.spec.name, index))
+    if held:
+        stored = tuple(method for method in source.methods if method.spec in held)
+        yield ShardLeg("stored", stored, output.record(source.spec.name, index))

@@ -100,10 +100,9 @@ class Output:
         self.store.check_ours()
         for file in (self.manifest_path, self.work / "plan.json", self.work / "sources.json"):
             file.unlink(missing_ok=True)
-        for folder in (self.work / "plans", self.work / "records"):
+        for folder in (self.work / "plans", self.work / "records", self.store.path):
             if folder.exists():
                 shutil.rmtree(folder)
-        self.store.delete()
 
     def record_path(self, source: str, shard: int) -> Path:
         """Where the record of a shard is."""

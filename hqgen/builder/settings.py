@@ -11,9 +11,6 @@ from hqgen.config import ENV, Cluster, Count, Device, Flag, Names, Section
 
 Existing = Literal["error", "resume", "append", "overwrite"]
 
-SHARD_SIZE = 32
-"""Enough that a task costs little beside its work, few enough to lose on a kill."""
-
 
 def _joined(value: Any) -> Any:
     return ",".join(value) or None if isinstance(value, list | tuple) else value
@@ -30,7 +27,8 @@ class StoreSettings(Section):
     """Other methods for single sources."""
     metric: Annotated[str, ENV] = "niqe"
     """What candidates are scored with; lower is better."""
-    shard_size: Annotated[Count, ENV] = SHARD_SIZE
+    # Enough that a task costs little beside its work, few enough to lose on a kill.
+    shard_size: Annotated[Count, ENV] = 32
     """Samples in a shard, the unit of work."""
 
 
