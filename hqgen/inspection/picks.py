@@ -116,23 +116,24 @@ class Gallery:
                 hint="`hqgen inspect MANIFEST --verify` says what differs",
             )
 
-    def picks(self, source: int, *, each: int = EACH) -> Iterator[Pick]:
+    def picks(self, source: int, *, each: int = EACH, or_stored: bool = False) -> Iterator[Pick]:
         """Picks of the manifest's source number `source`, with all candidates, made again.
+
+        With `or_stored`, where they cannot be made again: the winners alone, as they are in the store, and
+        the reason in the notes of the others.
 
         Raises:
             SourceError: its recordings are gone; the message names the folder.
             StoreError: this version of hqgen normalises otherwise than the plan says.
         """
-        plan = self.manifest.plan
-        remake = Remake(plan, plan.sources[source], self.manifest.sources[source], self._data_root)
-        return self._picks(source, each, remake)
-
-    def stored_picks(self, source: int, why: str, *, each: int = EACH) -> Iterator[Pick]:
-        """The same with winners alone, as they are in the store; `why` is said of the other candidates."""
-        return self._picks(source, each, why)
-
-    def _picks(self, source: int, each: int, remake: Remake | str) -> Iterator[Pick]:
         spec, found = self.manifest.plan.sources[source], self.manifest.sources[source]
+        remake: Remake | str
+        try:
+            remake = Remake(self.manifest.plan, spec, found, self._data_root)
+        except HqgenError as error:
+            if not or_stored:
+                raise
+            remake = error.message
         images = self._store[spec.name].images
         for row, kinds in choose(found.samples, each):
             sample, place = found.samples[row], spec.samples[row]

@@ -99,7 +99,7 @@ def _title(found: ManifestStatistics, width: int) -> Image.Image:
 
 def _source_heading(source: SourceStatistics, scorer: str, width: int) -> Image.Image:
     part = _Part(width, 128)
-    part.rule(20)
+    part.draw.line((0, 20, width, 20), fill=HAIRLINE, width=2)
     part.text((0, 44), source.name, HEADING)
     name = part.length(source.name, HEADING)
     geometry = f"{source.height} x {source.width}, {source.pictures:,} of {count(source.samples, 'sample')}"
@@ -220,9 +220,6 @@ class _Part:
         top = y - 13 * len(lines)
         for number, line in enumerate(lines):
             self.text((x, top + 26 * number), line, SMALL, QUIET, anchor="ma")
-
-    def rule(self, top: int) -> None:
-        self.draw.line((0, top, self.image.width, top), fill=HAIRLINE, width=2)
 
     def length(self, text: str, size: int) -> int:
         """Pixels that a text is wide."""

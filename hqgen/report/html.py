@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from hqgen.errors import HqgenError, UsageError
-from hqgen.inspection.picks import Gallery, Pick, Picture
+from hqgen.errors import UsageError
+from hqgen.inspection.picks import Gallery, Picture
 from hqgen.inspection.statistics import SourceStatistics, statistics
 from hqgen.manifest import SourceManifest
 from hqgen.pictures import png
@@ -83,7 +83,7 @@ def _source_part(gallery: Gallery, index: int, source: SourceStatistics, unit: s
         "heading": source_heading(source),
         "notes": source_notes(source),
         "histograms": Markup(histograms(scores, marked="winners", unit=unit)),
-        "picks": list(_picks(gallery, index)),
+        "picks": list(gallery.picks(index, each=EACH, or_stored=True)),
         "quarantine": [
             *((item.path, item.reason) for item in source.quarantined_recordings),
             *(
@@ -101,13 +101,6 @@ def _scores(found: SourceManifest, source: SourceStatistics) -> dict[str, Sequen
         for method in source.methods
     }
     return scores | {"winners": [sample.score for sample in found.samples if sample.score is not None]}
-
-
-def _picks(gallery: Gallery, index: int) -> Iterator[Pick]:
-    try:
-        yield from gallery.picks(index, each=EACH)
-    except HqgenError as error:
-        yield from gallery.stored_picks(index, error.message, each=EACH)
 
 
 def _embedded(picture: Picture) -> str:
