@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,9 +27,6 @@ NIQE_BLOCK = 96
 """Pixels a side of the blocks that NIQE measures."""
 
 Image = NDArray[np.float32]
-
-_PYIQA = Lock()
-"""A metric of pyiqa keeps its last result in itself, so two threads could mix up their scores."""
 
 
 class Score(NamedTuple):
@@ -61,9 +56,8 @@ class Metrics:
         """
         raw, bright, picture = {}, {}, brightened(image)
         for scorer in self.scorers:
-            with _PYIQA if isinstance(scorer, Pyiqa) else nullcontext():
-                raw[f"{scorer.name}_raw"] = _raw(scorer, image)
-                bright[f"{scorer.name}_bright"] = _bright(scorer, picture)
+            raw[f"{scorer.name}_raw"] = _raw(scorer, image)
+            bright[f"{scorer.name}_bright"] = _bright(scorer, picture)
         return raw | bright
 
     def score_all(self, images: Sequence[Image]) -> list[dict[str, Score]]:
