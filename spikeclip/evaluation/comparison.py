@@ -251,7 +251,13 @@ def evaluate(
             for name, task in zip(subjects, tasks, strict=True):
                 tallies[name] = task.result()
                 job.advance(len(chosen))
-    about: dict[str, str | int] = {**next(iter(tallies.values())).about}
+    about: dict[str, str | int] = {
+        "data": f"{low_light.path.name}, {low_light.digest[:12]}",
+        "split": split,
+        "samples": len(chosen),
+        "pixels": f"{height}x{width}",
+        **next(iter(tallies.values())).about,
+    }
     costs: dict[str, Profile] = {}
     if runs:
         observer.note(f"measuring what a picture of {COST_SIZE[0]}x{COST_SIZE[1]} costs each row")
@@ -265,13 +271,6 @@ def evaluate(
         *(note for name, tally in tallies.items() for note in tally.notes(name)),
         *_cost_notes(costs, runs),
     ]
-    about = {
-        "data": f"{low_light.path.name}, {low_light.digest[:12]}",
-        "split": split,
-        "samples": len(chosen),
-        "pixels": f"{height}x{width}",
-        **about,
-    }
     cells = {name: tally.cells() for name, tally in tallies.items()}
     for name, cost in costs.items():
         cells[name]["params"] = Cell(cost.parameters / 1e6)
@@ -283,8 +282,6 @@ def evaluate(
 def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLightSplit:
     """The samples to evaluate, in the order of the split."""
     part = low_light.split(split)
-    if samples is not None and samples < 1:
-        raise UsageError("`--samples` must be at least 1", hint="leave it out for all samples")
     if not len(part):
         raise StoreError(f"the split `{part.name}` of `{low_light.path}` has no samples")
     taken = min(samples or len(part), len(part))

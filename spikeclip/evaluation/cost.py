@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import UnknownNameError, UsageError
+from hqgen.errors import UnknownNameError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import method_names, parse_method
 from hqgen.spikes.packed import PackedSpikes, Window
@@ -69,21 +69,17 @@ def profile(
     Args:
         what: a network of `spikeclip.networks`, a method of hqgen, or a name of either (`lrn`, `unet`, `tfp`,
             `tfi:variant=spikeclip`).
-        height: rows of the picture.
-        width: columns.
+        height: rows of the picture, 1 or more.
+        width: columns, 1 or more.
         device: auto, cpu or cuda.
-        runs: how many runs are timed.
+        runs: how many runs are timed, 1 or more.
         patience: seconds after which no further run is timed, for networks that take seconds on a CPU.
 
     Raises:
         UnknownNameError: no network and no method has that name.
-        UsageError: a size or a number of runs below 1.
+        UsageError: the method does not have such a parameter, or not with this value.
         MethodError: there is no such device, or the method cannot take pictures of this size.
     """
-    if min(height, width, runs) < 1:
-        raise UsageError(
-            f"nothing can be measured with {runs} runs at {height}x{width}", hint="each must be at least 1"
-        )
     from torch.utils.flop_counter import FlopCounterMode
 
     from hqgen.devices import exact_arithmetic, resolve_device

@@ -90,6 +90,8 @@ def test_unknown_settings_and_flags_are_usage_errors(config: Path, tmp_path: Pat
     assert "did you mean `crop`" in shown.stderr
     assert run("train", "--spikes", "x", "--corp", "3").returncode == 2
     assert run("train").returncode == 2
+    assert run("profile", "lrn", "--runs", "0").returncode == 2
+    assert run("profile", "lrn", "--height", "0").returncode == 2
 
 
 def test_training_evaluation_and_reconstruction_follow_each_other(

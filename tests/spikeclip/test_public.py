@@ -48,6 +48,11 @@ def test_a_setting_that_a_verb_does_not_have_is_named(verb: str, low_light: LowL
         getattr(spikeclip, verb)({}, low_light, corp=64)
 
 
+def test_an_evaluation_of_no_samples_is_refused(low_light: LowLightSet) -> None:
+    with pytest.raises(UsageError, match=r"`samples` in .*greater than or equal to 1"):
+        spikeclip.evaluate({}, low_light, samples=0)
+
+
 def test_open_low_light_makes_a_set_of_recordings_once(low_light_folder: Path, tmp_path: Path) -> None:
     made = spikeclip.open_low_light(low_light_folder, tmp_path / "low.zarr")
     assert made.splits == ("train", "test")

@@ -319,7 +319,6 @@ def test_the_paper_baseline_and_all_available_methods_are_the_default() -> None:
     ("options", "message"),
     [
         ({"crop": 121}, "121x121"),
-        ({"samples": 0}, "at least 1"),
         ({"methods": []}, "nothing to evaluate"),
         ({"methods": [TFP(), TFP()]}, "two rows are called `tfp`"),
     ],

@@ -117,12 +117,6 @@ def test_names_that_mean_nothing_are_refused(name: str, error: type[HqgenError])
         profile(name, runs=1)
 
 
-@pytest.mark.parametrize(("height", "runs"), [(0, 1), (8, 0)])
-def test_nothing_to_measure_is_refused(height: int, runs: int) -> None:
-    with pytest.raises(UsageError, match="nothing can be measured"):
-        profile("lrn", height=height, runs=runs)
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_where_there_is_none_is_refused() -> None:
     with pytest.raises(MethodError, match="the device `cuda` is not there"):
