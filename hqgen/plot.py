@@ -69,7 +69,7 @@ def ticks(low: float, high: float, about: int = 6) -> list[float]:
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     numbers = np.arange(np.ceil(low / step), np.floor(high / step) + 1)
-    return [float(f"{number * step:.10g}") for number in numbers]
+    return [float(f"{number * step + 0.0:.10g}") for number in numbers]  # `+ 0.0`: never -0
 
 
 PANEL_WIDTH, PANEL_HEIGHT = 460, 300

@@ -52,6 +52,10 @@ def test_ticks_are_a_few_round_numbers_within_the_range(ends: tuple[float, float
     assert all(len(f"{tick:g}") <= 8 for tick in found)
 
 
+def test_zero_has_no_sign() -> None:
+    assert [f"{tick:g}" for tick in ticks(-0.05, 2.3, 5)] == ["0", "0.5", "1", "1.5", "2"]
+
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 
