@@ -21,6 +21,7 @@ def build(sources: str | Sequence[str], *, observer: Observer = SILENT, **settin
         observer: gets the progress; `hqgen.progress.stderr_observer()` shows it.
         settings: any others of `hqgen.builder.settings.BuildSettings`, such as `out="picked"` (the folder
             that receives `hq.zarr` and `manifest.json`), `methods="tfp,tfi"`, `data_root="/data"`.
+            Registered weights are found in the folder that the environment variable `HQGEN_WEIGHTS` names.
 
     Returns:
         The manifest, where it and the store are, and how many samples this call made. Recordings that cannot
