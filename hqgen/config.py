@@ -27,6 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from hqgen.errors import UnknownNameError, UsageError
+from hqgen.text import plainer
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -168,13 +169,14 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str, hint: s
         first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         place = first["loc"]
         key = f"`{'.'.join(str(part) for part in place)}` in " if place else ""
-        wrong = first["msg"].removeprefix("Value error, ")
+        wrong = plainer(first["msg"])
         if first["type"] == "missing":
-            raise UsageError(f"{key}{where} is missing", hint=hint) from error
+            wrong = "is missing"
         if first["type"] == "extra_forbidden":
             wrong = "there is no such setting"
             hint = UnknownNameError("setting", str(place[-1]), _known(model, place)).hint
-        raise UsageError(f"{key}{where}: {wrong}", hint=hint) from error
+        follows = wrong.startswith(("must ", "is "))
+        raise UsageError(f"{key}{where}{' ' if follows else ': '}{wrong}", hint=hint) from error
 
 
 def _known(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

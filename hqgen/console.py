@@ -38,6 +38,7 @@ from typer.exceptions import TyperException
 import hqgen
 from hqgen.errors import HqgenError
 from hqgen.interrupt import Stop, stoppable
+from hqgen.text import plainer
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -222,7 +223,7 @@ def _usage(error: TyperException) -> tuple[str, str]:
     """Message and hint of what typer says of a command line; of its errors only the root is public."""
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
-    return message.rstrip("."), f"see `{context.command_path} --help`" if context is not None else ""
+    return plainer(message.rstrip(".")), f"see `{context.command_path} --help`" if context is not None else ""
 
 
 def _complain(message: str, hint: str, code: int) -> int:

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_PLAINER = (
+    (r"Invalid value for '(--[\w-]+)': (?:Value error, '.*?' )?", r"`\1` "),
+    (r"Invalid value for '(--[\w-]+)' \(env var: '(\w+)'\): (?:Value error, '.*?' )?", r"`\1` or `\2` "),
+    (r"Input should be greater than or equal to ", "must be at least "),
+    (r"Input should be less than or equal to ", "must be at most "),
+    (r"Input should be greater than ", "must be more than "),
+    (r"Input should be less than ", "must be less than "),
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be a valid number.*", "must be a number"),
+    (r"Input should (?:be|have) ", "must be "),
+    (r"is not one of ", "must be one of "),
+    (r"Value error, ", ""),
+)
+"""Phrases of pydantic and typer about a wrong value, and what we say."""
+
+
+def plainer(message: str) -> str:
+    """What pydantic or typer says of a wrong value, in our words: "`--samples` must be at least 1"."""
+    for phrase, ours in _PLAINER:
+        message = re.sub(phrase, ours, message)
+    return message
 
 
 def count(number: int, noun: str) -> str:

@@ -27,7 +27,7 @@ TOOLS = {
 
 MAY_IMPORT = {
     "hqgen.compiled": set(),
-    "hqgen.config": {"hqgen.errors"},
+    "hqgen.config": {"hqgen.errors", "hqgen.text"},
     "hqgen.errors": set(),
     "hqgen.files": {"hqgen.errors"},
     "hqgen.text": set(),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.text import byte_size, count, duration, first, shortened
+from hqgen.text import byte_size, count, duration, first, plainer, shortened
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,27 @@ def test_a_shortened_text_fits_and_keeps_both_ends(text: str, width: int) -> Non
 def test_a_long_list_is_cut_with_a_count() -> None:
     assert first(["a", "b"], 2) == ["a", "b"]
     assert first(["a", "b", "c"], 1) == ["a", "and 2 more"]
+
+
+@pytest.mark.parametrize(
+    ("message", "ours"),
+    [
+        (
+            "Invalid value for '--samples': Input should be greater than or equal to 1",
+            "`--samples` must be at least 1",
+        ),
+        (
+            "Invalid value for '--workers' (env var: 'HQGEN_WORKERS'): Input should be a valid integer, 'x'",
+            "`--workers` or `HQGEN_WORKERS` must be a whole number",
+        ),
+        (
+            "Invalid value for '--device': Value error, 'tpu' is not one of 'auto', 'cpu', 'cuda'",
+            "`--device` must be one of 'auto', 'cpu', 'cuda'",
+        ),
+        ("Input should be greater than 0", "must be more than 0"),
+        ("Value error, crop is a multiple of 16 for unet", "crop is a multiple of 16 for unet"),
+        ("No such option: --nosuch", "No such option: --nosuch"),
+    ],
+)
+def test_what_libraries_say_of_a_wrong_value_is_said_plainly(message: str, ours: str) -> None:
+    assert plainer(message) == ours

@@ -93,7 +93,7 @@ def test_folder_settings_replace_the_defaults(tmp_path: Path) -> None:
         ("stride = 41", "`stride` in "),
         ("key_frames = { rule = 'stride', every = 2 }", "every"),
         ("key_frames = { rule = 'random' }", "key_frames"),
-        ("key_frames = { rule = 'stride', stride = 0 }", "greater than 0"),
+        ("key_frames = { rule = 'stride', stride = 0 }", "more than 0"),
         ("key_frames = { rule = 'key-id', pattern = '(' }", "regular expression"),
         ("key_frames = { rule = 'key-id', pattern = '.*' }", "groups `prefix` and `id`"),
         ("geometry = [250]", "geometry"),

@@ -49,7 +49,7 @@ def test_a_setting_that_a_verb_does_not_have_is_named(verb: str, low_light: LowL
 
 
 def test_an_evaluation_of_no_samples_is_refused(low_light: LowLightSet) -> None:
-    with pytest.raises(UsageError, match=r"`samples` in .*greater than or equal to 1"):
+    with pytest.raises(UsageError, match=r"`samples` in .* must be at least 1"):
         spikeclip.evaluate({}, low_light, samples=0)
 
 

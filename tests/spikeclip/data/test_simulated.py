@@ -126,7 +126,7 @@ def test_a_split_that_is_not_there_is_named(pictures: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("changes", [{"train": 0}, {"test": -1}, {"frames": 0}, {"height": 4}])
 def test_numbers_that_make_no_set_are_refused(changes: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="greater than or equal to"):
+    with pytest.raises(UsageError, match="must be at least"):
         validated(SimulateSettings, changes, "a set")
 
 

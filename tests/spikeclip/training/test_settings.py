@@ -24,7 +24,7 @@ def test_keys_are_taken_with_either_dash() -> None:
     [
         ({"epochs": 3}, "`epochs` in x: there is no such setting"),
         ({"fine": {"lambda": 1}}, "`fine.lambda` in x: there is no such setting"),
-        ({"fine": {"epochs": 0}}, r"`fine.epochs` in x: Input should be greater than or equal to 1"),
+        ({"fine": {"epochs": 0}}, r"`fine.epochs` in x must be at least 1"),
         ({"coarse": {"learning-rate": float("nan")}}, "`coarse.learning-rate` in x"),
         ({"stages": ""}, "`stages"),
         ({"stages": "fine,coarse"}, "give each stage once, in the order coarse, prompt, fine"),
