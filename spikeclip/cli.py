@@ -44,7 +44,7 @@ def train(
     The same command again does only what is missing; interrupted, it continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
-    from spikeclip.data.opening import dataset_under, open_low_light
+    from spikeclip.data.opening import dataset_under, is_prepared, open_low_light
     from spikeclip.data.settings import DEMO
     from spikeclip.training.run import check_supervisors, train
     from spikeclip.training.settings import TrainSettings
@@ -55,7 +55,7 @@ def train(
         observer.note(f"demo: crop {command.crop}, judged by the CLIP model `{command.clip.model}`")
     stores, settings = [Path(store) for store in command.hq_store], command.part(TrainSettings)
     spikes, prepared = command.spikes or dataset_under(command.data_root), out / "low-light.zarr"
-    if not prepared.exists():
+    if not (is_prepared(spikes) or prepared.exists()):  # making a set takes minutes
         check_supervisors(stores, settings, stage)
     low_light = open_low_light(spikes, prepared, command.entry, observer)
     with console.stopping() as stop:

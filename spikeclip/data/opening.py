@@ -36,6 +36,11 @@ def dataset_under(data_root: Path) -> str:
     return str(data_root / found[0])
 
 
+def is_prepared(spikes: str | Path) -> bool:
+    """Whether what a user names is a low-light set already, of which nothing has to be made."""
+    return spikes != DEMO and (Path(spikes) / "zarr.json").is_file()
+
+
 def open_low_light(
     spikes: str | Path,
     prepared: str | Path = "low-light.zarr",
@@ -63,7 +68,7 @@ def open_low_light(
     from spikeclip.data.lowlight import open_prepared
     from spikeclip.data.prepare import prepare
 
-    if spikes != DEMO and (Path(spikes) / "zarr.json").is_file():
+    if is_prepared(spikes):
         return open_prepared(spikes)
     prepared = Path(prepared)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not prepared.is_dir():

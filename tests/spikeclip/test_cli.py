@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,30 @@ def test_help_needs_neither_torch_nor_dask_nor_zarr() -> None:
 def test_commands_without_a_model_have_help() -> None:
     for command in ("reconstruct", "profile"):
         assert run(command, "--help").stdout.startswith("Usage:"), command
+
+
+def test_a_missing_hq_store_is_said_before_a_low_light_set_is_made(tmp_path: Path) -> None:
+    shown = run("train", "--spikes", "demo", "--out", tmp_path / "run")
+    assert shown.returncode == 2
+    assert "stage `prompt` needs an HQ store" in shown.stderr
+    assert not (tmp_path / "run" / "low-light.zarr").exists()
+
+
+def test_a_training_on_a_prepared_set_loads_its_clip_once(
+    low_light: LowLightSet, config: Path, clip_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spikeclip.clip.frozen import FrozenClip, load_clip
+
+    loaded = []
+
+    def counted(*arguments: Any) -> FrozenClip:
+        loaded.append(arguments)
+        return load_clip(*arguments)
+
+    monkeypatch.setattr("spikeclip.training.run.load_clip", counted)
+    flags = ("train", "--config", config, "--spikes", low_light.path, "--out", tmp_path / "run")
+    assert run(*flags, "--clip-weights", clip_file).returncode == 0
+    assert len(loaded) == 1
 
 
 def test_absent_weights_of_the_published_clip_are_an_error_and_no_fallback(
