@@ -14,7 +14,11 @@ _PLAINER = (
     (r"Input should be less than ", "must be less than "),
     (r"Input should be a valid integer.*", "must be a whole number"),
     (r"Input should be a valid number.*", "must be a number"),
-    (r"Input should (?:be|have) ", "must be "),
+    (r"Input should be a valid boolean.*", "must be true or false"),
+    (r"Input should be a valid dictionary.*", "must be a table"),
+    (r"Input should be ", "must be "),
+    (r"(?:Value|Tuple|List) should have at least 1 item.*", "must not be empty"),
+    (r"String should match pattern ", "must match "),
     (r"is not one of ", "must be one of "),
     (r"Value error, ", ""),
 )
