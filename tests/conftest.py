@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
 
-from hqgen.builder.settings import BuildSettings
 from hqgen.manifest import read_manifest
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
-from tests.builder.small import HEIGHT, WIDTH, build_again, stream
+from tests.builder.small import HEIGHT, WIDTH, build_again, settings_for, write_scenes
 
 # The first call of a compiled function compiles it, which takes longer than any sensible deadline.
 settings.register_profile("hqgen", deadline=None, max_examples=40)
@@ -56,22 +56,33 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def small_state() -> dict[str, Any]:
+    """The weights of `tests.small_network.Small`."""
+    import torch
+
+    from tests.small_network import Small
+
+    torch.manual_seed(3)
+    return Small().state_dict()
+
+
+@pytest.fixture
+def small_checkpoint(tmp_path: Path, small_state: dict[str, Any]) -> Path:
+    """A file of them."""
+    from tests.small_network import saved
+
+    return saved(small_state, tmp_path / "tiny.pth")
+
+
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small store that a build made, with one dark recording and one file that is not a recording."""
     root = tmp_path_factory.mktemp("report")
-    folder = root / "lab"
-    folder.mkdir()
-    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
-    for seed in range(4):
-        write_dat(folder / f"scene{seed}.dat", stream(seed))
+    folder = write_scenes(root / "lab", 4)
     write_dat(folder / "dark.dat", PackedSpikes.pack(np.zeros((50, HEIGHT, WIDTH), np.uint8)))
     (folder / "<cut>.dat").write_bytes(b"\x00" * 100)
-    sources = (f"folder:{folder}",)
-    made_by = BuildSettings(
-        sources=sources, data_root=root, out=root / "out", methods="tfp,tfi", scheduler="sync", shard_size=2
-    )
-    build_again(made_by)
+    build_again(settings_for(folder, shard_size=2))
     return root
 
 

@@ -12,43 +12,20 @@ from torch import Tensor, nn
 from hqgen.checkpoints import load_weights, read_checkpoint
 from hqgen.errors import MethodError
 from tests.methods.golden import CONTAINERS
-
-
-class Small(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(5, 4, 3)
-        self.norm = nn.BatchNorm2d(4)
-        self.tail = nn.Conv2d(4, 1, 3)
-
-
-@pytest.fixture
-def trained() -> dict[str, Tensor]:
-    torch.manual_seed(3)
-    return Small().state_dict()
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path, trained: dict[str, Tensor]) -> Path:
-    return saved(trained, tmp_path / "tiny.pth")
-
-
-def saved(content: object, path: Path, **options: Any) -> Path:
-    torch.save(content, path, **options)
-    return path
+from tests.small_network import Small, saved
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_usual_containers_load(
-    container: str, legacy: bool, trained: dict[str, Tensor], tmp_path: Path
+    container: str, legacy: bool, small_state: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    content = CONTAINERS[container](trained)
+    content = CONTAINERS[container](small_state)
     path = saved(content, tmp_path / "c.pth", _use_new_zipfile_serialization=not legacy)
     network = Small()
     load_weights(network, path)
     for name, value in network.state_dict().items():
-        assert torch.equal(value, trained[name]), name
+        assert torch.equal(value, small_state[name]), name
 
 
 def test_prefix_of_the_networks_own_names_stays(tmp_path: Path) -> None:
@@ -57,10 +34,10 @@ def test_prefix_of_the_networks_own_names_stays(tmp_path: Path) -> None:
 
 
 def test_whole_network_is_refused_with_the_line_that_converts_it(
-    tmp_path: Path, trained: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Small()
-    original.load_state_dict(trained)
+    original.load_state_dict(small_state)
     path = saved(nn.DataParallel(original), tmp_path / "whole.pth")
     with pytest.raises(MethodError, match=r"pickled `torch\.nn\S+DataParallel`") as error:
         load_weights(Small(), path)
@@ -82,8 +59,10 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path, legacy: bool) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_pickled_options_beside_the_weights_are_refused(tmp_path: Path, trained: dict[str, Tensor]) -> None:
-    path = saved({"state_dict": trained, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
+def test_pickled_options_beside_the_weights_are_refused(
+    tmp_path: Path, small_state: dict[str, Tensor]
+) -> None:
+    path = saved({"state_dict": small_state, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
     with pytest.raises(MethodError, match=r"argparse\.Namespace"):
         read_checkpoint(path)
 
@@ -96,9 +75,9 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.999])
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_truncated_file_is_called_damaged(
-    tmp_path: Path, trained: dict[str, Tensor], kept: float, legacy: bool
+    tmp_path: Path, small_state: dict[str, Tensor], kept: float, legacy: bool
 ) -> None:
-    path = saved(trained, tmp_path / "cut.pth", _use_new_zipfile_serialization=not legacy)
+    path = saved(small_state, tmp_path / "cut.pth", _use_new_zipfile_serialization=not legacy)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(MethodError, match=r"cut\.pth` is truncated or damaged"):
         load_weights(Small(), path)
@@ -118,41 +97,43 @@ def test_checkpoint_without_a_state_dict_says_what_it_holds(tmp_path: Path, cont
         load_weights(Small(), saved(content, tmp_path / "none.pth"))
 
 
-def test_wrong_digest_gives_both(checkpoint: Path) -> None:
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    load_weights(Small(), checkpoint, digest.upper())
+def test_wrong_digest_gives_both(small_checkpoint: Path) -> None:
+    digest = hashlib.sha256(small_checkpoint.read_bytes()).hexdigest()
+    load_weights(Small(), small_checkpoint, digest.upper())
     with pytest.raises(MethodError, match=f"sha256 is {digest}, not {'0' * 64}"):
-        load_weights(Small(), checkpoint, "0" * 64)
+        load_weights(Small(), small_checkpoint, "0" * 64)
 
 
-def test_wrong_shape_names_the_tensor_and_both_shapes(tmp_path: Path, trained: dict[str, Tensor]) -> None:
-    trained["tail.weight"] = torch.zeros(1, 8, 3, 3)
+def test_wrong_shape_names_the_tensor_and_both_shapes(tmp_path: Path, small_state: dict[str, Tensor]) -> None:
+    small_state["tail.weight"] = torch.zeros(1, 8, 3, 3)
     message = r"`tail\.weight` has the shape \(1, 8, 3, 3\), expected \(1, 4, 3, 3\)$"
     with pytest.raises(MethodError, match=message):
-        load_weights(Small(), saved(trained, tmp_path / "shape.pth"))
+        load_weights(Small(), saved(small_state, tmp_path / "shape.pth"))
 
 
-def test_missing_and_surplus_tensors_are_named(tmp_path: Path, trained: dict[str, Tensor]) -> None:
-    surplus = {**trained, "head.weight": torch.zeros(2)}
+def test_missing_and_surplus_tensors_are_named(tmp_path: Path, small_state: dict[str, Tensor]) -> None:
+    surplus = {**small_state, "head.weight": torch.zeros(2)}
     with pytest.raises(MethodError, match=r"`head\.weight` \(2,\) is not expected"):
         load_weights(Small(), saved(surplus, tmp_path / "surplus.pth"))
-    del trained["conv.bias"], trained["tail.bias"]
+    del small_state["conv.bias"], small_state["tail.bias"]
     with pytest.raises(MethodError, match=r"`conv\.bias` \(4,\) is missing \(and 1 more tensors differ\)"):
-        load_weights(Small(), saved(trained, tmp_path / "missing.pth"))
+        load_weights(Small(), saved(small_state, tmp_path / "missing.pth"))
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path: Path, trained: dict[str, Tensor]) -> None:
-    trained["conv.weight"][0, 0, 0, 0] = float("nan")
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, small_state: dict[str, Tensor]) -> None:
+    small_state["conv.weight"][0, 0, 0, 0] = float("nan")
     with pytest.raises(MethodError, match=r"`conv\.weight` holds values that are not finite"):
-        load_weights(Small(), saved(trained, tmp_path / "nan.pth"))
+        load_weights(Small(), saved(small_state, tmp_path / "nan.pth"))
 
 
-def test_unfit_checkpoint_leaves_the_network_as_it_was(tmp_path: Path, trained: dict[str, Tensor]) -> None:
+def test_unfit_checkpoint_leaves_the_network_as_it_was(
+    tmp_path: Path, small_state: dict[str, Tensor]
+) -> None:
     network = Small()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    del trained["tail.bias"]
+    del small_state["tail.bias"]
     with pytest.raises(MethodError):
-        load_weights(network, saved(trained, tmp_path / "unfit.pth"))
+        load_weights(network, saved(small_state, tmp_path / "unfit.pth"))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import hqgen
-from tests.builder.small import HEIGHT, WIDTH, stream
+from tests.builder.small import HEIGHT, WIDTH, stream, write_scenes
 from tests.command_line import run
 
 
@@ -25,14 +25,7 @@ def flags(tmp_path: Path, recordings: Path) -> list[str]:
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
-    from hqgen.spikes.recording import write_dat
-
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
-    for seed in range(3):
-        write_dat(folder / f"scene{seed}.dat", stream(seed))
-    return folder
+    return write_scenes(tmp_path / "lab", 3)
 
 
 @pytest.mark.parametrize("program", ["hqgen", "spikeclip"])

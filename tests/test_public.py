@@ -12,8 +12,7 @@ import pytest
 
 import hqgen
 import spikeclip
-from hqgen.spikes.recording import write_dat
-from tests.builder.small import HEIGHT, WIDTH, stream
+from tests.builder.small import write_scenes
 
 
 def test_the_public_names_are_those_that_were_promised() -> None:
@@ -43,11 +42,8 @@ def test_no_module_shadows_a_verb() -> None:
 
 
 def test_a_build_is_inspected_and_opened(tmp_path: Path) -> None:
-    (tmp_path / "lab").mkdir()
-    write_dat(tmp_path / "lab" / "scene.dat", stream(0))
+    sources = f"folder:{write_scenes(tmp_path / 'lab', 1)}"
     where: dict[str, Any] = {"data_root": tmp_path, "out": tmp_path / "out"}
-    sources = f"folder:{tmp_path / 'lab'}"
-    (tmp_path / "lab" / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
     outcome = hqgen.build(sources, methods="tfp,tfi", scheduler="sync", **where)
     assert outcome.made == len(outcome.manifest.sources[0].samples) > 0
     found = hqgen.inspect(tmp_path / "out" / "manifest.json")

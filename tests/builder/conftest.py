@@ -8,7 +8,7 @@ import pytest
 
 from hqgen.builder.settings import BuildSettings
 from hqgen.spikes.recording import write_dat
-from tests.builder.small import HEIGHT, WIDTH, Recorder, stream
+from tests.builder.small import Recorder, settings_for, stream, write_scenes
 
 
 @pytest.fixture
@@ -19,22 +19,11 @@ def observer() -> Recorder:
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
     """A folder of five recordings with one sample each, and one with two."""
-    folder = tmp_path / "recordings"
-    folder.mkdir()
-    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
-    for seed in range(5):
-        write_dat(folder / f"scene{seed}.dat", stream(seed))
+    folder = write_scenes(tmp_path / "recordings", 5)
     write_dat(folder / "scene5.dat", stream(5, frames=90))
     return folder
 
 
 @pytest.fixture
-def settings(tmp_path: Path, recordings: Path) -> BuildSettings:
-    return BuildSettings(
-        sources=(f"folder:{recordings}",),
-        data_root=tmp_path,
-        out=tmp_path / "out",
-        methods="tfp,tfi",
-        scheduler="sync",
-        shard_size=2,
-    )
+def settings(recordings: Path) -> BuildSettings:
+    return settings_for(recordings, shard_size=2)

@@ -15,6 +15,7 @@ from hqgen.builder.run import Outcome, build
 from hqgen.builder.settings import BuildSettings
 from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes
+from hqgen.spikes.recording import write_dat
 
 HEIGHT, WIDTH = 96, 104
 
@@ -25,6 +26,27 @@ def stream(seed: int, frames: int = 50) -> PackedSpikes:
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     rate = 0.3 + 0.2 * np.sin(rows / (5 + seed % 3)) * np.cos(columns / 7) + 0.05 * generator.random()
     return PackedSpikes.pack(generator.random((frames, HEIGHT, WIDTH)) < rate)
+
+
+def write_scenes(folder: Path, count: int) -> Path:
+    """Make a folder of recordings with one sample each, `scene0.dat` and so on."""
+    folder.mkdir()
+    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
+    for seed in range(count):
+        write_dat(folder / f"scene{seed}.dat", stream(seed))
+    return folder
+
+
+def settings_for(recordings: Path, **changes: Any) -> BuildSettings:
+    """Settings of a build of a folder in this process; it goes into `out` beside the folder."""
+    values: dict[str, Any] = {
+        "sources": (f"folder:{recordings}",),
+        "data_root": recordings.parent,
+        "out": recordings.parent / "out",
+        "methods": "tfp,tfi",
+        "scheduler": "sync",
+    }
+    return BuildSettings(**(values | changes))
 
 
 @dataclass

@@ -8,8 +8,7 @@ from rich.console import Console, RenderableType
 from hqgen.builder.estimate import estimate
 from hqgen.builder.settings import BuildSettings
 from hqgen.report.build_view import estimate_view, outcome_view
-from hqgen.spikes.recording import write_dat
-from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, stream
+from tests.builder.small import Recorder, build_again, settings_for, write_scenes
 
 
 def shown(view: RenderableType) -> str:
@@ -20,19 +19,9 @@ def shown(view: RenderableType) -> str:
 
 
 def settings_of(tmp_path: Path) -> BuildSettings:
-    folder = tmp_path / "recordings-of-a-rather-long-name"
-    folder.mkdir()
-    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
-    for seed in range(3):
-        write_dat(folder / f"{seed}.dat", stream(seed))
+    folder = write_scenes(tmp_path / "recordings-of-a-rather-long-name", 3)
     (folder / "empty.dat").touch()
-    return BuildSettings(
-        sources=(f"folder:{folder}",),
-        data_root=tmp_path,
-        out=tmp_path / "out",
-        methods="tfp,tfi",
-        scheduler="sync",
-    )
+    return settings_for(folder)
 
 
 def test_an_estimate_fits_80_columns_and_says_what_it_does_not_know(tmp_path: Path) -> None:

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.builder.run import build
-from hqgen.builder.settings import BuildSettings
-from hqgen.spikes.recording import write_dat
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
-from tests.builder.small import HEIGHT, WIDTH, Recorder, stream
+from tests.builder.small import build_again, settings_for, write_scenes
 from tests.spikeclip.small import write_recordings
 
 
@@ -33,20 +30,5 @@ def low_light(low_light_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def hq_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An HQ store of seven pictures of 96x104 pixels in shards of two, its manifest beside it."""
     root = tmp_path_factory.mktemp("hq")
-    folder = root / "recordings"
-    folder.mkdir()
-    (folder / "source.toml").write_text(f"geometry = [{HEIGHT}, {WIDTH}]\n")
-    for seed in range(7):
-        write_dat(folder / f"scene{seed}.dat", stream(seed))
-    build(
-        BuildSettings(
-            sources=(f"folder:{folder}",),
-            data_root=root,
-            out=root / "out",
-            methods="tfp,tfi",
-            scheduler="sync",
-            shard_size=2,
-        ),
-        Recorder(),
-    )
+    build_again(settings_for(write_scenes(root / "recordings", 7), shard_size=2))
     return root / "out" / "hq.zarr"
