@@ -1,0 +1,207 @@
+"""Rules: which candidate of a sample wins, from the numbers that judges gave the candidates.
+
+A rule sees no pixels, so another rule can be applied to a finished store without making a picture again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import ScoreError, UnknownNameError
+
+Measures = Mapping[str, NDArray[np.float32]]
+"""By judge, one value per candidate of one sample (M,); lower is better, +inf where a candidate has none."""
+
+
+class Rule(Protocol):
+    """A way to pick the winner of a sample."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Goes up by one when the same measures would give another winner than before."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The measures without which it cannot pick."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything else that decides the winner, as plain JSON values; it goes into the plan."""
+
+    def pick(self, measures: Measures) -> int | None:
+        """Pick a candidate; of equal ones the one in the lower column wins.
+
+        Args:
+            measures: those of one sample; more than `needs` may be there.
+
+        Returns:
+            The column of the winner, or None if no candidate has all the values that the rule needs.
+
+        Raises:
+            ScoreError: a measure that the rule needs is missing, or measures differ in length.
+        """
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The smallest score wins, as in the SpikeCLIP paper.
+
+    Args:
+        score: the name of the score.
+    """
+
+    name: ClassVar[str] = "niqe"
+    version: ClassVar[int] = 1
+
+    score: str = "niqe"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The score."""
+        return (self.score,)
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the score."""
+        return {"score": self.score}
+
+    def pick(self, measures: Measures) -> int | None:
+        """Pick a candidate; see `Rule`."""
+        (scores,) = _needed(measures, self.needs)
+        return _smallest(scores)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """The smallest score wins among the candidates that agree with the spikes.
+
+    A candidate agrees if its consistency is at most `factor` times the best one of the sample.
+
+    Args:
+        score: the name of the score.
+        factor: at least 1.
+        floor: consistency that is good enough for everybody: a better best one counts as this. So a candidate
+            that repeats the noise of the very frames it is compared with does not shut out the others.
+    """
+
+    name: ClassVar[str] = "niqe-guarded"
+    version: ClassVar[int] = 1
+
+    score: str = "niqe"
+    factor: float = 1.3
+    floor: float = 1.0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The score and `consistency`."""
+        return (self.score, "consistency")
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the score, and the two numbers."""
+        return {"score": self.score, "factor": self.factor, "floor": self.floor}
+
+    def pick(self, measures: Measures) -> int | None:
+        """Pick a candidate; see `Rule`."""
+        scores, consistencies = _needed(measures, self.needs)
+        return _smallest(np.where(_agreeing(scores, consistencies, self.factor, self.floor), scores, np.inf))
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """The best mean rank over several judges wins, among the candidates that agree with the spikes.
+
+    Args:
+        judges: whose ranks are added; a candidate without a value is last there.
+        factor: as in `Guarded`.
+        floor: as in `Guarded`.
+    """
+
+    name: ClassVar[str] = "consensus"
+    version: ClassVar[int] = 1
+
+    judges: tuple[str, ...] = ("niqe", "brisque", "piqe")
+    factor: float = 1.3
+    floor: float = 1.0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The judges and `consistency`."""
+        return (*self.judges, "consistency")
+
+    def parameters(self) -> dict[str, Any]:
+        """The names of the judges, and the two numbers."""
+        return {"judges": list(self.judges), "factor": self.factor, "floor": self.floor}
+
+    def pick(self, measures: Measures) -> int | None:
+        """Pick a candidate; see `Rule`."""
+        *scores, consistencies = _needed(measures, self.needs)
+        chosen = _agreeing(scores[0], consistencies, self.factor, self.floor)
+        ranks = sum((_ranks(np.where(chosen, score, np.inf)) for score in scores), np.zeros(len(chosen)))
+        return _smallest(np.where(chosen, ranks, np.inf))
+
+
+def rule_names() -> list[str]:
+    """The names that `get_rule` knows, the default first."""
+    return [Smallest.name, Guarded.name, Consensus.name]
+
+
+def get_rule(name: str, *, score: str = "niqe") -> Rule:
+    """Find a rule by name.
+
+    Args:
+        name: one of `rule_names()`.
+        score: the scorer of the build; it is in the place of NIQE in every rule.
+
+    Raises:
+        UnknownNameError: there is no such rule.
+    """
+    if name == Smallest.name:
+        return Smallest(score)
+    if name == Guarded.name:
+        return Guarded(score)
+    if name == Consensus.name:
+        return Consensus(tuple(dict.fromkeys((score, *Consensus.judges[1:]))))
+    raise UnknownNameError("rule", name, rule_names())
+
+
+def _needed(measures: Measures, names: tuple[str, ...]) -> list[NDArray[np.float64]]:
+    """The measures of these names, float64 (M,) each; NaN counts as +inf."""
+    missing = [name for name in names if name not in measures]
+    if missing:
+        raise ScoreError(
+            f"the rule needs the measures {_quoted(names)}, but there is no {_quoted(missing)}",
+            hint=f"build with `--judges {','.join(names)}`, or pick by another rule",
+        )
+    found = [np.asarray(measures[name], np.float64) for name in names]
+    if any(values.shape != found[0].shape or values.ndim != 1 for values in found):
+        shapes = ", ".join(str(values.shape) for values in found)
+        raise ScoreError(f"the measures {_quoted(names)} must each be one value per candidate, not {shapes}")
+    return [np.where(np.isnan(values), np.inf, values) for values in found]
+
+
+def _quoted(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _smallest(values: NDArray[np.float64]) -> int | None:
+    """The column of the smallest finite value; of equal ones the first."""
+    return int(np.argmin(values)) if np.isfinite(values).any() else None
+
+
+def _agreeing(
+    scores: NDArray[np.float64], consistencies: NDArray[np.float64], factor: float, floor: float
+) -> NDArray[np.bool_]:
+    """Which candidates have a score and agree with the spikes: bool (M,)."""
+    known = np.isfinite(scores) & np.isfinite(consistencies)
+    best = np.min(consistencies, initial=np.inf, where=known)
+    return known & (consistencies <= factor * max(best, floor))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many values are smaller, counting an equal one as half: float64 (M,)."""
+    smaller = np.sum(values[:, None] > values, axis=1)
+    equal = np.sum(values[:, None] == values, axis=1) - 1
+    return np.asarray(smaller + equal / 2, np.float64)
