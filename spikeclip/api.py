@@ -75,7 +75,7 @@ def evaluate(
             `clip={"model": "small"}`, `methods="tfp:window=21,tfi"`, `samples=100`.
 
     Returns:
-        The table; `spikeclip.evaluation.formats.write_table` writes it as JSON, Markdown and LaTeX.
+        The table; `spikeclip.evaluation.table.write_table` writes it as JSON, Markdown and LaTeX.
 
     Raises:
         HqgenError: see `spikeclip.evaluation.comparison.evaluate`.

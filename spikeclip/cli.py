@@ -136,7 +136,7 @@ def evaluate(
     from spikeclip.api import evaluate
     from spikeclip.data.opening import open_low_light
     from spikeclip.data.settings import DEMO
-    from spikeclip.evaluation.formats import write_table
+    from spikeclip.evaluation.table import write_table
 
     command: EvaluateCommand = context.obj
     out, observer = command.out, stderr_observer()
@@ -154,7 +154,7 @@ def _show_table(table: ResultTable, json: bool) -> None:
     if json:
         typer.echo(table.to_json(), nl=False)
     else:
-        from spikeclip.evaluation.formats import TerminalTable
+        from hqgen.tables import TerminalTable
 
         console.show(table, TerminalTable, as_json=False)
 

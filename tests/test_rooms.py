@@ -14,6 +14,7 @@ TOOLS = {
     "config",
     "checkpoints",
     "devices",
+    "drawing",
     "errors",
     "files",
     "interrupt",
@@ -21,6 +22,7 @@ TOOLS = {
     "plot",
     "progress",
     "provenance",
+    "tables",
     "text",
 }
 """Small modules that hold one mechanism each, for every room to use."""
@@ -31,7 +33,9 @@ MAY_IMPORT = {
     "hqgen.errors": set(),
     "hqgen.files": {"hqgen.errors"},
     "hqgen.text": set(),
+    "hqgen.drawing": {"hqgen.errors", "hqgen.text"},
     "hqgen.plot": set(),
+    "hqgen.tables": set(),
     "hqgen.interrupt": set(),
     "hqgen.progress": {"hqgen.text"},
     "hqgen.devices": {"hqgen.errors"},

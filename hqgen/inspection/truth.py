@@ -21,11 +21,9 @@ from hqgen.inspection.candidates import Remake, source_settings
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
 from hqgen.provenance import require_same
-from hqgen.quality.pictures import read_picture
 from hqgen.quality.scorers import Scorer, get_scorer
 from hqgen.sources import load_catalog
-from hqgen.sources.catalog import SourceSettings
-from hqgen.sources.source import Source, read_folder
+from hqgen.sources.source import Source, read_demo, read_folder
 
 
 @dataclass(frozen=True)
@@ -151,6 +149,33 @@ def output_scale(method: Method) -> str:
     return entry.brightness if entry is not None else method.output
 
 
+def as_brightness(
+    image: NDArray[np.float32], scale: str, rate_per_brightness: float | None
+) -> NDArray[np.float64] | None:
+    """A method's output as brightness, by what its scale says; nothing is fitted.
+
+    Args:
+        image: (H, W), in the method's own units.
+        scale: of the output: see `output_scale`.
+        rate_per_brightness: of the source; None where it is not known.
+
+    Returns:
+        float64 (H, W) in [0, 1]; None where the scale, or the source's rate, is not known.
+    """
+    if scale == "other" or (scale == "rate" and rate_per_brightness is None):
+        return None
+    brightness = image.astype(np.float64)
+    if scale == "rate" and rate_per_brightness:
+        brightness /= rate_per_brightness
+    return np.clip(brightness, 0, 1)
+
+
+def grey_levels(light: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Light in [0, 1] as the nearest of 256 grey levels; what is outside is clipped: uint8, same shape."""
+    levels: NDArray[np.uint8] = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
 def _scorer(manifest: Manifest) -> Scorer:
     """The scorer of the plan, if this version of hqgen has the same one."""
     planned = manifest.plan.scorer
@@ -205,14 +230,12 @@ def _source(
 def _with_truth(found: SourceManifest, data_root: Path | None) -> Source | None:
     """A source with ground truth; None for one without, wherever its files are."""
     entry = load_catalog().get(found.name)
-    if entry is not None and not _has_truth(entry):
+    if found.folder is None:
+        return read_demo(entry) if entry is not None else None
+    if entry is not None and not entry.has_truth:
         return None
     files = source_settings(found, data_root)
-    return read_folder(found.name, files[1], files[0]) if files and _has_truth(files[1]) else None
-
-
-def _has_truth(settings: SourceSettings) -> bool:
-    return any(layout.truth for layout in settings.layout)
+    return read_folder(found.name, files[1], files[0]) if files and files[1].has_truth else None
 
 
 class _Comparison:
@@ -221,19 +244,18 @@ class _Comparison:
     def __init__(self, remake: Remake, source: Source, scorer: Scorer) -> None:
         self._remake, self._scorer = remake, scorer
         self._rate = source.entry.rate_per_brightness
-        self._pictures = {sample.key: source.truth(sample) for sample in source.samples}
+        self._truths = {sample.key: source.truth(sample) for sample in source.samples}
 
     def __call__(self, sample: SampleRecord, place: SampleSpec) -> list[ComparedPick]:
         """The pick beside its ground truth; empty where it has none."""
-        path = self._pictures.get(sample.key)
-        if path is None or sample.method is None or sample.score is None:
+        found = self._truths.get(sample.key)
+        if found is None or sample.method is None or sample.score is None:
             return []
-        picture = read_picture(path)
-        truth = picture / 255
+        truth = found.light().astype(np.float64)
         image = self._brightness(sample.method, place)
         if image is not None and image.shape != truth.shape:
-            raise ScoreError(f"`{path}` is {_size(truth)}, the pick {_size(image)}")
-        scores, _ = self._scorer.score(picture[None])
+            raise ScoreError(f"`{found.name}` is {_size(truth)}, the pick {_size(image)}")
+        scores, _ = self._scorer.score(grey_levels(truth)[None])
         return [
             ComparedPick(
                 key=sample.key,
@@ -248,10 +270,7 @@ class _Comparison:
     def _brightness(self, method: str, place: SampleSpec) -> NDArray[np.float64] | None:
         """The winner's image as brightness in [0, 1]; None where its scale is not known."""
         scale = output_scale(self._remake.method(method))
-        if scale == "other" or (scale == "rate" and self._rate is None):
-            return None
-        image = self._remake.image(method, place).astype(np.float64)
-        return np.clip(image / self._rate if scale == "rate" and self._rate else image, 0, 1)
+        return as_brightness(self._remake.image(method, place), scale, self._rate)
 
 
 def _size(image: NDArray[np.float64]) -> str:

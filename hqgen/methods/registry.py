@@ -118,6 +118,13 @@ def parse_methods(text: str) -> list[Method]:
     return ensemble([_available(parse_method(item.strip())) for item in text.split(",")])
 
 
+def method_label(method: Method) -> str:
+    """The text that `parse_method` reads: the name, and the parameters that are not at their default."""
+    usual = type(method)().parameters()
+    changed = [f"{key}={value}" for key, value in method.parameters().items() if usual[key] != value]
+    return ":".join([method.name, *changed])
+
+
 def ensemble(methods: Iterable[Method]) -> list[Method]:
     """Put methods in rank order.
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from textwrap import wrap
-from typing import Any
 
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from hqgen.errors import UsageError
+from hqgen.drawing import (
+    BLANK,
+    BODY,
+    GAP,
+    HAIRLINE,
+    HEADING,
+    INK,
+    QUIET,
+    SMALL,
+    TITLE,
+    WARNING,
+    WINNER,
+    Part,
+    resized,
+    save,
+    stacked,
+    wrapped,
+)
 from hqgen.inspection.picks import Gallery, Pick, Tile
 from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics, statistics
-from hqgen.text import count, shortened
+from hqgen.text import count
 
 COLUMNS = 6
 """Candidates in a line; more go to a second line, so that a sheet stays as wide as a page can show."""
@@ -25,19 +37,7 @@ TILE = 400
 FRAME = 5
 """Pixels of the frame around a winner; it is outside the picture, of which it hides nothing."""
 
-MARGIN, GAP = 72, 24
 CAPTION = 40
-TITLE, HEADING, BODY, SMALL = 44, 32, 23, 19
-
-PAPER = (255, 255, 255)
-INK = (28, 28, 30)
-QUIET = (122, 122, 128)
-HAIRLINE = (222, 222, 226)
-BLANK = (246, 246, 247)
-WINNER = (0, 98, 178)
-WARNING = (178, 60, 40)
-
-Colour = tuple[int, int, int]
 
 
 def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Path | None = None) -> None:
@@ -60,14 +60,7 @@ def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Pat
     for index, source in enumerate(found.sources):
         parts.append(_source_heading(source, found.scorer, width))
         parts += [draw_pick(pick, width) for pick in gallery.picks(index)]
-    sheet = _stacked(parts, width)
-    try:
-        sheet.save(out_png, format="PNG")
-    except OSError as error:
-        raise UsageError(
-            f"`{out_png}` cannot be written: {error.strerror or error}",
-            hint="name a `.png` in a folder that is there",
-        ) from error
+    save(stacked(parts, width), out_png)
 
 
 def _content_width(found: ManifestStatistics) -> int:
@@ -77,17 +70,8 @@ def _content_width(found: ManifestStatistics) -> int:
     return max(n * tile + (n - 1) * GAP for n, tile in zip(columns, tiles, strict=True))
 
 
-def _stacked(parts: Sequence[Image.Image], width: int) -> Image.Image:
-    sheet = Image.new("RGB", (width + 2 * MARGIN, sum(part.height for part in parts) + 2 * MARGIN), PAPER)
-    top = MARGIN
-    for part in parts:
-        sheet.paste(part, (MARGIN - (part.width - width) // 2, top))
-        top += part.height
-    return sheet
-
-
 def _title(found: ManifestStatistics, width: int) -> Image.Image:
-    part = _Part(width, 120)
+    part = Part(width, 120)
     part.text((0, 0), f"{count(found.pictures, 'picture')} of {count(found.samples, 'sample')}", TITLE)
     plan = f"plan {found.plan_id}, {found.finished[:10]}"
     part.text((width, 20), plan, BODY, QUIET, anchor="ra")
@@ -98,7 +82,7 @@ def _title(found: ManifestStatistics, width: int) -> Image.Image:
 
 
 def _source_heading(source: SourceStatistics, scorer: str, width: int) -> Image.Image:
-    part = _Part(width, 128)
+    part = Part(width, 128)
     part.draw.line((0, 20, width, 20), fill=HAIRLINE, width=2)
     part.text((0, 44), source.name, HEADING)
     name = part.length(source.name, HEADING)
@@ -130,7 +114,7 @@ def draw_pick(pick: Pick, width: int) -> Image.Image:
     tiles = [_draw_tile(tile, tile_width, tile_height) for tile in pick.tiles]
     lines = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
     heights = [max(tile.height for tile in line) for line in lines]
-    part = _Part(width + 2 * FRAME, CAPTION + sum(heights) + 28)
+    part = Part(width + 2 * FRAME, CAPTION + sum(heights) + 28)
     _caption(part, pick, width)
     top = CAPTION
     for line, height in zip(lines, heights, strict=True):
@@ -147,7 +131,7 @@ def _tile_size(pick: Pick) -> tuple[int, int]:
     return shown, round(height * shown / width)
 
 
-def _caption(part: _Part, pick: Pick, width: int) -> None:
+def _caption(part: Part, pick: Pick, width: int) -> None:
     right = "" if pick.winner is None else _margin(pick)
     part.text((FRAME + width, 8), right, BODY, QUIET, anchor="ra")
     kinds = ", ".join(pick.kinds).capitalize()
@@ -165,14 +149,14 @@ def _margin(pick: Pick) -> str:
 
 def _draw_tile(tile: Tile, width: int, height: int) -> Image.Image:
     """A candidate in the room of its frame, with its name, score and, if there is one, its note."""
-    note = _lines(tile.note, width, SMALL) if tile.picture is not None else []
-    part = _Part(width + 2 * FRAME, height + 2 * FRAME + 46 + 24 * len(note))
+    note = wrapped(tile.note, width, SMALL) if tile.picture is not None else []
+    part = Part(width + 2 * FRAME, height + 2 * FRAME + 46 + 24 * len(note))
     left, right, below = FRAME, FRAME + width, 2 * FRAME + height
     if tile.picture is None:
         part.draw.rectangle((left, FRAME, right - 1, FRAME + height - 1), fill=BLANK, outline=HAIRLINE)
-        part.block(_lines(tile.note, width - 48, SMALL), left + width // 2, FRAME + height // 2)
+        part.block(wrapped(tile.note, width - 48, SMALL), left + width // 2, FRAME + height // 2)
     else:
-        part.image.paste(_shown(tile.picture, width, height), (left, FRAME))
+        part.image.paste(resized(tile.picture, width, height), (left, FRAME))
     if tile.winner:
         part.draw.rectangle((0, 0, right + FRAME - 1, below - 1), outline=WINNER, width=FRAME)
     colour = WINNER if tile.winner else INK
@@ -182,52 +166,3 @@ def _draw_tile(tile: Tile, width: int, height: int) -> Image.Image:
     for number, line in enumerate(note):
         part.text((left, below + 34 + 24 * number), line, SMALL, WARNING)
     return part.image
-
-
-def _shown(picture: NDArray[Any], width: int, height: int) -> Image.Image:
-    image = Image.fromarray(picture)
-    return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _lines(text: str, width: int, size: int) -> list[str]:
-    """Text in lines of a width in pixels; long reasons are cut after a few."""
-    letters = max(int(width / (0.52 * size)), 8)
-    return wrap(shortened(text, 6 * letters), letters)
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise UsageError("Pillow was built without FreeType", hint="install Pillow's wheel from PyPI")
-    return font
-
-
-class _Part:
-    """A white piece of the sheet and what is drawn on it."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.image = Image.new("RGB", (width, height), PAPER)
-        self.draw = ImageDraw.Draw(self.image)
-
-    def text(
-        self, place: tuple[int, int], text: str, size: int, colour: Colour = INK, anchor: str = "la"
-    ) -> None:
-        self.draw.text(place, text, fill=colour, font=_font(size), anchor=anchor)
-
-    def block(self, lines: Sequence[str], x: int, y: int) -> None:
-        """Lines around a centre."""
-        top = y - 13 * len(lines)
-        for number, line in enumerate(lines):
-            self.text((x, top + 26 * number), line, SMALL, QUIET, anchor="ma")
-
-    def length(self, text: str, size: int) -> int:
-        """Pixels that a text is wide."""
-        return round(_font(size).getlength(text))
-
-    def fitted(self, text: str, size: int, room: int) -> str:
-        """The text, shortened until it fits into `room` pixels."""
-        letters = len(text)
-        while letters > 8 and self.length(shortened(text, letters), size) > room:
-            letters -= 1
-        return shortened(text, letters)

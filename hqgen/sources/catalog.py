@@ -139,6 +139,11 @@ class SourceSettings(_Strict):
     obtain: str = ""
 
     @property
+    def has_truth(self) -> bool:
+        """Whether it says where ground truth is."""
+        return any(layout.truth for layout in self.layout)
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """Endings of recordings, in lower case."""
         return SUFFIXES[self.format]

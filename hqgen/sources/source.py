@@ -13,6 +13,7 @@ from hqgen.sources.catalog import SourceSettings
 from hqgen.sources.recordings import DemoRecording, FileRecording, Rejected, SourceRecording
 from hqgen.sources.samples import Sample, index_truth, places
 from hqgen.sources.scan import Found, find_files
+from hqgen.sources.truth import DemoTruth, FileTruth, Truth
 from hqgen.spikes.packed import frame_bytes
 from hqgen.spikes.recording import open_recording
 
@@ -41,17 +42,21 @@ class Source:
     recordings: tuple[SourceRecording, ...]
     samples: tuple[Sample, ...]
     rejected: tuple[Rejected, ...] = ()
-    _truth: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _truth: Mapping[str, Truth] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
         """Bytes of all usable recordings."""
         return sum(recording.size for recording in self.recordings)
 
-    def truth(self, sample: Sample) -> Path | None:
-        """The ground-truth picture of one of its samples, if the dataset has one."""
-        path = self._truth.get(sample.key)
-        return None if path is None or self.folder is None else self.folder / path
+    @property
+    def has_truth(self) -> bool:
+        """Whether there is ground truth of at least one sample."""
+        return bool(self._truth)
+
+    def truth(self, sample: Sample) -> Truth | None:
+        """The ground truth of one of its samples, if the dataset has one."""
+        return self._truth.get(sample.key)
 
 
 def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
@@ -66,7 +71,7 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
     index, rejected, geometry = index_truth(entry, listing.truth), listing.rejected, entry.geometry
     recordings: list[FileRecording] = []
     samples: dict[str, Sample] = {}
-    truth: dict[str, str] = {}
+    truth: dict[str, Truth] = {}
     for found in listing.recordings:
         try:
             recording = _examine(found, folder, entry, geometry)
@@ -86,7 +91,7 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
                 continue
             samples[key] = Sample(key, recording, place.centre)
             if place.truth is not None:
-                truth[key] = place.truth
+                truth[key] = FileTruth(folder, place.truth)
         if by_key.keys() & samples.keys():
             geometry = recording.geometry
             recordings.append(recording)
@@ -108,12 +113,14 @@ def read_demo(entry: SourceSettings) -> Source:
 
     size = FRAMES * frame_bytes(*GEOMETRY)
     recordings = [DemoRecording(scene, FRAMES, size) for scene in demo_scenes()]
-    samples = (
+    samples = tuple(
         Sample(f"demo/{place.name}", recording, place.centre)
         for recording in recordings
         for place in places(entry, recording, {})
     )
-    return Source("demo", entry, None, entry.geometry or VIDAR, tuple(recordings), tuple(samples))
+    truth = {sample.key: DemoTruth(sample.recording.name) for sample in samples}
+    geometry = entry.geometry or VIDAR
+    return Source("demo", entry, None, geometry, tuple(recordings), samples, (), truth)
 
 
 def _require_new(keys: Iterable[str], samples: Mapping[str, Sample]) -> None:

@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 from hqgen.config import Device
 from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
-from hqgen.methods.registry import available_methods
+from hqgen.methods.registry import available_methods, method_label
 from hqgen.methods.tfp import TFP
 from hqgen.progress import SILENT, Observer
 from hqgen.spikes.packed import PackedSpikes, Window
+from hqgen.tables import Cell, ResultRow
 from hqgen.text import count
 from spikeclip.data.voxels import centre_crop, voxelize_packed
 from spikeclip.evaluation.cost import Profile, profile
 from spikeclip.evaluation.quality import Image, Metrics, Score, brightened, usable_metrics
-from spikeclip.evaluation.table import METRICS, Cell, ResultRow, ResultTable
+from spikeclip.evaluation.table import METRICS, ResultTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -186,13 +187,6 @@ def default_methods(frames: int) -> list[Method]:
     return [TFP(window=frames), *able]
 
 
-def method_row(method: Method) -> str:
-    """The name of a method's row: the method's, and the parameters that differ from their defaults."""
-    usual = type(method)().parameters()
-    changed = [f"{key}={value}" for key, value in method.parameters().items() if usual[key] != value]
-    return ":".join([method.name, *changed])
-
-
 def evaluate(
     checkpoints: Mapping[str, Path | nn.Module],
     low_light: LowLightSet,
@@ -297,7 +291,7 @@ def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Met
         if isinstance(checkpoint, Path):
             load_network(checkpoint)  # a missing file is an error now, not after the rows before it
     for method in methods:
-        name = method_row(method)
+        name = method_label(method)
         if name in subjects:
             raise UsageError(f"two rows are called `{name}`", hint="give the checkpoint another name")
         subjects[name] = method

@@ -10,62 +10,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import Literal, NamedTuple
 
 from hqgen.errors import HqgenError
+from hqgen.files import write_atomically
+from hqgen.tables import Cell, Column, ResultRow, latex, markdown
 
 METRICS = ("niqe", "brisque", "piqe")
 """The quality scores of the paper."""
-
-
-class Column(NamedTuple):
-    """A column of the table.
-
-    Attributes:
-        key: its name in `ResultRow.cells` and in the JSON.
-        title: its heading, with the unit.
-        group: what it belongs to: `raw`, `bright` or `cost`.
-        digits: decimals shown.
-        better: which end is better; None where the paper names no best.
-    """
-
-    key: str
-    title: str
-    group: str
-    digits: int
-    better: Literal["lower", "higher"] | None
-
-    def text(self, cell: Cell | None) -> str:
-        """A cell of this column, rounded; `n/a` for None."""
-        if cell is None:
-            return "n/a"
-        if not math.isfinite(cell.value):
-            return "inf"
-        if self.group == "cost" and cell.value == 0:
-            return "0"
-        spread = "" if cell.spread is None else f" ± {cell.spread:.{self.digits}f}"
-        return f"{cell.value:.{self.digits}f}{spread}"
-
-
-class Cell(NamedTuple):
-    """A number in the unit of its column, +inf where no picture could be scored.
-
-    Attributes:
-        value: the number.
-        spread: standard deviation over several trainings, in a table that combines them.
-    """
-
-    value: float
-    spread: float | None = None
-
-
-@dataclass(frozen=True)
-class ResultRow:
-    """What one network or method reaches. A column that is not in `cells` could not be measured."""
-
-    name: str
-    cells: Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
@@ -106,25 +59,6 @@ class ResultTable:
         """
         return {row.name: row for row in self.rows}[name]
 
-    def texts(self) -> list[list[tuple[str, int]]]:
-        """For each row its cells as text, each with its place in its column.
-
-        The place is 0 for the best value, 1 for the second best, 2 for all others. Equal values share a
-        place. No place is given where all values are equal or the column names no best.
-        """
-        best: dict[str, list[float]] = {}
-        for column in self.columns:
-            values = {row.cells[column.key].value for row in self.rows if column.key in row.cells}
-            finite = sorted(filter(math.isfinite, values), reverse=column.better == "higher")
-            best[column.key] = finite[:2] if column.better and len(finite) > 1 else []
-
-        def marked(column: Column, cell: Cell | None) -> tuple[str, int]:
-            first = best[column.key]
-            place = first.index(cell.value) if cell is not None and cell.value in first else 2
-            return column.text(cell), place
-
-        return [[marked(column, row.cells.get(column.key)) for column in self.columns] for row in self.rows]
-
     def to_json(self) -> str:
         """The table as JSON, with all digits. A missing cell is null, infinity is the text `inf`."""
 
@@ -164,6 +98,13 @@ class ResultTable:
                 f"this is not a table of an evaluation: {error!r}",
                 hint="give what `spikeclip evaluate --json` wrote",
             ) from error
+
+
+def write_table(table: ResultTable, folder: Path) -> None:
+    """Write `table.json`, `table.md` and `table.tex`."""
+    write_atomically(folder / "table.json", table.to_json())
+    write_atomically(folder / "table.md", markdown(table))
+    write_atomically(folder / "table.tex", latex(table))
 
 
 def combined(tables: Sequence[ResultTable]) -> ResultTable:

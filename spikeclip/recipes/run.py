@@ -30,8 +30,7 @@ from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
 from spikeclip.data.opening import open_low_light
 from spikeclip.data.simulated import simulate_low_light
-from spikeclip.evaluation.formats import write_table
-from spikeclip.evaluation.table import ResultTable, combined
+from spikeclip.evaluation.table import ResultTable, combined, write_table
 from spikeclip.recipes.recipe import Recipe, Recordings
 from spikeclip.recipes.record import RecipeRun, Step, StepRecord
 from spikeclip.recipes.trainings import train_networks, trainings_by_table

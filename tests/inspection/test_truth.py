@@ -19,13 +19,23 @@ from typer.testing import CliRunner
 from hqgen.builder.settings import BuildSettings
 from hqgen.cli import app
 from hqgen.errors import SourceError, StoreError
-from hqgen.inspection.truth import SkippedPick, SourceTruth, compare_with_truth, output_scale, psnr, ssim
+from hqgen.inspection.truth import (
+    SkippedPick,
+    SourceTruth,
+    as_brightness,
+    compare_with_truth,
+    grey_levels,
+    output_scale,
+    psnr,
+    ssim,
+)
 from hqgen.manifest import read_manifest
 from hqgen.methods.learned.ssir import SSIR, SSIRNetwork
 from hqgen.methods.registration import add_weights
 from hqgen.methods.tfp import TFP
 from hqgen.quality.niqe import niqe
 from hqgen.report.terminal import truth_view
+from hqgen.sources.demo import _SCENES
 from hqgen.spikes.recording import write_dat
 from tests.builder.small import HEIGHT, WIDTH, build_again, stream
 from tests.made import manifest, sample, write
@@ -136,7 +146,7 @@ def test_a_ground_truth_that_cannot_be_used_is_skipped_with_the_reason(moved: Pa
     source = compared(moved)
     assert [pick.key for pick in source.picks] == ["folder-lab/c_key_id26"]
     small, broken = source.skipped
-    assert small == SkippedPick("folder-lab/a_key_id26", f"`{pictures[0]}` is 96x100, the pick 96x104")
+    assert small == SkippedPick("folder-lab/a_key_id26", f"`gt/{NAMES[0]}.png` is 96x100, the pick 96x104")
     assert "cannot be read as a picture" in broken.reason
 
 
@@ -181,6 +191,33 @@ def test_scale_is_that_of_the_registered_weights_then_the_networks_own(
     torch.save(SSIRNetwork().state_dict(), tmp_path / "ssir.pth")
     add_weights(tmp_path / "ssir.pth", SSIR(), brightness="brightness")
     assert output_scale(SSIR()) == "brightness"
+
+
+def test_output_becomes_brightness_by_its_scale_alone() -> None:
+    image = np.array([[0.3, 0.9, -1.0]], np.float32)
+    assert as_brightness(image, "other", 0.6) is None
+    assert as_brightness(image, "rate", None) is None
+    rate = as_brightness(image, "rate", 0.6)
+    brightness = as_brightness(image, "brightness", None)
+    assert rate is not None
+    assert brightness is not None
+    assert rate == pytest.approx(np.array([[0.5, 1, 0]]))
+    assert brightness == pytest.approx(np.array([[0.3, 0.9, 0]]))
+
+
+def test_grey_levels_are_the_nearest_and_clipped() -> None:
+    assert grey_levels(np.array([-1, 0.5 / 255, 1.5 / 255, 0.999, 7])).tolist() == [0, 0, 2, 255, 255]
+
+
+def test_picks_of_demo_are_compared_with_the_light_before_the_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqgen.sources.demo._SCENES", {"chart": _SCENES["chart"]})
+    build_again(BuildSettings(sources=("demo",), out=tmp_path, methods="tfp", scheduler="sync"))
+    (source,) = compare_with_truth(tmp_path / "manifest.json")
+    assert [pick.key for pick in source.picks] == ["demo/chart"]
+    assert source.all.psnr is not None
+    assert 20 < source.all.psnr < 40
 
 
 def rendered(sources: list[SourceTruth]) -> str:

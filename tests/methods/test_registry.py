@@ -361,3 +361,14 @@ def test_the_first_example_of_a_page_runs(page: str) -> None:
     text = (Path(__file__).parents[2] / "docs" / page).read_text()
     example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
     exec(compile(example, page, "exec"), {})
+
+
+def test_a_label_says_what_is_not_the_default() -> None:
+    labels = {
+        "tfp": TFP(),
+        "tfp:window=200": TFP(window=200),
+        "tfi:variant=spikeclip:half_window=49": TFI(variant="spikeclip"),
+    }
+    for label, method in labels.items():
+        assert registry.method_label(method) == label
+        assert registry.parse_method(label).parameters() == method.parameters()

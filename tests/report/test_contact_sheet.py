@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hqgen.drawing import GAP, WARNING, WINNER
 from hqgen.errors import SourceError, UsageError
 from hqgen.inspection.picks import Pick, Tile
-from hqgen.report.contact_sheet import COLUMNS, FRAME, GAP, TILE, WARNING, WINNER, contact_sheet, draw_pick
+from hqgen.report.contact_sheet import COLUMNS, FRAME, TILE, contact_sheet, draw_pick
 from tests.made import manifest, sample, write
 
 

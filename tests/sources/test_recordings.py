@@ -11,6 +11,7 @@ from hqgen.errors import RecordingError
 from hqgen.sources.catalog import SourceSettings, load_catalog
 from hqgen.sources.recordings import FileRecording
 from hqgen.sources.source import read_demo, read_folder
+from hqgen.sources.truth import DemoTruth
 
 
 def only_recording(folder: Path) -> FileRecording:
@@ -73,4 +74,4 @@ def test_demo_has_one_sample_a_scene_at_its_centre() -> None:
     source = read_demo(load_catalog()["demo"])
     assert {sample.centre for sample in source.samples} == {30}
     assert [sample.key for sample in source.samples] == [f"demo/{item.name}" for item in source.recordings]
-    assert all(source.truth(sample) is None for sample in source.samples)
+    assert all(source.truth(sample) == DemoTruth(sample.recording.name) for sample in source.samples)

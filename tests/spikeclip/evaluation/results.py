@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from spikeclip.evaluation.table import Cell, ResultRow, ResultTable
+from hqgen.tables import Cell, ResultRow
+from spikeclip.evaluation.table import ResultTable
 
 
 def table(niqe: float = 4.657, *, notes: tuple[str, ...] = ("LRN: a note",)) -> ResultTable:

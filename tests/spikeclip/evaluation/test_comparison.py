@@ -18,17 +18,18 @@ from torch import Tensor, nn
 import hqgen
 from hqgen.errors import MethodError, StoreError, UnknownNameError, UsageError, WeightsError
 from hqgen.methods.base import Method, Span
+from hqgen.methods.registry import method_label
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.quality import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.packed import PackedSpikes, Window
+from hqgen.tables import markdown
 from spikeclip.clip.frozen import FrozenClip, class_texts
 from spikeclip.data.lowlight import LowLightSet, open_prepared
 from spikeclip.data.lowlight_writer import LabelledStream, write
 from spikeclip.data.voxels import voxelize
-from spikeclip.evaluation.comparison import default_methods, evaluate, method_row
-from spikeclip.evaluation.formats import markdown
+from spikeclip.evaluation.comparison import default_methods, evaluate
 from spikeclip.evaluation.table import ResultTable
 from spikeclip.networks import build, save_network
 from tests.builder.small import Recorder
@@ -303,14 +304,8 @@ def test_checkpoints_may_be_files(scenes: LowLightSet, tmp_path: Path) -> None:
         evaluate({"x": tmp_path / "absent.pth"}, scenes, methods=[], runs=0)
 
 
-def test_names_of_method_rows_say_what_is_not_the_default() -> None:
-    assert method_row(TFP()) == "tfp"
-    assert method_row(TFP(window=200)) == "tfp:window=200"
-    assert method_row(TFI(variant="spikeclip")) == "tfi:variant=spikeclip:half_window=49"
-
-
 def test_the_paper_baseline_and_all_available_methods_are_the_default() -> None:
-    names = [method_row(method) for method in default_methods(200)]
+    names = [method_label(method) for method in default_methods(200)]
     assert names[:4] == ["tfp:window=200", "tfp", "tfi", "tfstp"]
     assert len(set(names)) == len(names)
 

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hqgen.errors import HqgenError
-from spikeclip.evaluation.formats import latex, markdown
-from spikeclip.evaluation.table import Cell, ResultRow, ResultTable, combined
+from hqgen.tables import Cell, ResultRow, latex, markdown
+from spikeclip.evaluation.table import ResultTable, combined, write_table
 from tests.spikeclip.evaluation.results import table
 
 
@@ -62,3 +63,14 @@ def test_combined_tables_show_mean_and_spread() -> None:
 
 def test_a_training_without_a_score_makes_the_mean_infinite() -> None:
     assert combined([table(4.0), table(math.inf)]).row("lrn").cells["niqe_raw"] == Cell(math.inf)
+
+
+def test_a_table_is_written_as_json_markdown_and_latex(tmp_path: Path) -> None:
+    write_table(table(), tmp_path / "new")
+    assert ResultTable.from_json((tmp_path / "new/table.json").read_text()) == table()
+    assert (tmp_path / "new/table.md").read_text().startswith("| method | NIQE ↓ raw |")
+    assert r"\begin{tabular}" in (tmp_path / "new/table.tex").read_text()
+
+
+def test_an_empty_table_comes_back_from_json() -> None:
+    assert ResultTable.from_json(ResultTable(()).to_json()) == ResultTable(())

@@ -15,9 +15,9 @@ from PIL import Image
 import spikeclip.recipes.trainings
 from hqgen.errors import SourceError, UsageError
 from hqgen.store import open_store
+from hqgen.tables import markdown
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
-from spikeclip.evaluation.formats import markdown
 from spikeclip.evaluation.table import ResultTable
 from spikeclip.networks import load_network
 from spikeclip.recipes.recipe import Recipe
