@@ -232,5 +232,17 @@ def _loaded(method: NetworkMethod, path: Path, sha256: str, _found: str, device:
     """Build the network and load its weights; `_found` is their digest now: a changed file is read again."""
     network = method.network()
     load_weights(network, path, sha256)
+    _drop_subnormals(network)
     network = network.eval().requires_grad_(False).to(device)
     return network.to(memory_format=torch.channels_last) if device == "cuda" else network
+
+
+def _drop_subnormals(network: nn.Module) -> None:
+    """Make weights too small for full precision (below 1.2e-38) zero.
+
+    They change no picture, but a processor takes many times as long to multiply with them: weight decay left
+    so many in the published SSIR that it ran 8.6 times slower.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_floating_point():
+            tensor.data[tensor.data.abs() < torch.finfo(tensor.dtype).tiny] = 0

@@ -140,6 +140,18 @@ def test_changed_file_is_loaded_anew(blend: Blend) -> None:
     assert not np.array_equal(blend.reconstruct(random_window(5)), before)
 
 
+def test_weights_below_full_precision_become_zero_and_the_others_stay(tmp_path: Path) -> None:
+    network = nn.Conv2d(5, 1, 3)
+    with torch.no_grad():
+        network.weight[:, 0] = 1e-40
+        network.weight[:, 1] = -1.2e-38
+    torch.save(network.state_dict(), tmp_path / "decayed.pth")
+    loaded = Blend(weights=str(tmp_path / "decayed.pth"), device="cpu").loaded()
+    assert isinstance(loaded, nn.Conv2d)
+    assert not loaded.weight[:, 0].any()
+    torch.testing.assert_close(loaded.weight[:, 1:], network.weight[:, 1:], rtol=0, atol=0)
+
+
 def test_network_keeps_no_gradients_and_is_in_eval_mode(blend: Blend) -> None:
     network = blend.loaded()
     assert not network.training
