@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hqgen.errors import StoreError
 from hqgen.provenance import short_digest
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when the meaning of a plan or of a stored byte changes: no old shard must pass for a new one."""
 
 
@@ -91,6 +91,7 @@ class Plan(Document):
         shard_size: consecutive samples in a shard.
         scorer: name, version and parameters of the scorer.
         normalisation: name, version and parameters of the rule that turns an image into a candidate.
+        ends: name and version of the rule for windows that reach over an end of a recording.
         sources: in order of their names.
     """
 
@@ -98,6 +99,7 @@ class Plan(Document):
     shard_size: int
     scorer: dict[str, Any]
     normalisation: dict[str, Any]
+    ends: dict[str, Any]
     sources: tuple[SourceSpec, ...]
 
     @cached_property
@@ -126,6 +128,7 @@ class SampleRecord(Document):
         margin: the winner's lead over the runner-up; null where there was no second candidate.
         scores: by method, as stored (float32); null for a candidate that could not be made or scored.
         reasons: by method, why there is no score.
+        mirrored: by method, the part of the frames it looked at which are mirrored; only parts above 0.
     """
 
     key: str
@@ -133,6 +136,7 @@ class SampleRecord(Document):
     margin: float | None
     scores: dict[str, float | None]
     reasons: dict[str, str] = Field(default_factory=dict)
+    mirrored: dict[str, float] = Field(default_factory=dict)
 
     @property
     def score(self) -> float | None:

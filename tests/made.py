@@ -22,7 +22,9 @@ from hqgen.manifest import (
     Times,
     dump,
 )
+from hqgen.methods.registry import get_method
 from hqgen.quality.normalise import Normalisation
+from hqgen.spikes.packed import ENDS
 from hqgen.store import StoreWriter, digest_images
 
 HEIGHT, WIDTH, SHARD = 96, 104, 2
@@ -54,6 +56,7 @@ def manifest(
         shard_size=SHARD,
         scorer={"name": scorer, "version": 1, "parameters": {}},
         normalisation=Normalisation().parameters(),
+        ends=ENDS,
         sources=tuple(_spec(name, samples) for name, samples in sources.items()),
     )
     return Manifest(
@@ -84,7 +87,13 @@ def _spec(name: str, samples: Sequence[SampleRecord]) -> SourceSpec:
         height=HEIGHT,
         width=WIDTH,
         methods=tuple(
-            MethodSpec(name=method, rank=10 * METHODS.index(method), version=1, leg="cpu", parameters={})
+            MethodSpec(
+                name=method,
+                rank=10 * METHODS.index(method),
+                version=get_method(method).version,
+                leg="cpu",
+                parameters={},
+            )
             for method in methods
         ),
         recordings=(RecordingSpec(path="a.dat", size=1, blake3="0" * 64, frames=50),),

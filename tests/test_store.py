@@ -21,6 +21,7 @@ def plan_of(counts: dict[str, int], shard_size: int = 4, methods: tuple[str, ...
         shard_size=shard_size,
         scorer={"name": "none"},
         normalisation={"name": "none"},
+        ends={"name": "mirror"},
         sources=tuple(
             SourceSpec(
                 name=name,

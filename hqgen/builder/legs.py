@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import islice
 from operator import methodcaller
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from hqgen.spikes.packed import Window
 from hqgen.store import digest_images
 
 log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 BATCH = 8
 """Windows that a method gets at once: what a network can batch, and what bounds the memory of a leg."""
@@ -59,6 +61,7 @@ class LegResult:
         best: column of each sample's best method; the number of methods if there is none.
         scores: float32 (n, M), +inf if there is none.
         reasons: by sample index and column of the method, why there is no score.
+        mirrored: by the same, the part of the frames it looked at which are mirrored; only parts above 0.
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -67,6 +70,7 @@ class LegResult:
         self.best = np.full(count, len(shard.methods), np.int16)
         self.scores = np.full((count, len(shard.methods)), np.inf, np.float32)
         self.reasons: dict[tuple[int, int], str] = {}
+        self.mirrored: dict[tuple[int, int], float] = {}
 
     def offer(self, sample: int, column: int, score: np.float32, image: NDArray[np.uint8]) -> None:
         """Let a scored candidate compete."""
@@ -82,6 +86,7 @@ class LegResult:
         self.best[better] = other.best[better]
         self.scores = np.minimum(self.scores, other.scores)  # every method ran in one of the two
         self.reasons |= other.reasons
+        self.mirrored |= other.mirrored
         return self
 
     def _best_of(self, sample: int) -> tuple[np.float32, int]:
@@ -118,6 +123,7 @@ def _stored_result(shard: Shard, record: ShardRecord, output: Output) -> LegResu
         if sample.method is not None:
             result.best[index] = columns[sample.method]
         result.reasons |= {(index, columns[name]): reason for name, reason in sample.reasons.items()}
+        result.mirrored |= {(index, columns[name]): share for name, share in sample.mirrored.items()}
     return result
 
 
@@ -180,6 +186,9 @@ def _compete(
 ) -> None:
     """Let one method's candidates of some samples compete."""
     made: list[tuple[int, NDArray[np.uint8]]] = []
+    for sample, window in windows:
+        if share := planned.method.mirrored_share(window):
+            result.mirrored[sample, planned.column] = share
     images = _reconstruct(planned.method, [window.around(*planned.method.span) for _, window in windows])
     for (sample, _), image in zip(windows, images, strict=True):
         try:
@@ -241,12 +250,16 @@ def _sample_records(shard: Shard, result: LegResult) -> Iterator[SampleRecord]:
             method=winner,
             margin=_number(ranked[1] - ranked[0]) if winner and len(ranked) > 1 else None,
             scores={name: _number(result.scores[index, column]) for column, name in names},
-            reasons={
-                name: result.reasons[index, column]
-                for column, name in names
-                if (index, column) in result.reasons
-            },
+            reasons=_of_sample(result.reasons, index, names),
+            mirrored=_of_sample(result.mirrored, index, names),
         )
+
+
+def _of_sample(
+    values: dict[tuple[int, int], Value], sample: int, names: list[tuple[int, str]]
+) -> dict[str, Value]:
+    """The values of one sample, by method."""
+    return {name: values[sample, column] for column, name in names if (sample, column) in values}
 
 
 def _number(value: np.float32) -> float | None:

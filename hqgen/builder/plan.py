@@ -24,6 +24,7 @@ from hqgen.quality.scorers import Scorer
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
+from hqgen.spikes.packed import ENDS
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
         shard_size=request.shard_size,
         scorer={"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
         normalisation=request.scoring.normalisation.parameters(),
+        ends=ENDS,
         sources=(),
     )
     planned = []

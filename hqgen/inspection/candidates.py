@@ -17,6 +17,7 @@ from hqgen.quality.normalise import Normalisation, to_uint8
 from hqgen.sources import load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording
+from hqgen.spikes.packed import ENDS
 from hqgen.spikes.recording import Recording
 
 
@@ -32,7 +33,8 @@ class Remake:
 
     Raises:
         SourceError: the source's folder is gone; the message names it.
-        StoreError: the plan has another rule of normalisation than this version of hqgen.
+        StoreError: the plan has another rule of normalisation, or for the ends of recordings, than this
+            version of hqgen.
     """
 
     def __init__(self, plan: Plan, spec: SourceSpec, found: SourceManifest, data_root: Path | None) -> None:
@@ -87,7 +89,14 @@ class Remake:
 
 
 def _rule(plan: Plan) -> Normalisation:
-    """The plan's normalisation."""
+    """The plan's normalisation; its windows must be made as they are now, too."""
+    require_same(
+        "the store was made with another rule for the ends of recordings than this hqgen has",
+        plan.ends,
+        ENDS,
+        hint="candidates can only be made again by the version of hqgen that made them",
+        error=StoreError,
+    )
     planned = dict(plan.normalisation)
     rule = {"name": planned.pop("name"), "version": planned.pop("version")}
     require_same(

@@ -66,6 +66,22 @@ class MethodStatistics:
 
 
 @dataclass(frozen=True)
+class MirroredStatistics:
+    """Samples whose windows reach over an end of their recording, so that frames are mirrored.
+
+    Attributes:
+        samples: of which a method looked at mirrored frames.
+        pictures: of which the winner did.
+        mean, largest: part of the winner's frames that are mirrored, over those pictures; 0 without any.
+    """
+
+    samples: int
+    pictures: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
 class QuarantinedSample:
     """A sample without a picture, with the reasons by method."""
 
@@ -89,6 +105,7 @@ class SourceStatistics:
         unopposed: winners without a runner-up.
         ambiguous: winners with a lead under `AMBIGUOUS`; None for a scorer other than NIQE.
         niqe_blocks: blocks that a score rests on; None for a scorer other than NIQE.
+        mirrored: samples whose windows reach over an end of their recording.
         quarantined_recordings: that could not be used.
         quarantined_samples: that have no picture.
     """
@@ -105,6 +122,7 @@ class SourceStatistics:
     unopposed: int
     ambiguous: int | None
     niqe_blocks: int | None
+    mirrored: MirroredStatistics
     quarantined_recordings: tuple[Rejected, ...]
     quarantined_samples: tuple[QuarantinedSample, ...]
 
@@ -198,6 +216,7 @@ def _source(spec: SourceSpec, source: SourceManifest, scorer: str) -> SourceStat
         unopposed=len(winners) - len(margins),
         ambiguous=sum(is_ambiguous(margin, scorer) for margin in margins) if niqe else None,
         niqe_blocks=niqe_blocks(spec.height, spec.width) if niqe else None,
+        mirrored=_mirrored(source.samples),
         quarantined_recordings=tuple(
             Rejected(item.path, item.reason) for item in source.quarantined_recordings
         ),
@@ -216,6 +235,17 @@ def _method(name: str, samples: tuple[SampleRecord, ...], pictures: int) -> Meth
         share=wins / pictures if pictures else 0.0,
         scores=_quartiles(sample.scores[name] for sample in samples),
         reasons=tuple(ReasonCount(*item) for item in reasons.most_common()),
+    )
+
+
+def _mirrored(samples: tuple[SampleRecord, ...]) -> MirroredStatistics:
+    winners = [sample.mirrored.get(sample.method, 0.0) for sample in samples if sample.method is not None]
+    shares = [share for share in winners if share > 0]
+    return MirroredStatistics(
+        samples=sum(bool(sample.mirrored) for sample in samples),
+        pictures=len(shares),
+        mean=sum(shares) / len(shares) if shares else 0.0,
+        largest=max(shares, default=0.0),
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hqgen.errors import RecordingError, UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
-from hqgen.spikes.packed import PackedSpikes, Window
+from hqgen.spikes.packed import PackedSpikes, Window, mirrored
 from hqgen.spikes.recording import Recording
 
 
@@ -23,7 +23,8 @@ def reconstruct(
 ) -> NDArray[np.float32]:
     """Reconstruct one frame of a spike stream.
 
-    Only the frames that the method looks at are read.
+    Only the frames that the method looks at are read. Where it looks beyond an end of the stream, frames are
+    mirrored in time: see `hqgen.spikes.packed`.
 
     Args:
         method: a name such as `tfi`, or a method.
@@ -36,7 +37,8 @@ def reconstruct(
 
     Raises:
         UsageError: `centre` is not a frame of the stream, or a name or a parameter is wrong.
-        RecordingError: there are no frames, or the array is not a spike stream.
+        RecordingError: there are no frames, or the array is not a spike stream, or it has one frame and the
+            method needs more.
         MethodError: the method cannot run on this machine or this window.
     """
     if isinstance(method, str):
@@ -68,8 +70,11 @@ def _window(
         )
     if isinstance(spikes, Recording):
         return spikes.window(centre, before, after)
-    near = spikes[max(0, centre - before) : centre + after + 1]
-    return Window(near if isinstance(near, PackedSpikes) else _pack(near), min(centre, before))
+    needed = mirrored(centre - before, centre + after + 1, frames)
+    start = int(needed.min())
+    near = spikes[start : int(needed.max()) + 1]
+    stream = near if isinstance(near, PackedSpikes) else _pack(near)
+    return Window(stream, centre - start, (before, after))
 
 
 def _pack(frames: NDArray[Any]) -> PackedSpikes:

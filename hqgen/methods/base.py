@@ -32,6 +32,9 @@ class Method(ABC):
         name: what users type; lower case.
         rank: place in the ensemble; between equal scores the lower rank wins.
         version: goes up by one when the same window would give another image than before.
+        mirrors: whether it looks at the mirrored frames of a window that reaches over an end of the
+            recording; a method with another rule for the ends, which takes `Window.real`, says no.
+        in_default: whether it is in the default ensemble where it can run; otherwise only by name.
         leg: the kind of worker it needs.
         citation: the paper that defines it.
     """
@@ -39,13 +42,15 @@ class Method(ABC):
     name: ClassVar[str]
     rank: ClassVar[int]
     version: ClassVar[int] = 1
+    mirrors: ClassVar[bool] = True
+    in_default: ClassVar[bool] = True
     leg: ClassVar[Leg] = "cpu"
     citation: ClassVar[str]
 
     @property
     @abstractmethod
     def span(self) -> Span:
-        """Frames that it uses before and after the centre frame, if the recording is long enough."""
+        """Frames that it uses before and after the centre frame."""
 
     @abstractmethod
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
@@ -55,7 +60,7 @@ class Method(ABC):
             float32 (H, W), in the method's own units.
 
         Raises:
-            MethodError: the window is too short; the message gives both numbers.
+            MethodError: nothing usable can be made of this window; the message says why.
         """
 
     def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
@@ -67,6 +72,11 @@ class Method(ABC):
             return self.reconstruct(window)
         except MethodError as error:
             return error
+
+    def mirrored_share(self, window: Window) -> float:
+        """The part of the frames that it looks at which are mirrored, 0 to 1."""
+        seen = window.around(*self.span)
+        return seen.mirrored / len(seen) if self.mirrors else 0.0
 
     def unavailable(self) -> str | None:
         """Why it cannot run on this machine, for example missing weights; None if it can."""

@@ -63,6 +63,7 @@ class MethodRow:
 
     name: str
     rank: int | None
+    in_default: bool
     leg: Leg | None
     span: Span | None
     parameters: tuple[ParameterRow, ...]
@@ -156,12 +157,13 @@ def available_methods() -> list[Availability]:
 
 
 def default_ensemble() -> list[Method]:
-    """Every method that can run here, with its default parameters, in rank order.
+    """Every method that can run here and is `in_default`, with its default parameters, in rank order.
 
     Raises:
         UsageError: as `ensemble` and `available_methods`.
     """
-    return ensemble(item.method for item in available_methods() if item.method and item.reason is None)
+    ready = (item.method for item in available_methods() if item.method and item.reason is None)
+    return ensemble(method for method in ready if method.in_default)
 
 
 def describe_methods() -> list[MethodRow]:
@@ -252,6 +254,7 @@ def _row(item: Availability) -> MethodRow:
     return MethodRow(
         name=item.name,
         rank=method.rank if method else None,
+        in_default=method.in_default if method else False,
         leg=method.leg if method else None,
         span=method.span if method else None,
         parameters=parameter_rows(type(method)) if method else (),

@@ -24,7 +24,9 @@ class TFI(Method):
     """1 / (t+ - t-): t- is the last spike at or before the centre frame, t+ the first one after it.
 
     With the half window h, t- is searched in frames centre - h + 1 .. centre and t+ in centre + 1 ..
-    centre + h, as far as the recording reaches. The variants treat a side without a spike differently:
+    centre + h, as far as the recording reaches: an interval that ends in a mirrored frame was never measured,
+    and the published codes look at frames of the recording only. The variants treat a side without a spike
+    differently:
 
     - `toolbox`: the interval becomes 2 h, even if the other side has a spike (Spike-Zoo, SpikeCV).
     - `spikeclip`: only that side becomes centre - h or centre + h (the code of SpikeCLIP and SSML).
@@ -42,6 +44,7 @@ class TFI(Method):
 
     name: ClassVar[str] = "tfi"
     rank: ClassVar[int] = 20
+    mirrors: ClassVar[bool] = False
     citation: ClassVar[str] = "Zhu et al., A Retina-inspired Sampling Method for Visual Texture, ICME 2019"
 
     variant: Variant = "toolbox"
@@ -67,7 +70,7 @@ class TFI(Method):
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """float32 (H, W), spikes per frame in [1 / (2 h), 1], or 0 where `paper` finds no interval."""
-        near = window.around(*self.span)
+        near = window.around(*self.span).real
         back = steps_to_previous(near.spikes, near.centre)
         on = steps_to_next(near.spikes, near.centre)
         dark = {"toolbox": 0.5 / self.reach, "paper": 0.0, "spikeclip": np.nan}[self.variant]

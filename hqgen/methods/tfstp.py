@@ -151,7 +151,8 @@ class TFSTP(Method):
       not.
 
     A pixel with fewer than two spikes in the window is 0. The state needs a few intervals to settle, so it is
-    less exact if the recording ends inside the window. A pixel that fires in every frame settles at 1
+    less exact if the recording ends inside the window; mirrored frames are not used, because the interval
+    across the end was never measured (docs/methods.md). A pixel that fires in every frame settles at 1
     (mended). Every window starts from rest.
 
     Args:
@@ -163,6 +164,7 @@ class TFSTP(Method):
 
     name: ClassVar[str] = "tfstp"
     rank: ClassVar[int] = 30
+    mirrors: ClassVar[bool] = False
     citation: ClassVar[str] = (
         "Zheng et al., High-Speed Image Reconstruction through Short-Term Plasticity for Spiking Cameras, "
         "CVPR 2021"
@@ -181,7 +183,7 @@ class TFSTP(Method):
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """float32 (H, W): spikes per frame in [0, 1] (mended); in [0, 1.04], not a rate (published)."""
-        near = window.around(*self.span)
+        near = window.around(*self.span).real
         state = plasticity(near.spikes, near.centre)
         if self.formula == "published":
             image = state.rate_of_release(increment=F) + state.rate_of_resources()

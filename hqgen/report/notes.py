@@ -49,7 +49,19 @@ def source_notes(source: SourceStatistics) -> list[str]:
         notes.append(f"without a runner-up: {source.unopposed:,}")
     if source.niqe_blocks is not None:
         notes.append(f"a score rests on {count(source.niqe_blocks, 'block')} of 96x96 pixels")
+    if source.mirrored.samples:
+        notes.append(_mirrored(source))
     return notes + _failures(source)
+
+
+def _mirrored(source: SourceStatistics) -> str:
+    """How many windows reach over an end of their recording, and how far those of the winners do."""
+    found = source.mirrored
+    samples = f"mirrored windows: {found.samples:,} of {count(source.samples, 'sample')}"
+    if not found.pictures:
+        return f"{samples}, no winner among them"
+    shares = f"{found.mean:.0%} of their frames on average, at most {found.largest:.0%}"
+    return f"{samples}; {count(found.pictures, 'winner')}, {shares}"
 
 
 def _failures(source: SourceStatistics) -> list[str]:

@@ -146,7 +146,8 @@ def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
     for row in rows:
         span = f"-{row.span[0]} .. +{row.span[1]}" if row.span else "-"
         parameters = ", ".join(f"{item.name}={item.default}" for item in row.parameters)
-        state = Text("ready", style="green") if row.available else Text("not ready", style="yellow")
+        ready = Text("ready" if row.in_default else "ready, by name", style="green")
+        state = ready if row.available else Text("not ready", style="yellow")
         _add(table, row.name, row.leg or "-", span, parameters, state)
     missing = [_note("", row.name, f": {row.reason}") for row in rows if not row.available]
     return Group(table, *([Text("")] if missing else []), *missing)

@@ -1,4 +1,10 @@
-"""Spike streams as packed bits, and the window of one that a method looks at."""
+"""Spike streams as packed bits, and the window of one that a method looks at.
+
+A window is always whole. Beyond the ends of a recording it continues with the frames in reverse order: frame
+-1 is frame 1, and of T frames, frame T is frame T - 2. The end frame itself is not repeated. Where a window
+reaches further than the recording is long, it is reflected at the other end, too, and so on: the order of
+`numpy.pad(mode="reflect")`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,31 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.errors import RecordingError
+
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+ENDS = {"name": "mirror", "version": 1}
+"""The rule for windows that reach over an end of a recording, as a plan names it."""
+
+
+def mirrored(start: int, stop: int, count: int) -> NDArray[np.int64]:
+    """The frames of a recording of `count` frames that stand for start..stop-1, from before it to behind it.
+
+    Returns:
+        int64 (stop - start,), values 0..count-1.
+
+    Raises:
+        RecordingError: there is one frame only, and more than that one are asked for.
+    """
+    if count == 1 and (start, stop) != (0, 1):
+        raise RecordingError(
+            f"one frame is too few for a window of {stop - start} frames: there is nothing to mirror",
+            hint="a recording needs at least 2 frames",
+        )
+    period = max(1, 2 * count - 2)
+    folded = np.abs(np.arange(start, stop)) % period
+    return np.minimum(folded, period - folded) if count > 1 else folded
 
 
 def frame_bytes(height: int, width: int) -> int:
@@ -70,7 +100,8 @@ class PackedSpikes:
         flat = frames.reshape(count, height * width)
         return cls(np.packbits(flat != 0, axis=1, bitorder="little"), height, width)
 
-    def __getitem__(self, frames: slice) -> PackedSpikes:
+    def __getitem__(self, frames: slice | NDArray[np.int64]) -> PackedSpikes:
+        """Some frames: a slice shares the data, indices copy it."""
         return PackedSpikes(self.data[frames], self.height, self.width, self.bottom_up)
 
     def frames(self) -> NDArray[np.uint8]:
@@ -88,34 +119,77 @@ class PackedSpikes:
 class Window:
     """The frames around one frame of a recording: what a method sees.
 
-    At the edge of a recording a window holds fewer frames on that side; `before` and `after` say how many.
+    A window is whole: frames beyond an end of the stream are mirrored, as the head of this module says.
+    `spikes` has all its frames, and `centre` is the index in `spikes` of the frame to reconstruct. A method
+    with another rule for the ends looks at `real` only.
 
     Args:
-        spikes: the frames.
-        centre: index in `spikes` of the frame to reconstruct.
+        stream: consecutive frames of the recording: those of the window, and those that mirrored ones repeat.
+        frame: index in `stream` of the frame to reconstruct.
+        reach: frames before and after that frame; by default all of `stream`.
 
     Raises:
-        ValueError: `centre` is not one of the frames.
+        ValueError: `frame` is not one of the frames of `stream`, or `reach` is negative.
     """
 
-    spikes: PackedSpikes
-    centre: int
+    stream: PackedSpikes
+    frame: int
+    reach: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.centre < len(self.spikes):
-            raise ValueError(f"the centre frame {self.centre} is not one of the {len(self.spikes)} frames")
+        count = len(self.stream)
+        if not 0 <= self.frame < count:
+            raise ValueError(f"the centre frame {self.frame} is not one of the {count} frames")
+        if min(self.before, self.after) < 0:
+            raise ValueError(f"a window reaches 0 frames or more to each side, not {self.reach}")
+
+    def __len__(self) -> int:
+        return self.before + 1 + self.after
 
     @property
     def before(self) -> int:
-        """Frames that there are before the centre frame."""
-        return self.centre
+        """Frames before the centre frame, the mirrored ones among them."""
+        return self.frame if self.reach is None else self.reach[0]
 
     @property
     def after(self) -> int:
-        """Frames that there are after the centre frame."""
-        return len(self.spikes) - 1 - self.centre
+        """Frames after the centre frame, the mirrored ones among them."""
+        return len(self.stream) - 1 - self.frame if self.reach is None else self.reach[1]
+
+    @property
+    def centre(self) -> int:
+        """Index in `spikes` of the frame to reconstruct."""
+        return self.before
+
+    @property
+    def mirrored(self) -> int:
+        """How many of its frames are mirrored."""
+        return len(self) - len(self.real)
+
+    @property
+    def spikes(self) -> PackedSpikes:
+        """All its frames; shares the data of `stream` if none is mirrored.
+
+        Raises:
+            RecordingError: the window reaches over the ends of a stream of one frame.
+        """
+        start, stop = self.frame - self.before, self.frame + self.after + 1
+        if start >= 0 and stop <= len(self.stream):
+            return self.stream[start:stop]
+        return self.stream[mirrored(start, stop, len(self.stream))]
+
+    @property
+    def real(self) -> Window:
+        """The same window without its mirrored frames: fewer before or after the centre; shares the data."""
+        before = min(self.before, self.frame)
+        return Window(self.stream, self.frame, (before, min(self.after, len(self.stream) - 1 - self.frame)))
 
     def around(self, before: int, after: int) -> Window:
-        """At most `before` frames before the centre and `after` behind it; shares the data."""
-        start = max(0, self.centre - before)
-        return Window(self.spikes[start : self.centre + after + 1], self.centre - start)
+        """The window of `before` frames before the centre and `after` behind it.
+
+        A wider window than this one takes the ends of `stream` for the ends of the recording.
+
+        Raises:
+            ValueError: a number is negative.
+        """
+        return Window(self.stream, self.frame, (before, after))

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError, UnreadableError
 from hqgen.files import write_atomically
-from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes
+from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes, mirrored
 
 Axes = Literal["THW", "HWT"]
 FORMATS = (".dat", ".npz", ".npy", ".h5", ".hdf5")
@@ -80,16 +80,21 @@ class Recording(ABC):
         return self.spikes(start, stop).frames()
 
     def window(self, centre: int, before: int, after: int) -> Window:
-        """Up to `before` frames before frame `centre` and `after` behind it; fewer at the recording's ends.
+        """The window of `before` frames before frame `centre` and `after` behind it.
+
+        It is whole at the ends of the recording, too: frames beyond them are mirrored. Only frames that it
+        holds are read.
 
         Raises:
             IndexError: `centre` is not a frame of the recording.
+            RecordingError: the window reaches over the ends of a recording of one frame; or as `spikes`.
         """
-        if not 0 <= centre < len(self):
-            raise IndexError(f"frame {centre} is not one of the {len(self)} frames of `{self.name}`")
-        start = max(0, centre - before)
-        stop = min(len(self), centre + after + 1)
-        return Window(self.spikes(start, stop), centre - start)
+        count = len(self)
+        if not 0 <= centre < count:
+            raise IndexError(f"frame {centre} is not one of the {count} frames of `{self.name}`")
+        frames = mirrored(centre - before, centre + after + 1, count)
+        start = int(frames.min())
+        return Window(self.spikes(start, int(frames.max()) + 1), centre - start, (before, after))
 
 
 class ArrayRecording(Recording):

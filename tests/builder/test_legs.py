@@ -17,6 +17,8 @@ from hqgen.builder.prepare import plan_request, resolve
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import MethodError, UnreadableError
 from hqgen.methods.base import Method
+from hqgen.methods.tfi import TFI
+from hqgen.methods.tfp import TFP
 from hqgen.quality.normalise import Normalisation
 from hqgen.quality.scorers import get_scorer
 from hqgen.sources.samples import Sample
@@ -80,7 +82,16 @@ def test_a_method_gets_just_the_frames_that_it_asked_for(scoring: Scoring) -> No
     method = Constant()
     run_methods(shard_of(("constant",), 1), planned_methods([method]), scoring)
     run_methods(shard_of(("constant",), 1, centre=1), planned_methods([method]), scoring)
-    assert method.seen == [(3, 4), (1, 4)]
+    assert method.seen == [(3, 4), (3, 4)]
+
+
+def test_the_record_has_the_share_of_mirrored_frames_of_every_method_that_looks_at_them(
+    scoring: Scoring,
+) -> None:
+    methods = [TFP(11), TFI(), Constant()]
+    shard = shard_of(("tfp", "tfi", "constant"), 1, centre=3)
+    result = run_methods(shard, planned_methods(methods), scoring)
+    assert result.mirrored == {(0, 0): 2 / 11}, "two of tfp's frames; tfi takes only frames that exist"
 
 
 @pytest.mark.parametrize(
@@ -176,6 +187,13 @@ def test_a_commit_writes_images_before_it_writes_the_record(
     monkeypatch.setattr(Output, "write_record", record)
     build_again(settings)
     assert order == ["images", "record"] * 4
+
+
+def test_what_is_appended_keeps_the_shares_of_the_stored_methods() -> None:
+    shard = shard_of(("a", "b"), 0, 1)
+    stored, new = LegResult(shard), LegResult(shard)
+    stored.mirrored, new.mirrored = {(1, 0): 0.25}, {(1, 1): 0.5}
+    assert new.merge(stored).mirrored == {(1, 0): 0.25, (1, 1): 0.5}
 
 
 @pytest.mark.parametrize("damage", ["none", "another image", "missing"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from hqgen.errors import StoreError
 from hqgen.inspection.candidates import Remake
 from hqgen.manifest import SampleSpec
 from hqgen.methods.api import reconstruct
@@ -27,3 +29,10 @@ def test_demo_candidates_are_made_from_the_simulated_recording_without_any_folde
 
     expected = to_uint8(reconstruct("tfp", spikes.frames(), centre=30))
     np.testing.assert_array_equal(picture, expected)
+
+
+def test_a_store_with_another_rule_for_the_ends_is_not_made_again() -> None:
+    made = manifest({"demo": [sample("demo/a", 4.0)]})
+    older = made.plan.model_copy(update={"ends": {"name": "shorter", "version": 1}})
+    with pytest.raises(StoreError, match="another rule for the ends of recordings"):
+        Remake(older, older.sources[0], made.sources[0].model_copy(update={"folder": None}), None)

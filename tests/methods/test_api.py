@@ -52,7 +52,21 @@ def test_any_number_type_of_zeros_and_ones_is_a_stream(frames: np.ndarray, kind:
 
 
 def test_nested_lists_are_a_stream_too() -> None:
-    assert reconstruct("tfp", [[[0, 1]], [[0, 1]], [[1, 1]]]).tolist() == [[pytest.approx(1 / 3), 1]]  # type: ignore[arg-type]
+    image = reconstruct("tfp", [[[0, 1]], [[0, 1]], [[1, 1]]], window=3)  # type: ignore[arg-type]
+    assert image.tolist() == [[pytest.approx(1 / 3), 1]]
+
+
+def test_frames_beyond_the_ends_of_an_array_are_mirrored(frames: np.ndarray) -> None:
+    expected = np.pad(frames, ((20, 20), (0, 0), (0, 0)), mode="reflect")
+    for centre in (0, 3, 119):
+        image = reconstruct("tfp", frames, centre=centre)
+        np.testing.assert_allclose(image, expected[centre : centre + 41].mean(0), rtol=1e-6)
+
+
+def test_an_array_of_one_frame_is_refused_where_the_method_needs_more(frames: np.ndarray) -> None:
+    np.testing.assert_array_equal(reconstruct("tfp", frames[:1], window=1), frames[0])
+    with pytest.raises(RecordingError, match="one frame is too few for a window of 41 frames"):
+        reconstruct("tfp", frames[:1])
 
 
 @pytest.mark.parametrize("centre", [-1, 120])

@@ -77,6 +77,13 @@ class Absent(Flat):
 
 
 @dataclass(frozen=True)
+class Quiet(Flat):
+    name: ClassVar[str] = "quiet"
+    rank: ClassVar[int] = 1006
+    in_default: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class SameRank(Flat):
     name: ClassVar[str] = "same-rank"
 
@@ -311,6 +318,14 @@ def test_a_method_without_weights_is_described_left_out_and_refused_by_name(inst
     assert Absent() not in registry.default_ensemble()
     with pytest.raises(MethodError, match="`absent` is not available: its weights are absent"):
         registry.parse_methods("tfp,absent")
+
+
+def test_a_method_can_stay_out_of_the_default_ensemble(install: Install) -> None:
+    install(quiet=Quiet)
+    assert Quiet() not in registry.default_ensemble()
+    assert registry.parse_methods("quiet") == [Quiet()]
+    row = by_name()["quiet"]
+    assert (row.available, row.in_default, by_name()["tfp"].in_default) == (True, False, True)
 
 
 def test_a_name_that_hqgen_has_is_an_error(install: Install) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hqgen.inspection.statistics import statistics
+from hqgen.manifest import SampleRecord
 from hqgen.report.notes import source_notes
 from tests.made import manifest, sample
 
@@ -27,6 +28,21 @@ def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
     (source,) = statistics(manifest({"reds": samples})).sources
     failed = [note for note in source_notes(source) if note.startswith("failed: tfp")]
     assert failed == ["failed: tfp 8: frame 0 of 9 is too near (and 7 alike)"]
+
+
+def test_mirrored_windows_are_counted_with_the_shares_of_the_winners() -> None:
+    inside, over = sample("a", 4, 5), sample("b", 4, 5).model_copy(update={"mirrored": {"tfp": 0.25}})
+    further = sample("c", 4, 5).model_copy(update={"mirrored": {"tfp": 0.35}})
+    lost = sample("d", 5, 4).model_copy(update={"mirrored": {"tfp": 0.5}})
+
+    def notes(*samples: SampleRecord) -> list[str]:
+        (source,) = statistics(manifest({"reds": samples})).sources
+        return [note for note in source_notes(source) if note.startswith("mirrored windows: ")]
+
+    assert notes(inside) == []
+    assert notes(lost) == ["mirrored windows: 1 of 1 sample, no winner among them"]
+    (note,) = notes(inside, over, further, lost)
+    assert note.endswith("3 of 4 samples; 2 winners, 30% of their frames on average, at most 35%")
 
 
 def test_of_another_metric_nothing_is_said_of_blocks() -> None:

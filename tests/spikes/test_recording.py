@@ -100,12 +100,35 @@ def test_opening_reads_no_frames(tmp_path: Path) -> None:
     assert not recording.frames(9_999_998, 10_000_000).any()
 
 
-def test_a_window_holds_fewer_frames_at_the_ends(tmp_path: Path, frames: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize(
+    ("centre", "before", "after"), [(4, 2, 3), (0, 2, 3), (0, 4, 0), (8, 0, 5), (8, 99, 99), (3, 20, 1)]
+)
+def test_a_window_is_whole_at_the_ends_of_every_kind_of_file(
+    tmp_path: Path, frames: NDArray[np.uint8], centre: int, before: int, after: int
+) -> None:
+    expected = np.pad(frames, ((before, after), (0, 0), (0, 0)), mode="reflect")[centre:][
+        : before + 1 + after
+    ]
+    for name in ("r.dat", "r.npz", "r.npy", "r.h5"):
+        window = opened(write(tmp_path / name, frames)).window(centre, before, after)
+        np.testing.assert_array_equal(window.spikes.frames(), expected)
+        assert window.mirrored == max(0, before - centre) + max(0, centre + after + 1 - T)
+
+
+def test_a_window_inside_the_recording_is_a_view_of_the_file(
+    tmp_path: Path, frames: NDArray[np.uint8]
+) -> None:
     recording = opened(write(tmp_path / "r.dat", frames))
-    for centre, before, after in [(4, 2, 3), (0, 2, 3), (8, 99, 99)]:
-        window = recording.window(centre, before, after)
-        assert (window.before, window.after) == (min(before, centre), min(after, T - 1 - centre))
-        np.testing.assert_array_equal(window.spikes.frames()[window.centre], frames[centre])
+    inside, over = recording.window(4, 2, 3).spikes, recording.window(1, 2, 3).spikes
+    assert np.shares_memory(inside.data, recording.spikes().data)
+    assert not np.shares_memory(over.data, recording.spikes().data)
+
+
+def test_a_recording_of_one_frame_has_no_window_wider_than_it(frames: NDArray[np.uint8]) -> None:
+    recording = ArrayRecording(PackedSpikes.pack(frames[:1]))
+    np.testing.assert_array_equal(recording.window(0, 0, 0).spikes.frames(), frames[:1])
+    with pytest.raises(RecordingError, match="one frame is too few for a window of 41 frames"):
+        recording.window(0, 20, 20)
 
 
 @pytest.mark.parametrize("centre", [-1, T])

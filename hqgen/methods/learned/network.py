@@ -149,7 +149,7 @@ class NetworkMethod(Method):
             float32 (H, W) in the scale `output`.
 
         Raises:
-            MethodError: too few frames, a firing rate outside `usable_rates`, or as `loaded`.
+            MethodError: a firing rate outside `usable_rates`, or as `loaded`.
         """
         (outcome,) = self.reconstruct_batch([window])
         if isinstance(outcome, MethodError):
@@ -180,14 +180,7 @@ class NetworkMethod(Method):
 
     def _objection(self, window: Window) -> MethodError | None:
         """The reason why this window gives no picture, or None."""
-        before, after = self.span
-        if window.before < before or window.after < after:
-            return MethodError(
-                f"`{self.name}` needs {before} frames before and {after} after the centre frame, "
-                f"but the window has {window.before} and {window.after}",
-                hint="choose a frame further from the edge of the recording",
-            )
-        spikes, (low, high) = window.around(before, after).spikes, self.usable_rates
+        spikes, (low, high) = window.around(*self.span).spikes, self.usable_rates
         rate = int(np.bitwise_count(spikes.data).sum(dtype=np.int64)) / prod(spikes.shape)
         if not low <= rate <= high:
             return MethodError(

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from hqgen.errors import MethodError, UsageError
+from hqgen.errors import UsageError
 from hqgen.methods.learned.ssir import SSIR, SpikingNeuron
-from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import open_recording
 from tests.methods.golden import Golden
 
@@ -106,11 +105,3 @@ def test_span_reaches_back_for_the_windows_before(warm_up: int, before: int) -> 
 def test_negative_warm_up_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 0, not -1"):
         SSIR(warm_up=-1)
-
-
-@pytest.mark.real
-def test_too_few_frames_before_the_centre_are_an_error_with_both_numbers(checkpoint: str) -> None:
-    frames = np.indices((61, 16, 16)).sum(0) % 4 == 0
-    window = Window(PackedSpikes.pack(frames), 30)
-    with pytest.raises(MethodError, match=r"needs 40 frames before .* has 30"):
-        SSIR(weights=checkpoint, device="cpu").reconstruct(window)
