@@ -262,7 +262,7 @@ def reconstruct(
 @app.command()
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
-    metric: Annotated[str, typer.Option(help="`niqe`, or one of pyiqa's: see docs/niqe.md.")] = "niqe",
+    metric: Annotated[str, typer.Option(help="`niqe`, `brisque`, `piqe`, ...: see docs/judges.md.")] = "niqe",
     json: console.AsJson = False,
 ) -> int:
     """Score pictures without a reference; lower is better.

@@ -46,6 +46,8 @@ def test_catalog_schemas_parameters_and_weights_travel_in_the_wheel(installed: P
         "hqgen/manifests/reds.toml",
         "hqgen/manifests/manifest.schema.json",
         "hqgen/quality/niqe_pristine.npz",
+        "hqgen/quality/brisque_live.npz",
+        "hqgen/quality/brisque_live.txt",
         "hqgen/methods/weights_data/weights.json",
         "hqgen/py.typed",
         *(f"hqgen/report/templates/{name}" for name in ("page.html", "source.html", "style.css")),

@@ -13,16 +13,16 @@ score is the distance between the Gaussian fitted to the features of the blocks 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import as_file, files
-from itertools import chain
-from math import lgamma
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.quality.batch import FLAT, NOT_FINITE, over_threads
+from hqgen.quality.gaussians import fit_asymmetric, shapes
+from hqgen.quality.memory import borrowed
 from hqgen.quality.pictures import stacked
 
 SMALLEST = 96
@@ -63,13 +63,7 @@ def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list
     Raises:
         ScoreError: as `niqe`.
     """
-    images = stacked(images, metric="niqe", smallest=SMALLEST)
-    threads = max(1, min(threads, len(images)))
-    if threads == 1:
-        return _score(images)
-    with ThreadPoolExecutor(threads) as pool:
-        scores, reasons = zip(*pool.map(_score, np.array_split(images, threads)), strict=True)
-    return np.concatenate(scores), [*chain.from_iterable(reasons)]
+    return over_threads(stacked(images, metric="niqe", smallest=SMALLEST), _score, threads)
 
 
 def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
@@ -87,18 +81,18 @@ def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
 
 def _measure(images: NDArray[Any]) -> list[Array | str]:
     """`Scene.moments` of each picture, or the reason why it has no score."""
-    from hqgen.quality.scene import borrowed_scene  # imports numba, so not at the top
+    from hqgen.quality.scene import Scene  # imports numba, so not at the top
 
     height, width = (side // SMALLEST * SMALLEST for side in images.shape[1:])
     measured: list[Array | str] = []
-    with borrowed_scene(height, width) as scene:
+    with borrowed(Scene, height, width) as scene:
         for image in images:
             levels = _levels(image)
             blocks = levels[:height, :width]
             if levels.dtype != np.uint8 and not np.isfinite(levels).all():
-                measured.append("the picture has values that are not finite")
+                measured.append(NOT_FINITE)
             elif blocks.min() == blocks.max():
-                measured.append("the picture is flat")
+                measured.append(FLAT)
             else:
                 measured.append(scene.moments(blocks))
     return measured
@@ -113,26 +107,10 @@ def _levels(image: NDArray[Any]) -> NDArray[Any]:
         return np.where(np.isfinite((wide * 255).astype(np.float32)), np.rint(wide * 255), np.inf)
 
 
-class _Shapes(NamedTuple):
-    """Functions of the shape alpha of a generalised Gaussian, tabulated; each float64 (9801,)."""
-
-    alpha: Array
-    ratio: Array  # G(2/a)² / (G(1/a) G(3/a)): E|x|² / E x² of the distribution
-    scale: Array  # sqrt(G(1/a) / G(3/a)): beta of unit deviation
-    mean: Array  # G(2/a) / G(1/a)
-
-
-@cache
-def _shapes() -> _Shapes:
-    alpha = np.arange(200.0, 10001.0) / 1000
-    one, two, three = (np.array([lgamma(n / a) for a in alpha.tolist()]) for n in (1, 2, 3))
-    return _Shapes(alpha, np.exp(2 * two - one - three), np.exp((one - three) / 2), np.exp(two - one))
-
-
 def _features(moments: Array) -> Array:
-    """Fit asymmetric generalised Gaussians by their moments (Lasmar et al. 2009; NIQE eq. 5 to 8).
+    """Features of asymmetric generalised Gaussians (NIQE eq. 5 to 8).
 
-    A block that has only positive or only negative values has NaN features.
+    A block that has only positive or only negative values has NaN features; alpha counts nevertheless.
 
     Args:
         moments: float64 (N, 2, B, 5, 5) of `Scene.moments`.
@@ -141,19 +119,11 @@ def _features(moments: Array) -> Array:
         float64 (N, B, 36): at full size, then at half size, alpha and beta of the block itself and alpha,
         mean, left and right beta of its four products.
     """
-    shapes = _shapes()
-    left_squares, right_squares, magnitudes, lefts, rights = np.moveaxis(moments, -1, 0)
-    pixels = (np.array([SMALLEST, SMALLEST // 2]) ** 2)[:, None, None]
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        left, right = np.sqrt(left_squares / lefts), np.sqrt(right_squares / rights)
-        gamma = left / right
-        ratio = (magnitudes / pixels) ** 2 / ((left_squares + right_squares) / pixels)
-        ratio *= (gamma**3 + 1) * (gamma + 1) / (gamma**2 + 1) ** 2
-    nearest = np.searchsorted((shapes.ratio[1:] + shapes.ratio[:-1]) / 2, ratio)
-    nearest[np.isnan(ratio)] = 0  # as pyiqa's search does; alpha then counts in the mean over the blocks
-    alpha, scale = shapes.alpha[nearest], shapes.scale[nearest]
-    beta_left, beta_right = left * scale, right * scale
-    mean = (beta_right - beta_left) * shapes.mean[nearest]
+    pixels = (np.array([SMALLEST, SMALLEST // 2]) ** 2.0)[:, None, None]
+    fit, table = fit_asymmetric(moments, pixels), shapes()
+    alpha, scale = table.alpha[fit.nearest], table.scale[fit.nearest]
+    beta_left, beta_right = fit.left * scale, fit.right * scale
+    mean = (beta_right - beta_left) * table.mean[fit.nearest]
     block = np.stack([alpha, (beta_left + beta_right) / 2], axis=-1)[..., 0, :]
     products = np.stack([alpha, mean, beta_left, beta_right], axis=-1)[..., 1:, :]
     scales = np.concatenate([block, products.reshape(*products.shape[:-2], 16)], axis=-1)

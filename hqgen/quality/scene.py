@@ -7,14 +7,11 @@ Quality Analyzer", IEEE Signal Processing Letters 20(3), 2013. The compiler must
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
+from hqgen.quality.filters import Image, contrast_normalise, halve
 
 BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
@@ -23,175 +20,23 @@ TOGETHER = 4
 """Rows of a block whose products are added in registers."""
 
 PITCH = BLOCK + 8
-"""Distance between rows of a wrapped block; the compiler needs a constant."""
-
-Image = NDArray[np.float64]
-Half = NDArray[np.float32]
+"""Distance between rows of a wrapped tile; the compiler needs a constant."""
 
 
-def _gaussian() -> Image:
-    """Seven taps; along rows and then along columns they make the 7x7 Gaussian of sigma 7/6.
+@compiled
+def wrap(image: Image, top: int, left: int, rows: int, columns: int, wrapped: Image) -> None:
+    """Copy a tile with the row above it and the columns beside it; they are circular in the image.
 
-    pyiqa keeps its 7x7 kernel in float32, so its sum S differs from one by 1e-8. On a flat patch of value v
-    this gives x - mu = v (1 - S), with the same sign everywhere; an exact kernel would give zeros or
-    rounding errors. The features count signs, so the taps are scaled to the same S.
+    The rows are `PITCH` apart. Below them are rows of zeros, up to a multiple of `TOGETHER`.
     """
-    taps = np.exp(-(np.arange(-3.0, 4.0) ** 2) / (2 * (7 / 6) ** 2))
-    kernel = np.outer(taps, taps) / taps.sum() ** 2
-    total = kernel.astype(np.float32).sum(dtype=np.float64)
-    return np.asarray(taps / taps.sum() * np.sqrt(total))
-
-
-def _bicubic() -> Half:
-    """Eight taps that halve a line: the cubic with a = -1/2 (Keys 1981), twice as wide against aliasing."""
-    x = np.abs(np.arange(-3.5, 4.0)) / 2
-    taps = np.where(x <= 1, 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2)
-    return np.asarray(taps / taps.sum(), np.float32)
-
-
-GAUSSIAN = _gaussian()
-BICUBIC = _bicubic()
-EPSILON = float(np.finfo(np.float64).eps)
-
-
-@compiled
-def along_columns(image: Image, i: int, line: Image) -> None:
-    """Gaussian along the columns at row i, into a line that repeats each edge three times.
-
-    One pass over all seven rows: with one pass per row, storing would take longer than adding.
-    """
-    last, width = image.shape[0] - 1, image.shape[1]
-    inner = line[3 : width + 3]
-    a, b, c, d = image[max(i - 3, 0)], image[max(i - 2, 0)], image[max(i - 1, 0)], image[i]
-    e, f, g = image[min(i + 1, last)], image[min(i + 2, last)], image[min(i + 3, last)]
-    for j in range(width):
-        inner[j] = (
-            GAUSSIAN[3] * d[j]
-            + GAUSSIAN[4] * (c[j] + e[j])
-            + GAUSSIAN[5] * (b[j] + f[j])
-            + GAUSSIAN[6] * (a[j] + g[j])
-        )
-    for j in range(3):
-        line[j] = line[3]
-        line[width + 3 + j] = line[width + 2]
-
-
-@compiled
-def along_row(line: Image, mean: Image) -> None:
-    """Gaussian along a line of W + 6 values, into W values."""
-    for j in range(mean.size):
-        mean[j] = (
-            GAUSSIAN[3] * line[j + 3]
-            + GAUSSIAN[4] * (line[j + 2] + line[j + 4])
-            + GAUSSIAN[5] * (line[j + 1] + line[j + 5])
-            + GAUSSIAN[6] * (line[j] + line[j + 6])
-        )
-
-
-@compiled
-def contrast_normalise(image: Image, squares: Image, top: int, normalised: Image) -> None:
-    """(x - mu) / (sigma + 1), mu and sigma the Gaussian-weighted local mean and deviation (eq. 1 to 3).
-
-    The rows of the image (H, W) from `top` are written to `normalised` (rows, W); beyond the border the edge
-    of the image repeats.
-    """
-    width = image.shape[1]
-    line, mean, square = np.empty(width + 6), np.empty(width), np.empty(width)
-    for i in range(normalised.shape[0]):
-        along_columns(image, top + i, line)
-        along_row(line, mean)
-        along_columns(squares, top + i, line)
-        along_row(line, square)
-        x, y = image[top + i], normalised[i]
-        for j in range(width):
-            sigma = np.sqrt(abs(square[j] - mean[j] * mean[j]) + EPSILON)
-            # `/` would check for zero first, and then the loop could not use vector instructions.
-            y[j] = np.divide(x[j] - mean[j], sigma + 1.0)
-
-
-@compiled
-def mirrored(i: int, height: int) -> int:
-    """The row at place i; beyond the border the image is mirrored."""
-    if i < 0:
-        return -i - 1
-    return 2 * height - 1 - i if i >= height else i
-
-
-@compiled
-def halve_columns(unit: Half, i: int, line: Half) -> None:
-    """The eight rows around 2 i into one line, which mirrors its three outermost values at each end."""
-    height, width = unit.shape
-    inner = line[3 : width + 3]
-    a, b = unit[mirrored(2 * i - 3, height)], unit[mirrored(2 * i - 2, height)]
-    c, d = unit[mirrored(2 * i - 1, height)], unit[2 * i]
-    e, f = unit[2 * i + 1], unit[mirrored(2 * i + 2, height)]
-    g, h = unit[mirrored(2 * i + 3, height)], unit[mirrored(2 * i + 4, height)]
-    for j in range(width):
-        inner[j] = (
-            BICUBIC[0] * a[j]
-            + BICUBIC[1] * b[j]
-            + BICUBIC[2] * c[j]
-            + BICUBIC[3] * d[j]
-            + BICUBIC[4] * e[j]
-            + BICUBIC[5] * f[j]
-            + BICUBIC[6] * g[j]
-            + BICUBIC[7] * h[j]
-        )
-    for j in range(3):
-        line[2 - j] = line[3 + j]
-        line[width + 3 + j] = line[width + 2 - j]
-
-
-@compiled
-def halve_row(line: Half, even: Half, odd: Half, half: Image) -> None:
-    """A line of W + 6 values into W / 2 grey levels.
-
-    Even and odd values are separated first, because vector instructions need them without gaps.
-    """
-    for j in range(even.size):
-        even[j] = line[2 * j]
-        odd[j] = line[2 * j + 1]
-    for j in range(half.size):
-        half[j] = 255.0 * np.float64(
-            BICUBIC[0] * even[j]
-            + BICUBIC[1] * odd[j]
-            + BICUBIC[2] * even[j + 1]
-            + BICUBIC[3] * odd[j + 1]
-            + BICUBIC[4] * even[j + 2]
-            + BICUBIC[5] * odd[j + 2]
-            + BICUBIC[6] * even[j + 3]
-            + BICUBIC[7] * odd[j + 3]
-        )
-
-
-@compiled
-def halve(unit: Half, half: Image) -> None:
-    """Bicubic reduction by two with antialiasing; beyond the border the image is mirrored.
-
-    Computed in float32, like pyiqa: if the picture is almost flat, the last bits decide the signs.
-
-    Args:
-        unit: float32 (H, W), grey levels / 255; H and W even.
-        half: float64 (H / 2, W / 2), written: grey levels.
-    """
-    width = unit.shape[1]
-    line = np.empty(width + 6, np.float32)
-    even, odd = np.empty(width // 2 + 3, np.float32), np.empty(width // 2 + 3, np.float32)
-    for i in range(half.shape[0]):
-        halve_columns(unit, i, line)
-        halve_row(line, even, odd, half[i])
-
-
-@compiled
-def wrap(block: Image, wrapped: Image) -> None:
-    """Copy a block into rows `PITCH` apart, its last row above it, its last and first column beside it."""
-    size = block.shape[0]
-    for i in range(size + 1):
-        source, row = block[(i - 1) % size], wrapped[i * PITCH : i * PITCH + size + 2]
-        row[0], row[size + 1] = source[size - 1], source[0]
-        inner = row[1 : size + 1]
-        for j in range(size):
-            inner[j] = source[j]
+    height, width = image.shape
+    for i in range(rows + 1):
+        source, row = image[(top + i - 1) % height], wrapped[i * PITCH : i * PITCH + columns + 2]
+        row[0], row[columns + 1] = source[(left - 1) % width], source[(left + columns) % width]
+        inner = row[1 : columns + 1]
+        for j in range(columns):
+            inner[j] = source[left + j]
+    wrapped[(rows + 1) * PITCH : (rows + TOGETHER) * PITCH] = 0.0
 
 
 @compiled
@@ -233,26 +78,29 @@ def block_moments(block: Image, moments: Image) -> None:
     """Moments of a block, and of its products with itself shifted by one pixel in four directions.
 
     Args:
-        block: float64 (size, size).
+        block: float64 (H, W), a block or a whole picture.
         moments: float64 (5, 5), written: for the block, then the products with the neighbour to the left,
             above, above left and above right (circular within the block): sum of squares of the negative and
             of the positive values, sum of magnitudes, number of negative and of positive values.
     """
-    size = block.shape[0]
-    wrapped = np.empty((size + 1) * PITCH)
+    height, width = block.shape
+    wrapped = np.empty((BLOCK + TOGETHER) * PITCH)
     ones, sums = np.ones(TOGETHER * PITCH), np.zeros((5, 5 * BLOCK))
-    wrap(block, wrapped)
-    for i in range(0, size, TOGETHER):
-        above = wrapped[i * PITCH : (i + TOGETHER + 1) * PITCH]
-        row = above[PITCH:]
-        centre = row[1:]
-        add_products(centre, ones, size, sums[0])
-        add_products(centre, row, size, sums[1])
-        add_products(centre, above[1:], size, sums[2])
-        add_products(centre, above, size, sums[3])
-        add_products(centre, above[2:], size, sums[4])
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            rows, columns = min(BLOCK, height - top), min(BLOCK, width - left)
+            wrap(block, top, left, rows, columns, wrapped)
+            for i in range(0, rows, TOGETHER):
+                above = wrapped[i * PITCH : (i + TOGETHER + 1) * PITCH]
+                row = above[PITCH:]
+                centre = row[1:]
+                add_products(centre, ones, columns, sums[0])
+                add_products(centre, row, columns, sums[1])
+                add_products(centre, above[1:], columns, sums[2])
+                add_products(centre, above, columns, sums[3])
+                add_products(centre, above[2:], columns, sums[4])
     for m in range(5):
-        add_columns(sums[m], size, moments[m])
+        add_columns(sums[m], min(width, BLOCK), moments[m])
 
 
 @compiled
@@ -267,13 +115,13 @@ def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
     for b in range(rows * columns):
         left = b % columns * size
         if left == 0:
-            contrast_normalise(image, squares, b // columns * size, strip)
+            contrast_normalise(image, squares, b // columns * size, 1.0, 0.0, strip)
         block_moments(strip[:, left : left + size], moments[b])
     return moments
 
 
 @compiled
-def scale_and_square(image: Image, unit: Half, squares: Image) -> None:
+def scale_and_square(image: Image, unit: NDArray[np.float32], squares: Image) -> None:
     """Write image / 255 and image², each (H, W).
 
     A multiplication by 1 / 255 takes half the time of a division by 255. For whole levels both give the same
@@ -310,7 +158,7 @@ class Scene:
         """
         np.copyto(self.full, levels, casting="safe")
         scale_and_square(self.full, self.unit, self.full_squares)
-        halve(self.unit, self.small)
+        halve(self.unit, 255.0, self.small)
         np.multiply(self.small, self.small, out=self.small_squares)
         return np.stack(
             [
@@ -318,23 +166,3 @@ class Scene:
                 moments_of_blocks(self.small, self.small_squares, self.small_strip),
             ]
         )
-
-
-@lru_cache(maxsize=2)
-def _idle_scenes(size: tuple[int, int]) -> list[Scene]:  # noqa: ARG001 (one list per size)
-    """Unused scenes of one size, for the last two sizes."""
-    return []
-
-
-@contextmanager
-def borrowed_scene(height: int, width: int) -> Iterator[Scene]:
-    """A scene for this thread alone; afterwards it is kept for the next user of that size."""
-    idle = _idle_scenes((height, width))
-    try:
-        scene = idle.pop()
-    except IndexError:
-        scene = Scene(height, width)
-    try:
-        yield scene
-    finally:
-        idle.append(scene)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError, UnknownNameError
+from hqgen.quality.batch import FLAT, Scores
+from hqgen.quality.brisque import brisque_scores, machine
 from hqgen.quality.niqe import pristine, score_images
 from hqgen.quality.pictures import read_picture, stacked
-
-_HUB = "chaofengc/IQA-PyTorch-Weights"
-"""Where pyiqa downloads its parameters from."""
-
-Scores = tuple[NDArray[np.float64], list[str | None]]
+from hqgen.quality.piqe import piqe_scores
 
 
 class Scorer(Protocol):
@@ -42,11 +39,11 @@ class Scorer(Protocol):
     def parameters(self) -> dict[str, Any]:
         """Everything else that decides the scores, as plain JSON values; it goes into the plan."""
 
-    def score(self, images: NDArray[np.uint8]) -> Scores:
+    def score(self, images: NDArray[Any]) -> Scores:
         """Score grey pictures, each independently of the others.
 
         Args:
-            images: uint8 (N, H, W).
+            images: (N, H, W), uint8, or floats in [0, 1].
 
         Returns:
             float64 (N,), and for each picture None, or the reason why its score is +inf.
@@ -57,70 +54,67 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Niqe:
-    """NIQE as hqgen computes it."""
+class Own:
+    """A metric as hqgen computes it.
 
-    name: str = "niqe"
+    Args:
+        name: what users type.
+        version: see `Scorer`.
+    """
+
+    name: str
     version: int = 1
 
     def parameters(self) -> dict[str, Any]:
-        """Empty: version 1 always uses the official pristine parameters."""
+        """Empty: a version always uses the same numbers."""
         return {}
 
-    def score(self, images: NDArray[np.uint8]) -> Scores:
+    def score(self, images: NDArray[Any]) -> Scores:
         """Score grey pictures; see `Scorer`."""
-        return score_images(images)
+        return _FUNCTIONS[self.name](images)
+
+
+_FUNCTIONS: dict[str, Callable[[NDArray[Any]], Scores]] = {
+    "niqe": score_images,
+    "brisque": brisque_scores,
+    "piqe": piqe_scores,
+}
 
 
 @dataclass(frozen=True)
 class Pyiqa:
-    """A metric of pyiqa, on the CPU.
+    """A metric of pyiqa, on the CPU, with the numbers that hqgen ships: the reference for hqgen's own.
 
     Args:
         name: what users type.
         metric: its name in pyiqa.
         smallest: rows and columns that a picture needs at least.
-        weights: file of its parameters, which pyiqa downloads at first use; None if it needs no file.
         version: see `Scorer`.
     """
 
     name: str
     metric: str
     smallest: int
-    weights: str | None = None
     version: int = 1
 
     def parameters(self) -> dict[str, Any]:
-        """The version of pyiqa, and the sha256 of the downloaded parameters."""
-        found: dict[str, Any] = {"pyiqa": installed_version("pyiqa")}
-        if self.weights:
-            self.network()
-            found["weights_sha256"] = sha256((_pyiqa_cache() / self.weights).read_bytes()).hexdigest()
-        return found
+        """The version of pyiqa."""
+        return {"pyiqa": installed_version("pyiqa")}
 
     def network(self) -> Callable[[Any], Any]:
         """The metric of pyiqa, from (1, 1, H, W) tensors in [0, 1] to a score.
 
         Raises:
-            ScoreError: pyiqa is not installed, or it cannot download the parameters of the metric.
+            ScoreError: pyiqa is not installed.
         """
         if find_spec("pyiqa") is None:
             raise ScoreError(
                 f"the metric `{self.name}` needs pyiqa, which is not installed",
-                hint="pip install 'hqgen[iqa]'",
+                hint=f"pip install 'hqgen[iqa]', or use hqgen's own `{self.metric}`",
             )
-        try:
-            return _pyiqa_network(self.metric)
-        except OSError as error:
-            if self.weights is None:
-                raise
-            raise ScoreError(
-                f"the metric `{self.name}` needs `{_pyiqa_cache() / self.weights}`, which is missing, "
-                f"and pyiqa could not download it: {error}",
-                hint=f"copy it there from `{_HUB}` on Hugging Face; the metric `niqe` needs no file",
-            ) from error
+        return _pyiqa_network(self.metric)
 
-    def score(self, images: NDArray[np.uint8]) -> Scores:
+    def score(self, images: NDArray[Any]) -> Scores:
         """Score grey pictures one by one, because pyiqa is no faster on a batch; see `Scorer`."""
         import torch
 
@@ -128,10 +122,11 @@ class Pyiqa:
         images = stacked(images, metric=self.name, smallest=self.smallest)
         scores, reasons = np.full(len(images), np.inf), list[str | None]()
         for n, image in enumerate(images):
-            reason = "the picture is flat" if image.min() == image.max() else None
+            reason = FLAT if image.min() == image.max() else None
             if reason is None:
+                values = image / np.float32(255) if image.dtype == np.uint8 else image
                 try:
-                    scores[n] = float(network(torch.from_numpy(image[None, None] / np.float32(255))))
+                    scores[n] = float(network(torch.from_numpy(values[None, None])))
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     reason = str(error)
                 if not np.isfinite(scores[n]):
@@ -140,29 +135,37 @@ class Pyiqa:
         return scores, reasons
 
 
-def _pyiqa_cache() -> Path:
-    from pyiqa.utils.download_util import DEFAULT_CACHE_DIR
-
-    return Path(DEFAULT_CACHE_DIR)
-
-
 @cache
 def _pyiqa_network(metric: str) -> Callable[[Any], Any]:
-    """Create a metric; NIQE gets our copy of its parameters, so it needs no download."""
+    """Create a metric; it gets our copy of its numbers, so it needs no download."""
     import pyiqa
+
+    with redirect_stdout(sys.stderr), TemporaryDirectory() as folder:  # stdout is for data
+        options = _NUMBERS[metric](Path(folder)) if metric in _NUMBERS else {}
+        network: Any = pyiqa.create_metric(metric, device="cpu", **options)
+    if metric == "piqe":
+        # It keeps its result in the module before it returns it: two threads would exchange their scores.
+        network.net.forward = _one_at_a_time(network.net.forward)
+    return network  # type: ignore[no-any-return]
+
+
+def _numbers_of_niqe(folder: Path) -> dict[str, str]:
     from scipy.io import savemat
 
-    # pyiqa writes about downloads to stdout, which is for data.
-    with redirect_stdout(sys.stderr), TemporaryDirectory() as folder:
-        options = {}
-        if metric == "niqe":
-            mu, cov = pristine()
-            options["pretrained_model_path"] = str(Path(folder) / "niqe.mat")
-            savemat(options["pretrained_model_path"], {"mu_prisparam": mu, "cov_prisparam": cov})
-        network: Any = pyiqa.create_metric(metric, device="cpu", **options)
-    # PIQE keeps its result in the module before it returns it: two threads would exchange their scores.
-    network.net.forward = _one_at_a_time(network.net.forward)
-    return network  # type: ignore[no-any-return]
+    mu, cov = pristine()
+    savemat(folder / "niqe.mat", {"mu_prisparam": mu, "cov_prisparam": cov})
+    return {"pretrained_model_path": str(folder / "niqe.mat")}
+
+
+def _numbers_of_brisque(folder: Path) -> dict[str, str]:
+    import torch
+
+    svm = machine()
+    torch.save((torch.from_numpy(svm.coefficients), torch.from_numpy(svm.vectors)), folder / "brisque.pth")
+    return {"pretrained_model_path": str(folder / "brisque.pth")}
+
+
+_NUMBERS = {"niqe": _numbers_of_niqe, "brisque": _numbers_of_brisque}
 
 
 def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,15 +178,15 @@ def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_SCORERS: dict[str, Niqe | Pyiqa] = {
+_SCORERS: dict[str, Own | Pyiqa] = {
     scorer.name: scorer
     for scorer in (
-        Niqe(),
+        Own("niqe"),
+        Own("brisque", version=2),  # version 1 of these two was pyiqa's
+        Own("piqe", version=2),
         Pyiqa("pyiqa-niqe", "niqe", smallest=96),
-        # half of the picture holds the 7x7 filter
-        Pyiqa("brisque", "brisque", smallest=14, weights="brisque_svm_weights.pth"),
-        # one block
-        Pyiqa("piqe", "piqe", smallest=16),
+        Pyiqa("pyiqa-brisque", "brisque", smallest=14),
+        Pyiqa("pyiqa-piqe", "piqe", smallest=16),
     )
 }
 
@@ -198,7 +201,7 @@ def get_scorer(name: str) -> Scorer:
 
     Raises:
         UnknownNameError: there is no such metric.
-        ScoreError: pyiqa, or a parameter file of pyiqa, is missing.
+        ScoreError: pyiqa is missing.
     """
     if name not in _SCORERS:
         raise UnknownNameError("metric", name, _SCORERS)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
-from hqgen.quality import Scorer, get_scorer, score_images
+from hqgen.quality import Scorer, get_scorer
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 
@@ -106,7 +106,7 @@ def _raw(scorer: Scorer, image: Image) -> Score:
         return Score(np.inf, f"flat image: every pixel is {image.flat[0]:.3g}")
     if isinstance(scorer, Pyiqa):
         return _raw_by_pyiqa(scorer, image)
-    values, reasons = score_images(image)
+    values, reasons = scorer.score(image[None])
     return Score(float(values[0]), reasons[0])
 
 

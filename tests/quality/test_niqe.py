@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +14,9 @@ from hqgen.errors import ScoreError
 from hqgen.quality import get_scorer, niqe, read_picture, score_images
 from hqgen.quality.niqe import RCOND, _squared_lengths, pristine
 from hqgen.quality.scene import scale_and_square
+from tests.quality.pictures import goldens, noise, structured
 
 DOCS = Path(__file__).parents[2] / "docs" / "niqe.md"
-
-
-def structured(seed: int, height: int = 192, width: int = 288) -> NDArray[np.uint8]:
-    """Waves, an edge and a little noise: something between a test chart and a photograph."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    waves = np.sin(x / rng.uniform(5, 40) + y / rng.uniform(5, 40)) * 50 + (x > width / 2) * 40
-    levels: NDArray[np.float64] = 110 + waves + rng.normal(0, 6, (height, width))
-    return np.clip(levels, 0, 255).astype(np.uint8)
-
-
-def noise(seed: int, height: int = 96, width: int = 192) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
-
-
-@cache
-def goldens(shared: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((shared / "golden" / "iqa.json").read_text())
-    return found
 
 
 @pytest.mark.real

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,10 +16,10 @@ from PIL import Image
 
 import hqgen.quality.scorers as scorers_module
 from hqgen.errors import ScoreError, UnknownNameError
-from hqgen.quality import get_scorer, niqe, score_files, scorer_names
+from hqgen.quality import brisque, get_scorer, niqe, piqe, score_files, scorer_names
 
-WITH_PYIQA = ["pyiqa-niqe", "piqe"]
-"""Metrics that pyiqa can compute without a download."""
+OWN = {"niqe": niqe, "brisque": brisque, "piqe": piqe}
+WITH_PYIQA = ["pyiqa-niqe", "pyiqa-brisque", "pyiqa-piqe"]
 
 
 @pytest.fixture
@@ -50,16 +49,23 @@ def test_an_unknown_metric_names_the_known_ones() -> None:
     assert all(name in caught.value.hint for name in scorer_names())
 
 
-def test_the_own_metric_is_niqe(pictures: NDArray[np.uint8]) -> None:
-    scorer = get_scorer("niqe")
-    scores, reasons = scorer.score(pictures)
-    np.testing.assert_array_equal(scores, niqe(pictures))
+@pytest.mark.parametrize("name", OWN)
+def test_an_own_metric_is_its_function_and_needs_no_pyiqa(
+    name: str, pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorers_module, "find_spec", lambda module: None)
+    scores, reasons = get_scorer(name).score(pictures)
+    np.testing.assert_array_equal(scores, OWN[name](pictures))
     assert reasons == [None] * 3
 
 
+def test_names_that_were_pyiqas_have_another_version_now() -> None:
+    assert {name: get_scorer(name).version for name in OWN} == {"niqe": 1, "brisque": 2, "piqe": 2}
+
+
 def test_what_goes_into_the_plan_is_json_and_a_scorer_crosses_processes() -> None:
-    for name in ["niqe", *WITH_PYIQA]:
-        if name != "niqe":
+    for name in [*OWN, *WITH_PYIQA]:
+        if name in WITH_PYIQA:
             pytest.importorskip("pyiqa", reason="pyiqa is not installed")
         scorer = get_scorer(name)
         assert scorer.name == name
@@ -94,7 +100,7 @@ def test_a_picture_that_pyiqa_cannot_score_has_a_reason(pyiqa_folder: Path) -> N
 def test_scores_do_not_depend_on_the_threads_that_ask_for_them() -> None:
     pytest.importorskip("pyiqa")
     rng = np.random.default_rng(0)
-    scorer, pictures = get_scorer("piqe"), rng.integers(0, 64, (6, 1, 40, 40), np.uint8)
+    scorer, pictures = get_scorer("pyiqa-piqe"), rng.integers(0, 64, (6, 1, 40, 40), np.uint8)
     pictures += np.arange(0, 120, 3).astype(np.uint8)
     alone = [scorer.score(picture)[0][0] for picture in pictures]
     with ThreadPoolExecutor(4) as pool:
@@ -102,19 +108,15 @@ def test_scores_do_not_depend_on_the_threads_that_ask_for_them() -> None:
             assert [scores[0] for scores, _ in pool.map(scorer.score, pictures)] == alone
 
 
-@pytest.mark.real
-def test_piqe_of_spike_pictures_is_that_of_pyiqa(shared: Path) -> None:
-    pytest.importorskip("pyiqa", reason="pyiqa is not installed")
-    cases = json.loads((shared / "golden" / "iqa.json").read_text())["spike_reds_ground_truth"]
-    with np.load(shared / "golden" / "iqa" / "images.npz") as images:
-        stack = np.stack([images[case["array_in_images_npz"]] for case in cases])
-    scores, _ = get_scorer("piqe").score(stack)
-    assert scores == pytest.approx([case["pyiqa_piqe_1ch"] for case in cases], abs=1e-2)
-
-
-@pytest.mark.parametrize(("name", "side"), [("niqe", 96), ("pyiqa-niqe", 96), ("piqe", 16)])
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        *[("niqe", 96), ("brisque", 14), ("piqe", 16)],
+        *[("pyiqa-niqe", 96), ("pyiqa-brisque", 14), ("pyiqa-piqe", 16)],
+    ],
+)
 def test_the_smallest_picture_scores_and_a_smaller_one_is_refused(name: str, side: int) -> None:
-    if name != "niqe":
+    if name in WITH_PYIQA:
         pytest.importorskip("pyiqa", reason="pyiqa is not installed")
     noise = np.random.default_rng(0).integers(0, 256, (1, side, side), np.uint8)
     scorer = get_scorer(name)
@@ -123,35 +125,12 @@ def test_the_smallest_picture_scores_and_a_smaller_one_is_refused(name: str, sid
         scorer.score(noise[:, 1:])
 
 
-@pytest.mark.parametrize("name", ["pyiqa-niqe", "brisque", "piqe"])
+@pytest.mark.parametrize("name", WITH_PYIQA)
 def test_without_pyiqa_the_hint_says_how_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scorers_module, "find_spec", lambda module: None)
     with pytest.raises(ScoreError, match=f"`{name}` needs pyiqa, which is not installed") as caught:
         get_scorer(name)
-    assert caught.value.hint == "pip install 'hqgen[iqa]'"
-
-
-def test_parameters_that_cannot_be_downloaded_are_named_with_their_place(
-    pyiqa_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(ScoreError, match="no network") as caught:
-        get_scorer("brisque")
-    assert str(pyiqa_folder / "brisque_svm_weights.pth") in caught.value.message
-    assert "IQA-PyTorch-Weights" in caught.value.hint
-    assert capsys.readouterr().out == ""
-
-
-def test_brisque_reads_the_parameters_where_the_error_says_they_belong(pyiqa_folder: Path) -> None:
-    import torch
-
-    path = pyiqa_folder / "brisque_svm_weights.pth"
-    torch.save((torch.ones(4), torch.zeros(4, 36)), path)
-    scorer = get_scorer("brisque")
-    noise = np.random.default_rng(0).integers(0, 256, (2, 14, 14), np.uint8)
-    scores, reasons = scorer.score(noise)
-    assert reasons == [None, None]
-    assert np.isfinite(scores).all()
-    assert scorer.parameters()["weights_sha256"] == sha256(path.read_bytes()).hexdigest()
+    assert caught.value.hint == f"pip install 'hqgen[iqa]', or use hqgen's own `{name[6:]}`"
 
 
 def test_files_are_scored_and_bad_ones_get_their_reason(tmp_path: Path) -> None:
@@ -174,6 +153,13 @@ def test_files_are_scored_and_bad_ones_get_their_reason(tmp_path: Path) -> None:
     assert "cannot be read" in str(missing.reason)
     assert "95x100 pixels is too small" in str(small.reason)
     assert flat.reason == "the picture is flat"
+
+
+def test_files_are_scored_by_another_metric(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
+    Image.fromarray(image).save(tmp_path / "picture.png")
+    (found,) = score_files([tmp_path / "picture.png"], "brisque")
+    assert found.score == brisque(image)[0]
 
 
 def test_an_unknown_metric_for_files_is_an_error_before_any_is_read(tmp_path: Path) -> None:

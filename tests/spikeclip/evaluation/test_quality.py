@@ -7,7 +7,7 @@ import pytest
 
 import hqgen
 from hqgen.errors import ScoreError, UnknownNameError
-from hqgen.quality import niqe
+from hqgen.quality import brisque, niqe, piqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 from spikeclip.evaluation.quality import Image, brightened, usable_metrics
@@ -35,22 +35,35 @@ def test_the_bright_score_is_the_same_for_any_gain(image: Image) -> None:
     assert dim["niqe_raw"] != bright["niqe_raw"]
 
 
-def test_piqe_needs_no_file_and_is_of_values_beyond_white_too(image: Image) -> None:
-    pytest.importorskip("pyiqa")
-    scorer = usable_metrics(["piqe"], 224, 224)
+@pytest.mark.parametrize("name", ["brisque", "piqe"])
+def test_raw_values_beyond_white_are_scored_as_they_are(image: Image, name: str) -> None:
+    scorer = usable_metrics([name], 224, 224)
     assert not scorer.notes
-    assert np.isfinite(scorer.score(image * 2)["piqe_raw"].value)
+    own = {"brisque": brisque, "piqe": piqe}[name]
+    assert scorer.score(image * 2)[f"{name}_raw"].value == own(image * 2)[0]
+
+
+def test_all_metrics_of_the_table_are_hqgens_own() -> None:
+    found = usable_metrics(METRICS, 224, 224)
+    assert [scorer.name for scorer in found.scorers] == list(METRICS)
+    assert not found.notes
 
 
 def test_a_metric_that_cannot_run_is_a_note_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(_self: Pyiqa) -> None:
-        raise ScoreError(f"the metric needs `{Path.home() / 'svm.pth'}`, which is missing")
+        raise ScoreError(f"the metric needs `{Path.home() / 'pyiqa'}`, which is missing")
 
     monkeypatch.setattr(Pyiqa, "network", absent)
-    found = usable_metrics(METRICS, 224, 224)
+    found = usable_metrics(["niqe", "pyiqa-brisque"], 224, 224)
     assert [scorer.name for scorer in found.scorers] == ["niqe"]
-    assert found.notes[0] == "BRISQUE is n/a: the metric needs `~/svm.pth`, which is missing"
-    assert found.notes[1].startswith("PIQE is n/a")
+    assert found.notes == ("PYIQA-BRISQUE is n/a: the metric needs `~/pyiqa`, which is missing",)
+
+
+@pytest.mark.parametrize("name", ["niqe", "brisque", "piqe"])
+def test_the_oracle_scores_raw_values_the_same(image: Image, name: str) -> None:
+    pytest.importorskip("pyiqa")
+    scores = usable_metrics([name, f"pyiqa-{name}"], 224, 224).score(image * 2)
+    assert scores[f"pyiqa-{name}_raw"].value == pytest.approx(scores[f"{name}_raw"].value, abs=0.01)
 
 
 def test_an_unknown_metric_is_an_error() -> None:
@@ -82,8 +95,7 @@ def test_niqe_of_a_single_block_is_scored_with_a_note(height: int, width: int, s
     ],
 )
 def test_a_picture_without_score_is_infinite_with_the_reason(bad: Image, raw_reason: str) -> None:
-    names = [name for name in METRICS if name != "brisque"]
-    for key, score in usable_metrics(names, 224, 224).score(bad).items():
+    for key, score in usable_metrics(METRICS, 224, 224).score(bad).items():
         assert score.value == np.inf, key
         assert score.reason
         assert score.reason == raw_reason or "bright" in key
@@ -101,7 +113,6 @@ def test_one_pixel_that_is_no_number_harms_no_neighbour(image: Image) -> None:
 
 
 def test_pictures_that_are_scored_at_once_get_their_own_scores() -> None:
-    pytest.importorskip("pyiqa")
     rng = np.random.default_rng(0)
     images = [rng.random((40, 40), np.float32) ** power for power in range(1, 9)]
     metrics = usable_metrics(["piqe"], 40, 40)
@@ -119,7 +130,6 @@ def test_negative_outputs_have_a_raw_score_and_no_picture(image: Image) -> None:
 
 @pytest.mark.real
 def test_tfp_of_the_helicopter_has_the_scores_of_the_published_code(shared: Path) -> None:
-    pytest.importorskip("pyiqa")
     frames = hqgen.open_recording(shared / "data/u-caltech/helicopter_04144.npz").frames()
     image = hqgen.reconstruct("tfp", frames[:, 13:237, 13:237], window=200)
     scores = usable_metrics(["niqe", "piqe"], 224, 224).score(image)
