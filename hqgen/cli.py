@@ -12,6 +12,7 @@ import typer
 from hqgen import console
 
 if TYPE_CHECKING:
+    from hqgen.benchmark.settings import BenchmarkCommand
     from hqgen.builder.run import Outcome
     from hqgen.builder.settings import BuildCommand
     from hqgen.methods.learned.network import NetworkMethod
@@ -134,6 +135,28 @@ def inspect(
     return 1 if damage else 0
 
 
+@app.command(cls=console.settings_command("hqgen.benchmark.settings:BenchmarkCommand", "benchmark"))
+def benchmark(context: typer.Context, json: console.AsJson = False) -> int:
+    """Compare methods: every one over every sample, raw and at equal brightness, with its cost.
+
+    Writes `benchmark.json`, `.md`, `.tex` and a contact sheet `benchmark.png`. The same command again
+    measures only what is missing.
+    """
+    from hqgen.benchmark.run import benchmark
+    from hqgen.benchmark.tables import TerminalView
+    from hqgen.interrupt import stoppable
+    from hqgen.progress import stderr_observer
+
+    settings: BenchmarkCommand = context.obj
+    _use_weights(settings.weights_dir)
+    with stoppable("stopping after this picture; methods that are finished are kept") as stop:
+        found = benchmark(settings, stderr_observer(), stop=lambda: stop.asked)
+    if found is None:
+        return 130
+    console.show(found, TerminalView, json)
+    return 0
+
+
 @app.command()
 def sources(data_root: DataRoot = Path("data"), json: console.AsJson = False) -> None:
     """List the datasets of the catalog: what is there, what is missing and how to get it."""
@@ -203,9 +226,7 @@ def check_weights(
     from hqgen.methods.weights import list_weights
 
     damaged = 0
-    # Weights of a variant are registered as `method-variant`.
-    registered = [entry.name.replace("-", ":variant=") for entry in list_weights(weights)]
-    for name in names or registered:
+    for name in names or [entry.method for entry in list_weights(weights)]:
         try:
             check_weights(_network_method(name))
             typer.echo(f"{name}: sound")

@@ -21,7 +21,7 @@ MOST_OFTEN = 10.0
 LEAST_OFTEN = 300.0
 """Seconds after which there is a line even if less than a tenth was done: nobody thinks that it hangs."""
 
-Unit = Literal["bytes", "samples", "stages", "steps"]
+Unit = Literal["bytes", "pictures", "samples", "stages", "steps"]
 """What a job is counted in."""
 
 

@@ -56,6 +56,9 @@ MAY_IMPORT = {
     "hqgen.inspection": {
         f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "store", "manifest")
     },
+    "hqgen.benchmark": {
+        f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "builder", "inspection")
+    },
     "hqgen.training": {f"hqgen.{room}" for room in ("spikes", "simulation", "methods", "quality")},
     "hqgen.report": {
         f"hqgen.{room}" for room in ("sources", "methods", "manifest", "verify", "builder", "inspection")

@@ -7,6 +7,7 @@ package adds a method by an entry point of the group `hqgen.methods`; docs/metho
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +23,7 @@ from hqgen.methods.parameters import (
     read_parameter,
     without_default,
 )
+from hqgen.methods.weights import list_weights
 
 GROUP = "hqgen.methods"
 FIRST_FOREIGN_RANK = 1000
@@ -152,8 +154,27 @@ def available_methods() -> list[Availability]:
     Raises:
         UsageError: two packages have methods of one name.
     """
-    found = [_availability(name) for name in method_names()]
+    return _by_rank(_availability(name) for name in method_names())
+
+
+def _by_rank(found: Iterable[Availability]) -> list[Availability]:
     return sorted(found, key=lambda item: float("inf") if item.method is None else item.method.rank)
+
+
+def every_method() -> list[Availability]:
+    """`available_methods`, and the variants that have weights here, under their labels.
+
+    Raises:
+        UsageError: as `available_methods`.
+        MethodError: the registry of weights cannot be read.
+    """
+    found = {item.name: item for item in available_methods()}
+    for entry in list_weights():
+        with suppress(HqgenError):  # weights may be left over of a method that is no longer installed
+            method = parse_method(entry.method)
+            label = method_label(method)
+            found.setdefault(label, Availability(label, method, method.unavailable()))
+    return _by_rank(found.values())
 
 
 def default_ensemble() -> list[Method]:

@@ -46,6 +46,11 @@ class WeightsEntry:
     source: str
     brightness: OutputScale
 
+    @property
+    def method(self) -> str:
+        """The method as users type it: weights of a variant are registered as `method-variant`."""
+        return self.name.replace("-", ":variant=")
+
 
 def weights_folder(folder: str | Path | None = None) -> Path:
     """The user's folder of weights: `folder`, else `HQGEN_WEIGHTS`, else `hqgen/weights` in the cache."""
