@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hqgen.benchmark.results import Distance, Judged
 from hqgen.errors import ScoreError
+from hqgen.inspection.regret import fair_image
 from hqgen.inspection.truth import as_brightness, psnr, ssim
 from hqgen.quality import consistency
 from hqgen.quality.normalise import Normalisation, to_uint8
@@ -117,14 +118,8 @@ def _own() -> list[str]:
 
 
 def at_best_gain(image: NDArray[Any], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The image times the factor that brings it nearest to the ground truth (least squares), within [0, 1].
-
-    Where no positive factor brings it nearer, the result is black.
-    """
-    values = image.astype(np.float64)
-    energy = float(np.vdot(values, values))
-    gain = max(float(np.vdot(values, truth)) / energy, 0.0) if energy else 0.0
-    return np.clip(gain * values, 0, 1)
+    """The image times the factor that brings it nearest to the truth (least squares), within [0, 1]."""
+    return np.clip(fair_image(image, truth), 0, 1)
 
 
 def _distance(picture: NDArray[np.float64] | None, truth: NDArray[np.float64]) -> Distance | None:

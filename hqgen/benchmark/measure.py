@@ -33,7 +33,7 @@ from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
 from hqgen.spikes.exposure import SPAN, key_exposure
-from hqgen.spikes.packed import Window
+from hqgen.spikes.packed import ENDS, Window
 from hqgen.spikes.recording import Recording
 
 JUDGED = TypeAdapter(dict[str, Judged])
@@ -93,6 +93,7 @@ class Pair:
             "repeats": self.repeats,
             "source": self.source.name,
             "samples": samples,
+            "ends": ENDS,
         }
 
     @property
@@ -141,10 +142,10 @@ class Pair:
         except HqgenError as error:
             return Made(key=sample.key, reason=error.message)
         outcome = reconstruct(window)
-        if outcome.image is None:
-            return Made(key=sample.key, reason=outcome.reason)
-        np.save(self._file(index), outcome.image)
-        return Made(key=sample.key, seconds=outcome.seconds)
+        if outcome.image is not None:
+            np.save(self._file(index), outcome.image)
+        mirrored = window.mirrored / len(window)
+        return Made(key=sample.key, mirrored=mirrored, reason=outcome.reason, seconds=outcome.seconds)
 
     def _file(self, index: int) -> Path:
         return self.folder / f"{index:05}.npy"

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from hqgen.inspection.regret import RuleRegret
+
 VERSION = 1
 """Goes up by one when the same method and sample would get other numbers than before."""
 
@@ -67,9 +69,11 @@ class Made(_Model):
         key: of the sample.
         reason: why there is no picture; None if there is one.
         seconds: None without a picture.
+        mirrored: part of the method's frames that are mirrored, because its window reaches over an end.
     """
 
     key: str
+    mirrored: float = 0.0
     reason: str | None = None
     seconds: Seconds | None = None
 
@@ -209,6 +213,7 @@ class Benchmark(_Model):
         sources: in the order of their names.
         methods: by rank.
         results: by method, then by source.
+        regrets: by source with ground truth, what the picks of each rule lack to the best of these methods.
     """
 
     benchmark: Literal[1] = 1
@@ -220,6 +225,7 @@ class Benchmark(_Model):
     sources: tuple[SourceFacts, ...]
     methods: tuple[MethodFacts, ...]
     results: tuple[Result, ...]
+    regrets: dict[str, tuple[RuleRegret, ...]] = {}
 
     def result(self, method: str, source: str) -> Result:
         """The result of a method, by its label, on a source.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hqgen.benchmark.machine import machine, software
 from hqgen.benchmark.measure import Pair, Places, evidence_of, judged_truth
+from hqgen.benchmark.regrets import regrets
 from hqgen.benchmark.request import Request, method_facts, resolve, source_facts
 from hqgen.benchmark.results import Benchmark, Judged, Pictures, Result, SourceFacts
 from hqgen.benchmark.settings import BenchmarkSettings
@@ -80,6 +81,7 @@ def benchmark(
                 methods=tuple(methods),
                 results=tuple(results),
             )
+            found = found.model_copy(update={"regrets": regrets(found)})
             write_atomically(settings.out / "benchmark.json", found.model_dump_json(indent=1) + "\n")
             write_atomically(settings.out / "benchmark.md", markdown_document(found))
             write_atomically(settings.out / "benchmark.tex", latex_document(found))

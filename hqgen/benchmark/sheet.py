@@ -40,7 +40,7 @@ SIDE = 80
 ZOOM = 3
 
 COLUMNS = 8
-"""Tiles in a line."""
+"""Tiles in a line at most."""
 
 TILE, GAP = SIDE * ZOOM, 16
 
@@ -93,7 +93,9 @@ def draw_sheet(found: Benchmark, pairs: Sequence[Pair], crops: int, path: Path) 
     Raises:
         UsageError: it cannot be written.
     """
-    width = COLUMNS * TILE + (COLUMNS - 1) * GAP
+    most = 2 + len({pair.facts.label for pair in pairs})  # with the overview and the ground truth
+    columns = min(max(most, 5), COLUMNS)
+    width = columns * TILE + (columns - 1) * GAP
     parts = [_title(width)]
     for source in {pair.source.name: pair.source for pair in pairs}.values():
         parts.append(_heading(source, width))
@@ -127,8 +129,7 @@ def _sample(found: Benchmark, pairs: Sequence[Pair], index: int, places: Places,
     region = interesting(whole)
     tiles = [_overview(whole, region)]
     if truth is not None:
-        judged = {item.name: item.truth for item in found.sources}[source.name].get(sample.key)
-        tiles.append(_tile(whole, region, TRUTH, _number(judged)))
+        tiles.append(_tile(whole, region, TRUTH, ""))
     for pair in pairs:
         result = found.result(pair.facts.label, source.name)
         judged = result.judged.get(sample.key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from hqgen.benchmark.results import Benchmark, Judged, MethodFacts, Result, SourceFacts
+from hqgen.inspection.regret import RuleRegret
 from hqgen.tables import Cell, Column, ResultRow, Table, TerminalTable, latex, markdown
 from hqgen.text import byte_size, count
 
@@ -26,6 +27,12 @@ DISTANCES = (
 )
 CONSISTENCY = Column("consistency", "Consistency", "bright", 3, "lower")
 
+REGRETS = tuple(
+    Column(f"{name}_{key}", title, group, digits, "lower" if key in ("mean", "worst") else None)
+    for name, group, digits in (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3))
+    for key, title in (("mean", "Mean"), ("low", "95 % from"), ("high", "to"), ("worst", "Worst"))
+)
+
 EXPLANATION = (
     "All numbers are means over samples.",
     "Plain: the output as brightness, by the scale that the method declares, with nothing fitted.",
@@ -33,6 +40,7 @@ EXPLANATION = (
     "Raw: judged as it is, with 1 as white, as in most published tables.",
     "Bright: judged as the 8-bit picture that hqgen's rule of normalisation makes of it.",
     "Consistency: the bright picture beside the spikes around the key frame; 1 is the noise of these spikes.",
+    "Regret: what the picks of a rule lack to the best method, at the best gain.",
     "Seconds: median per picture of a warm process, from packed spikes to the image.",
     "Memory: the peak of that process, less what it had before the first picture.",
 )
@@ -52,6 +60,7 @@ def sections(found: Benchmark) -> list[Section]:
         for source in found.sources
         for heading, keys in _splits(source)
     ]
+    parts += [Section(f"regret, {name}", _regret(rules)) for name, rules in found.regrets.items()]
     return [*parts, Section("cost", _cost(found))]
 
 
@@ -72,7 +81,15 @@ def _quality(found: Benchmark, source: SourceFacts, keys: Sequence[str]) -> Tabl
     known = {key for row in rows for key in row.cells}
     columns = (column for column in _columns(found) if column.key in known)
     about: dict[str, str | int] = {"samples": len(keys), "pixels": f"{source.height}x{source.width}"}
+    if mirrored := _mirrored(found, source, keys):
+        about["samples with mirrored frames for some method"] = mirrored
     return Table(tuple(columns), tuple(rows), about, tuple(notes))
+
+
+def _mirrored(found: Benchmark, source: SourceFacts, keys: Sequence[str]) -> int:
+    """Samples whose window reaches over an end of the recording."""
+    results = [result for result in found.results if result.source == source.name]
+    return len({item.key for result in results for item in result.samples if item.mirrored} & {*keys})
 
 
 def _columns(found: Benchmark) -> Iterator[Column]:
@@ -110,6 +127,21 @@ def _failures(result: Result, keys: Sequence[str]) -> Iterator[str]:
     reasons = Counter(item.reason for item in result.samples if item.key in keys and item.reason is not None)
     for reason, times in reasons.items():
         yield f"{result.method}: no picture of {times} of {count(len(keys), 'sample')}: {reason}"
+
+
+def _regret(rules: Sequence[RuleRegret]) -> Table:
+    """What the picks of each rule lack to the best method of each sample."""
+    rows = []
+    for regret in rules:
+        cells = dict[str, Cell]()
+        for name, lack in (("psnr", regret.psnr), ("ssim", regret.ssim)):
+            if lack is not None:
+                values = {"mean": lack.mean, "low": lack.low, "high": lack.high, "worst": lack.worst}
+                cells |= {f"{name}_{key}": Cell(value) for key, value in values.items()}
+        rows.append(ResultRow(regret.rule, cells))
+    notes = [f"{item.rule}: {item.missing}" for item in rules if item.missing is not None]
+    notes += [f"{item.rule}: no pick of {count(item.unpicked, 'sample')}" for item in rules if item.unpicked]
+    return Table(REGRETS, tuple(rows), {"samples": max(item.samples for item in rules)}, tuple(notes))
 
 
 def _cost(found: Benchmark) -> Table:

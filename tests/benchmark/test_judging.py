@@ -32,7 +32,8 @@ def exposure() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def image() -> NDArray[np.float32]:
     """A firing rate."""
-    return stream(0).frames()[5:46].mean(axis=0, dtype=np.float32)
+    rate: NDArray[np.float32] = stream(0).frames()[5:46].mean(axis=0, dtype=np.float32)
+    return rate
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_bright_numbers_do_not_depend_on_the_unit_of_the_output_and_raw_ones_do(
     image: NDArray[np.float32], exposure: NDArray[np.float32], truth: NDArray[np.float32]
 ) -> None:
     one = judge(image, exposure, truth=truth)
-    other = judge(image / 4, exposure, truth=truth)
+    other = judge(image / np.float32(4), exposure, truth=truth)
     assert one.bright == other.bright
     assert one.consistency == other.consistency
     assert one.fitted is not None
@@ -96,7 +97,6 @@ def test_no_gain_is_better_than_the_best_one() -> None:
     best = float(np.mean((at_best_gain(image, truth) - truth) ** 2))
     errors = [np.mean((gain * image - truth) ** 2) for gain in np.linspace(0, 1, 99)]
     assert best <= min(errors) + 1e-12
-    assert not at_best_gain(-truth, truth).any()
     assert not at_best_gain(np.zeros((8, 9)), truth).any()
 
 

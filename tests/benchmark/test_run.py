@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -129,8 +132,6 @@ def test_a_recording_that_changed_is_measured_again(copied: Path) -> None:
     write_dat(copied / "lab" / "s2_key_id26.dat", stream(7))
     again = benchmark(settings_for(copied, methods="tfp"))
     assert again is not None
-    image = np.load(next((copied / "out/measured/folder-lab").glob("tfp-*/made.json")).parent / "00002.npy")
-    assert image.shape == (96, 104)
     pictures = [
         np.load(path.parent / "00002.npy")
         for path in (copied / "out/measured/folder-lab").glob("tfp-[0-9a-f]*/made.json")
@@ -142,16 +143,12 @@ def test_a_recording_that_changed_is_measured_again(copied: Path) -> None:
 def test_a_method_whose_process_ends_gets_a_reason_and_is_tried_again(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(method: Any, repeats: int) -> Any:
-        made = worker_in_this_process(method, repeats)
-        inner = made.__enter__()
-
+    @contextmanager
+    def dying(method: Any, repeats: int) -> Iterator[Any]:
         def die(window: Window) -> Any:
             raise MethodError("the process ended")
 
-        inner.reconstruct = die
-        made.__enter__ = lambda: inner
-        return _Entered(inner)
+        yield SimpleNamespace(reconstruct=die)
 
     monkeypatch.setattr("hqgen.benchmark.measure.worker", dying)
     found = benchmark(settings_for(copied, methods="tfp:window=7"))
@@ -164,16 +161,6 @@ def test_a_method_whose_process_ends_gets_a_reason_and_is_tried_again(
     again = benchmark(settings_for(copied, methods="tfp:window=7"))
     assert again is not None
     assert len(again.result("tfp:window=7", "folder-lab").judged) == 3
-
-
-class _Entered:
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def __enter__(self) -> Any:
-        return self.inner
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def test_samples_are_spread_evenly(copied: Path) -> None:

@@ -9,11 +9,12 @@ from rich.console import Console
 
 from hqgen.benchmark.results import Benchmark, Made
 from hqgen.benchmark.tables import TerminalView, latex_document, markdown_document, sections
+from hqgen.quality.rules import rule_names
 
 
 def test_a_source_has_a_table_of_means_with_a_row_for_the_ground_truth(found: Benchmark) -> None:
-    quality, cost = sections(found)
-    assert (quality.heading, cost.heading) == ("folder-lab", "cost")
+    quality, regret, cost = sections(found)
+    assert (quality.heading, regret.heading, cost.heading) == ("folder-lab", "regret, folder-lab", "cost")
     assert [row.name for row in quality.table.rows] == ["ground truth", "tfp", "tfp:window=11", "tfi"]
     judged = found.result("tfi", "folder-lab").judged
     cells = quality.table.rows[3].cells
@@ -32,6 +33,14 @@ def test_costs_have_a_row_per_method(found: Benchmark) -> None:
     }
 
 
+def test_regret_has_a_row_per_rule_and_says_which_cannot_pick(found: Benchmark) -> None:
+    table = sections(found)[1].table
+    assert [row.name for row in table.rows] == rule_names()
+    assert table.rows[0].cells["psnr_worst"].value >= table.rows[0].cells["psnr_mean"].value >= 0
+    assert table.rows[-1].cells == {}
+    assert any(note.startswith("consensus: ") and "brisque" in note for note in table.notes)
+
+
 def test_splits_of_a_source_have_tables_of_their_own(found: Benchmark) -> None:
     (source,) = found.sources
     splits = ("train", "train", "test")
@@ -40,7 +49,12 @@ def test_splits_of_a_source_have_tables_of_their_own(found: Benchmark) -> None:
     )
     split = found.model_copy(update={"sources": (source.model_copy(update={"samples": samples}),)})
     headings = [(part.heading, part.table.about.get("samples")) for part in sections(split)]
-    assert headings == [("folder-lab, train", 2), ("folder-lab, test", 1), ("cost", None)]
+    assert headings == [
+        ("folder-lab, train", 2),
+        ("folder-lab, test", 1),
+        ("regret, folder-lab", 2),
+        ("cost", None),
+    ]
 
 
 def test_columns_that_nobody_has_are_left_out(found: Benchmark) -> None:
@@ -56,7 +70,7 @@ def test_columns_that_nobody_has_are_left_out(found: Benchmark) -> None:
         for result in found.results
     )
     sources = tuple(source.model_copy(update={"truth": {}}) for source in found.sources)
-    blind = found.model_copy(update={"results": results, "sources": sources})
+    blind = found.model_copy(update={"results": results, "sources": sources, "regrets": {}})
     keys = [column.key for column in sections(blind)[0].table.columns]
     assert keys == ["niqe_raw", "niqe_bright", "consistency"]
 
@@ -76,7 +90,7 @@ def test_markdown_and_latex_hold_every_table(found: Benchmark) -> None:
     assert page.startswith("# Benchmark\n")
     for heading in ("## Folder-lab", "## Cost", "## What the columns mean", "## Measured with"):
         assert heading in page
-    assert paper.count(r"\begin{tabular}") == paper.count(r"\end{tabular}") == 2
+    assert paper.count(r"\begin{tabular}") == paper.count(r"\end{tabular}") == 3
     assert all(
         line.startswith(("%", "\\", " ")) or not line or line.endswith(r"\\") for line in paper.splitlines()
     )
