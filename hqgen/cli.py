@@ -342,24 +342,65 @@ def simulate(
 
 @app.command("train-method")
 def train_method(
-    method: Annotated[Literal["base"], typer.Argument(help="The method to train.")],
-    pictures: Annotated[Path, typer.Option(help="A folder or a zip archive of pictures.")],
+    method: Annotated[Literal["base", "bsn"], typer.Argument(help="The method to train.")],
     out: Annotated[Path, typer.Option(help="Weights to write; beside them the learning curve.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file. [default: of the shipped weights]")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="For `base`: a folder or a zip archive of pictures.")
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="For `bsn`: a recording, or a folder of those of one camera.")
+    ] = None,
+    start: Annotated[
+        Literal["base"] | None, typer.Option(help="For `bsn`: adapt these weights instead.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="TOML file. [default: of pipelines/]")] = None,
+    height: console.Height = None,
+    width: console.Width = None,
 ) -> int:
-    """Train a method's network on streams simulated from pictures.
+    """Train a method's network.
+
+    `base` learns on streams simulated from pictures. `bsn` learns on recordings of your camera, without
+    ground truth; with `--start base`, `base` is adapted to them.
 
     Interrupted, the same command continues from the last checkpoint.
     """
-    del method  # `base` is the only one so far
     from hqgen.progress import stderr_observer
-    from hqgen.training.base import train_base
-    from hqgen.training.recipe import Recipe, load_recipe
 
-    settings = load_recipe(recipe) if recipe else Recipe()
+    observer = stderr_observer()
+    if method == "base":
+        from hqgen.training.base import train_base
+        from hqgen.training.recipe import Recipe, load_recipe
+
+        source = _training_data(method, "pictures", pictures, recordings)
+        settings = load_recipe(recipe) if recipe else Recipe()
+        with console.stopping() as stop:
+            train_base(source, out, settings, observer=observer, stop=lambda: stop.asked)
+        return 130 if stop.asked else 0
+    from hqgen.training.blind import BlindRecipe, load_blind_recipe
+    from hqgen.training.bsn import train_bsn
+
+    source = _training_data(method, "recordings", recordings, pictures)
+    blind = load_blind_recipe(recipe) if recipe else BlindRecipe()
     with console.stopping() as stop:
-        train_base(pictures, out, settings, observer=stderr_observer(), stop=lambda: stop.asked)
+        train_bsn(
+            source,
+            out,
+            blind,
+            start=start,
+            height=height or 250,
+            width=width or 400,
+            observer=observer,
+            stop=lambda: stop.asked,
+        )
     return 130 if stop.asked else 0
+
+
+def _training_data(method: str, flag: str, given: Path | None, other: Path | None) -> Path:
+    if given is None or other is not None:
+        from hqgen.errors import UsageError
+
+        raise UsageError(f"`{method}` is trained with `--{flag}` alone", hint=f"give `--{flag} FOLDER`")
+    return given
 
 
 def main() -> NoReturn:

@@ -42,6 +42,7 @@ BUILT_IN = {
     "bsf": "hqgen.methods.learned.bsf:BSF",
     "stir": "hqgen.methods.learned.stir:STIR",
     "base": "hqgen.methods.learned.base:Base",
+    "bsn": "hqgen.methods.learned.bsn:BSN",
 }
 
 

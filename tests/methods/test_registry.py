@@ -40,6 +40,7 @@ RANKS = {
     "bsf": 100,
     "stir": 110,
     "base": 120,
+    "bsn": 130,
 }
 Install = Callable[..., None]
 

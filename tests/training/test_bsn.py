@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hqgen.checkpoints import load_weights
+from hqgen.errors import SourceError, UsageError
+from hqgen.methods.learned.base import Base
+from hqgen.methods.learned.bsn import BlindNetwork
+from hqgen.progress import Job
+from hqgen.simulation.camera import preset, simulate
+from hqgen.training.blind import BlindRecipe, load_blind_recipe
+from hqgen.training.bsn import Start, train_bsn
+from hqgen.training.loop import Point, Stop
+from tests.builder.small import Recorder
+
+SHIPPED = Path(__file__).parents[2] / "pipelines" / "train-bsn.toml"
+RECIPE = BlindRecipe(steps=7, windows=2, crops=2, patch=16, warm_up=2, cool_down=3, validate_every=3)
+STARTS: list[Start | None] = [None, "base"]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of one camera, with frames of different sizes."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for number, size in enumerate([(24, 32), (32, 20)]):
+        light = np.broadcast_to(np.linspace(0.1, 0.9, size[1], dtype=np.float32), size)
+        spikes = simulate([light] * 50, preset("normal"), seed=number)
+        np.savez_compressed(folder / f"{number}.npz", spk=spikes.frames())
+    return folder
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    loaded: dict[str, Tensor] = torch.load(path, weights_only=True)
+    return loaded
+
+
+def assert_same(one: Path, other: Path) -> None:
+    torch.testing.assert_close(weights(one), weights(other), rtol=0, atol=0)
+
+
+def stop_after(calls: int) -> Stop:
+    asked = iter(range(1, calls))
+    return lambda: next(asked, None) is None
+
+
+def without_time(curve: list[Point]) -> list[tuple[int, dict[str, float], dict[str, float]]]:
+    return [(point.step, point.losses, point.validation) for point in curve]
+
+
+class Killed(Recorder):
+    """Ends the process, or as good as, at the first point of the learning curve."""
+
+    @contextmanager
+    def progress(self, *_: Any, **__: Any) -> Iterator[Job]:
+        class Last(Job):
+            def tell(self, text: str, *, landmark: bool = False) -> None:
+                raise KeyboardInterrupt(text, landmark)
+
+        yield Last()
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_stopped_and_killed_trainings_end_like_one_that_ran_through(
+    start: Start | None, recordings: Path, tmp_path: Path
+) -> None:
+    through = train_bsn(recordings, tmp_path / "through.pth", RECIPE, start=start)
+    out = tmp_path / "stopped.pth"
+    with pytest.raises(KeyboardInterrupt):
+        train_bsn(recordings, out, RECIPE, start=start, observer=Killed())
+    train_bsn(recordings, out, RECIPE, start=start, stop=stop_after(2))
+    assert not out.exists()
+    resumed = train_bsn(recordings, out, RECIPE, start=start)
+    assert_same(out, tmp_path / "through.pth")
+    assert without_time(resumed) == without_time(through)
+    assert not out.with_suffix(".checkpoint").exists()
+
+
+def test_result_is_weights_of_the_method_and_a_learning_curve(recordings: Path, tmp_path: Path) -> None:
+    seen, out = Recorder(), tmp_path / "new" / "bsn.pth"
+    curve = train_bsn(recordings, out, RECIPE, observer=seen)
+    assert seen.totals == seen.done == {"bsn": 7}
+    network = BlindNetwork()
+    load_weights(network, out)
+    assert 0.2 < float(network.scale) < 0.4
+    assert all(tensor.dtype == torch.float16 for tensor in weights(out).values())
+    with out.with_suffix(".csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [point.step for point in curve] == [3, 6, 7]
+
+
+def test_adapted_base_is_weights_of_base_and_stays_near_them(recordings: Path, tmp_path: Path) -> None:
+    train_bsn(recordings, tmp_path / "adapted.pth", RECIPE, start="base")
+    load_weights(Base().network(), tmp_path / "adapted.pth")
+    shipped = weights(Base().checkpoint()[0])
+    moved = [
+        float((value.float() - shipped[name].float()).abs().max())
+        for name, value in weights(tmp_path / "adapted.pth").items()
+    ]
+    assert 0 < max(moved) < 0.01
+
+
+def test_training_lowers_the_error_of_held_out_crops(recordings: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"steps": 60, "validate_every": 20})
+    curve = train_bsn(recordings, tmp_path / "bsn.pth", recipe)
+    assert curve[-1].validation["error"] < 0.9 * curve[0].validation["error"]
+
+
+def test_checkpoint_of_another_recipe_start_or_recordings_is_refused(
+    recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bsn.pth"
+    train_bsn(recordings, out, RECIPE, stop=stop_after(1))
+    others: list[tuple[Path, BlindRecipe, Start | None]] = [
+        (recordings, RECIPE.model_copy(update={"seed": 1}), None),
+        (recordings, RECIPE, "base"),
+        (recordings / "0.npz", RECIPE, None),
+    ]
+    for path, recipe, start in others:
+        with pytest.raises(UsageError, match="belongs to a training with other settings or data"):
+            train_bsn(path, out, recipe, start=start)
+
+
+def test_weights_that_are_there_are_not_overwritten(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "bsn.pth").write_bytes(b"an hour of work")
+    with pytest.raises(UsageError, match=r"`.*bsn.pth` is there already"):
+        train_bsn(recordings, tmp_path / "bsn.pth", RECIPE)
+
+
+def test_recordings_shorter_than_a_window_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "short.npz", spk=np.ones((40, 32, 32), np.uint8))
+    with pytest.raises(SourceError, match="it has 40 frames, and 41 are needed"):
+        train_bsn(tmp_path, tmp_path / "bsn.pth", RECIPE)
+
+
+def test_a_recording_with_hardly_a_spike_can_be_learned(tmp_path: Path) -> None:
+    spikes = np.zeros((50, 32, 32), np.uint8)
+    spikes[25, 16, 16] = 1
+    np.savez_compressed(tmp_path / "dark.npz", spk=spikes)
+    train_bsn(tmp_path, tmp_path / "bsn.pth", RECIPE)
+    assert all(bool(tensor.isfinite().all()) for tensor in weights(tmp_path / "bsn.pth").values())
+
+
+def test_global_random_state_is_left_alone(recordings: Path, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    train_bsn(recordings, tmp_path / "bsn.pth", RECIPE)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_shipped_recipe_says_every_value_and_is_the_default() -> None:
+    recipe = load_blind_recipe(SHIPPED)
+    assert recipe.model_dump() == recipe.model_dump(exclude_unset=True)
+    assert recipe == BlindRecipe()
+
+
+def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("patch = 17\n")
+    with pytest.raises(UsageError, match=r"`patch` in the recipe .* must be a multiple of 4"):
+        load_blind_recipe(tmp_path / "recipe.toml")
