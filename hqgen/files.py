@@ -1,4 +1,4 @@
-"""Write a file whole, take the digest of a file, and lock a folder."""
+"""Write a file whole, take the digest of a file, lock a folder, and find the folder of weights."""
 
 from __future__ import annotations
 
@@ -122,3 +122,13 @@ def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def weights_folder(folder: str | Path | None = None) -> Path:
+    """The user's folder of weights: `folder`, else `HQGEN_WEIGHTS`, else `hqgen/weights` in the cache."""
+    if folder:
+        return Path(folder).expanduser()
+    if named := os.environ.get("HQGEN_WEIGHTS"):
+        return Path(named).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "hqgen" / "weights"

@@ -12,10 +12,10 @@ from hqgen.benchmark.results import MethodFacts, SampleFacts, SourceFacts
 from hqgen.benchmark.settings import BenchmarkSettings
 from hqgen.builder.digests import digest_recordings
 from hqgen.errors import SourceError, UsageError
+from hqgen.files import weights_folder
 from hqgen.inspection.truth import output_scale
 from hqgen.methods.base import Method
 from hqgen.methods.registry import every_method, method_label, parse_methods
-from hqgen.methods.weights import weights_folder
 from hqgen.progress import Observer
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source

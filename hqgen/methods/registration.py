@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from hqgen.checkpoints import existing_file, load_weights
 from hqgen.errors import MethodError
-from hqgen.files import sha256_file
-from hqgen.methods.weights import WeightsEntry, read_registry, weights_folder, write_registry
+from hqgen.files import sha256_file, weights_folder
+from hqgen.methods.weights import WeightsEntry, read_registry, write_registry
 
 if TYPE_CHECKING:
     from hqgen.methods.base import OutputScale

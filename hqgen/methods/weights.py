@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hqgen.errors import MethodError
+from hqgen.files import weights_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,16 +51,6 @@ class WeightsEntry:
     def method(self) -> str:
         """The method as users type it: weights of a variant are registered as `method-variant`."""
         return self.name.replace("-", ":variant=")
-
-
-def weights_folder(folder: str | Path | None = None) -> Path:
-    """The user's folder of weights: `folder`, else `HQGEN_WEIGHTS`, else `hqgen/weights` in the cache."""
-    if folder:
-        return Path(folder).expanduser()
-    if named := os.environ.get("HQGEN_WEIGHTS"):
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "hqgen" / "weights"
 
 
 def list_weights(folder: str | Path | None = None) -> list[WeightsEntry]:

@@ -6,6 +6,7 @@ The import is cheap: numba, Pillow, torch and pyiqa are imported only by the fun
 from __future__ import annotations
 
 from hqgen.quality.brisque import brisque
+from hqgen.quality.ilniqe import ilniqe
 from hqgen.quality.niqe import niqe, score_images
 from hqgen.quality.pictures import luma, read_picture
 from hqgen.quality.piqe import piqe
@@ -16,6 +17,7 @@ __all__ = [
     "Scorer",
     "brisque",
     "get_scorer",
+    "ilniqe",
     "luma",
     "niqe",
     "piqe",

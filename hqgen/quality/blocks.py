@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.quality.filters import Image, contrast_normalise
+from hqgen.quality.filters import GAUSSIAN, Image, contrast_normalise
 
 BLOCK = 16
 """Side of a block, pixels."""
@@ -112,7 +112,7 @@ def pooled(image: Image, squares: Image, strip: Image, memory: Image) -> float:
     """
     distortion, active = 0.0, 0
     for top in range(0, image.shape[0] - BLOCK + 1, BLOCK):
-        contrast_normalise(image, squares, top, 1.0, 0.0, strip)
+        contrast_normalise(image, squares, top, GAUSSIAN, 0.0, strip)
         more, count = add_strip(strip, memory[0], memory[1])
         distortion += more
         active += count

@@ -17,14 +17,14 @@ from hqgen.compiled import compiled
 Image = NDArray[np.float64]
 
 
-def _gaussian() -> Image:
-    """Seven taps; along rows and then along columns they make the 7x7 Gaussian of sigma 7/6.
+def gaussian(size: int, sigma: float) -> Image:
+    """`size` taps; along rows and then along columns they make a Gaussian whose sum is not quite one.
 
-    pyiqa keeps its 7x7 kernel in float32, so its sum S differs from one by 1e-8. On a flat patch of value v
+    pyiqa keeps its kernel in float32, so its sum S differs from one by 1e-8. On a flat patch of value v
     this gives x - mu = v (1 - S), with the same sign everywhere; an exact kernel would give zeros or
     rounding errors. The features count signs, so the taps are scaled to the same S.
     """
-    taps = np.exp(-(np.arange(-3.0, 4.0) ** 2) / (2 * (7 / 6) ** 2))
+    taps = np.exp(-((np.arange(size) - (size - 1) / 2) ** 2) / (2 * sigma**2))
     kernel = np.outer(taps, taps) / taps.sum() ** 2
     total = kernel.astype(np.float32).sum(dtype=np.float64)
     return np.asarray(taps / taps.sum() * np.sqrt(total))
@@ -40,49 +40,50 @@ def _bicubic() -> NDArray[np.float32]:
     return np.asarray(taps / taps.sum(), np.float32)
 
 
-GAUSSIAN = _gaussian()
+GAUSSIAN = gaussian(7, 7 / 6)
+"""The 7x7 Gaussian of sigma 7/6."""
+
+EXACT = GAUSSIAN / GAUSSIAN.sum()
+"""The same with a sum of one."""
+
 BICUBIC = _bicubic()
-EXACT = float(1 / GAUSSIAN.sum() ** 2)
 EPSILON = float(np.finfo(np.float64).eps)
 
 
 @compiled
-def along_columns(image: Image, i: int, line: Image) -> None:
-    """Gaussian along the columns at row i, into a line that repeats each edge three times.
+def along_columns(image: Image, i: int, taps: Image, line: Image) -> None:
+    """Seven symmetric taps along the columns at row i, into a line that repeats each edge three times.
 
     One pass over all seven rows: with one pass per row, storing would take longer than adding.
     """
     last, width = image.shape[0] - 1, image.shape[1]
     inner = line[3 : width + 3]
+    tap3, tap4, tap5, tap6 = taps[3], taps[4], taps[5], taps[6]
     a, b, c, d = image[max(i - 3, 0)], image[max(i - 2, 0)], image[max(i - 1, 0)], image[i]
     e, f, g = image[min(i + 1, last)], image[min(i + 2, last)], image[min(i + 3, last)]
     for j in range(width):
-        inner[j] = (
-            GAUSSIAN[3] * d[j]
-            + GAUSSIAN[4] * (c[j] + e[j])
-            + GAUSSIAN[5] * (b[j] + f[j])
-            + GAUSSIAN[6] * (a[j] + g[j])
-        )
+        inner[j] = tap3 * d[j] + tap4 * (c[j] + e[j]) + tap5 * (b[j] + f[j]) + tap6 * (a[j] + g[j])
     for j in range(3):
         line[j] = line[3]
         line[width + 3 + j] = line[width + 2]
 
 
 @compiled
-def along_row(line: Image, mean: Image) -> None:
-    """Gaussian along a line of W + 6 values, into W values."""
+def along_row(line: Image, taps: Image, mean: Image) -> None:
+    """Seven symmetric taps along a line of W + 6 values, into W values."""
+    tap3, tap4, tap5, tap6 = taps[3], taps[4], taps[5], taps[6]
     for j in range(mean.size):
         mean[j] = (
-            GAUSSIAN[3] * line[j + 3]
-            + GAUSSIAN[4] * (line[j + 2] + line[j + 4])
-            + GAUSSIAN[5] * (line[j + 1] + line[j + 5])
-            + GAUSSIAN[6] * (line[j] + line[j + 6])
+            tap3 * line[j + 3]
+            + tap4 * (line[j + 2] + line[j + 4])
+            + tap5 * (line[j + 1] + line[j + 5])
+            + tap6 * (line[j] + line[j + 6])
         )
 
 
 @compiled
 def contrast_normalise(
-    image: Image, squares: Image, top: int, gain: float, smallest: float, normalised: Image
+    image: Image, squares: Image, top: int, taps: Image, smallest: float, normalised: Image
 ) -> None:
     """(x - mu) / (sigma + 1), mu and sigma the Gaussian-weighted local mean and deviation (eq. 1 to 3).
 
@@ -90,22 +91,21 @@ def contrast_normalise(
         image: float64 (H, W). Beyond the border its edge repeats.
         squares: float64 (H, W), its squares.
         top: the first of the rows that are normalised.
-        gain: factor of the Gaussian: 1, or `EXACT` for a sum of one.
+        taps: `GAUSSIAN`, or other seven, which along rows and columns make the Gaussian.
         smallest: differences up to this one become zero.
         normalised: float64 (rows, W), written.
     """
     width = image.shape[1]
     line, mean, square = np.empty(width + 6), np.empty(width), np.empty(width)
     for i in range(normalised.shape[0]):
-        along_columns(image, top + i, line)
-        along_row(line, mean)
-        along_columns(squares, top + i, line)
-        along_row(line, square)
+        along_columns(image, top + i, taps, line)
+        along_row(line, taps, mean)
+        along_columns(squares, top + i, taps, line)
+        along_row(line, taps, square)
         x, y = image[top + i], normalised[i]
         for j in range(width):
-            mu = gain * mean[j]
-            difference = x[j] - mu
-            sigma = np.sqrt(abs(gain * square[j] - mu * mu) + EPSILON)
+            difference = x[j] - mean[j]
+            sigma = np.sqrt(abs(square[j] - mean[j] * mean[j]) + EPSILON)
             # `/` would check for zero first, and then the loop could not use vector instructions.
             y[j] = np.divide(difference if abs(difference) > smallest else 0.0, sigma + 1.0)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.quality.filters import Image, contrast_normalise, halve
+from hqgen.quality.filters import GAUSSIAN, Image, contrast_normalise, halve
 
 BLOCK = 96
 """Side of a block at full size, pixels; half of that at half size."""
@@ -115,7 +115,7 @@ def moments_of_blocks(image: Image, squares: Image, strip: Image) -> Image:
     for b in range(rows * columns):
         left = b % columns * size
         if left == 0:
-            contrast_normalise(image, squares, b // columns * size, 1.0, 0.0, strip)
+            contrast_normalise(image, squares, b // columns * size, GAUSSIAN, 0.0, strip)
         block_moments(strip[:, left : left + size], moments[b])
     return moments
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality.batch import FLAT, Scores
 from hqgen.quality.brisque import brisque_scores, machine
+from hqgen.quality.ilniqe import TEMPLATE_SHA256, ilniqe_scores, template
 from hqgen.quality.niqe import pristine, score_images
 from hqgen.quality.pictures import read_picture, stacked
 from hqgen.quality.piqe import piqe_scores
@@ -72,6 +73,22 @@ class Own:
     def score(self, images: NDArray[Any]) -> Scores:
         """Score grey pictures; see `Scorer`."""
         return _FUNCTIONS[self.name](images)
+
+
+@dataclass(frozen=True)
+class IlNiqe:
+    """IL-NIQE as hqgen computes it, with the published template from the user's folder of weights."""
+
+    name: str = "ilniqe"
+    version: int = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """The digest of the template."""
+        return {"template_sha256": TEMPLATE_SHA256}
+
+    def score(self, images: NDArray[Any]) -> Scores:
+        """Score grey pictures; see `Scorer`."""
+        return ilniqe_scores(images)
 
 
 _FUNCTIONS: dict[str, Callable[[NDArray[Any]], Scores]] = {
@@ -178,12 +195,13 @@ def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_SCORERS: dict[str, Own | Pyiqa] = {
+_SCORERS: dict[str, Own | IlNiqe | Pyiqa] = {
     scorer.name: scorer
     for scorer in (
         Own("niqe"),
         Own("brisque", version=2),  # version 1 of these two was pyiqa's
         Own("piqe", version=2),
+        IlNiqe(),
         Pyiqa("pyiqa-niqe", "niqe", smallest=96),
         Pyiqa("pyiqa-brisque", "brisque", smallest=14),
         Pyiqa("pyiqa-piqe", "piqe", smallest=16),
@@ -201,13 +219,15 @@ def get_scorer(name: str) -> Scorer:
 
     Raises:
         UnknownNameError: there is no such metric.
-        ScoreError: pyiqa is missing.
+        ScoreError: pyiqa, or the template of IL-NIQE, is missing.
     """
     if name not in _SCORERS:
         raise UnknownNameError("metric", name, _SCORERS)
     scorer = _SCORERS[name]
     if isinstance(scorer, Pyiqa):
         scorer.network()
+    elif isinstance(scorer, IlNiqe):
+        template()
     return scorer
 
 

@@ -55,8 +55,8 @@ def _data(data_root: Path) -> dict[str, Any]:
 
 
 def _methods() -> dict[str, Any]:
+    from hqgen.files import weights_folder
     from hqgen.methods.registry import available_methods
-    from hqgen.methods.weights import weights_folder
 
     found = available_methods()
     return {

@@ -9,11 +9,11 @@ import pytest
 from torch import Tensor, nn
 
 from hqgen.errors import MethodError
-from hqgen.files import sha256_file
+from hqgen.files import sha256_file, weights_folder
 from hqgen.methods import weights as module
 from hqgen.methods.learned.network import NetworkMethod
 from hqgen.methods.registration import add_weights, check_weights
-from hqgen.methods.weights import find_weights, list_weights, weights_folder
+from hqgen.methods.weights import find_weights, list_weights
 from tests.small_network import Small, saved
 
 

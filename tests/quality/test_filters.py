@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import correlate
 
-from hqgen.quality.filters import EXACT, contrast_normalise, halve
+from hqgen.quality.filters import EXACT, GAUSSIAN, contrast_normalise, halve
 
 
 def matlab_weights(length: int) -> NDArray[np.float64]:
@@ -57,6 +57,6 @@ def test_a_flat_area_becomes_zero_where_small_differences_count_as_rounding() ->
     normalised = np.empty((10, 20))
     contrast_normalise(image, image**2, 5, EXACT, 1e-9, normalised)
     assert not normalised.any()
-    contrast_normalise(image, image**2, 5, 1.0, 0.0, normalised)
+    contrast_normalise(image, image**2, 5, GAUSSIAN, 0.0, normalised)
     assert len({*np.sign(normalised).ravel()}) == 1
     assert 0 < np.abs(normalised).max() < 1e-5

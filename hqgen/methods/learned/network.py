@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from hqgen.checkpoints import existing_file, load_weights
 from hqgen.devices import exact_arithmetic, resolve_device
 from hqgen.errors import MethodError
-from hqgen.files import sha256_file
+from hqgen.files import sha256_file, weights_folder
 from hqgen.methods.base import Leg, Method, OutputScale, Span
-from hqgen.methods.weights import find_weights, weights_folder
+from hqgen.methods.weights import find_weights
 from hqgen.spikes.packed import Window
 
 
