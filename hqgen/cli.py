@@ -364,6 +364,7 @@ def train_method(
 
     Interrupted, the same command continues from the last checkpoint.
     """
+    from hqgen.errors import UsageError
     from hqgen.progress import stderr_observer
 
     observer = stderr_observer()
@@ -372,6 +373,8 @@ def train_method(
         from hqgen.training.recipe import Recipe, load_recipe
 
         source = _training_data(method, "pictures", pictures, recordings)
+        if start is not None:
+            raise UsageError("`--start` belongs to `bsn`", hint="`hqgen train-method bsn --start base`")
         settings = load_recipe(recipe) if recipe else Recipe()
         with console.stopping() as stop:
             train_base(source, out, settings, observer=observer, stop=lambda: stop.asked)
@@ -396,9 +399,9 @@ def train_method(
 
 
 def _training_data(method: str, flag: str, given: Path | None, other: Path | None) -> Path:
-    if given is None or other is not None:
-        from hqgen.errors import UsageError
+    from hqgen.errors import UsageError
 
+    if given is None or other is not None:
         raise UsageError(f"`{method}` is trained with `--{flag}` alone", hint=f"give `--{flag} FOLDER`")
     return given
 

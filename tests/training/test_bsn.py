@@ -17,10 +17,12 @@ from hqgen.methods.learned.base import Base
 from hqgen.methods.learned.bsn import BlindNetwork
 from hqgen.progress import Job
 from hqgen.simulation.camera import preset, simulate
+from hqgen.training.adapt import Trust
 from hqgen.training.blind import BlindRecipe, load_blind_recipe
 from hqgen.training.bsn import Start, train_bsn
 from hqgen.training.loop import Point, Stop
 from tests.builder.small import Recorder
+from tests.command_line import run
 
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "train-bsn.toml"
 RECIPE = BlindRecipe(steps=7, windows=2, crops=2, patch=16, warm_up=2, cool_down=3, validate_every=3)
@@ -167,3 +169,41 @@ def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text("patch = 17\n")
     with pytest.raises(UsageError, match=r"`patch` in the recipe .* must be a multiple of 4"):
         load_blind_recipe(tmp_path / "recipe.toml")
+
+
+def test_trust_is_the_share_of_corrections_that_unseen_crops_confirm() -> None:
+    trust, said = Trust(), torch.tensor([1.0, -2.0, 3.0])
+    assert trust.share() == 0
+    trust.look(said, 0.4 * said)
+    assert trust.share() == pytest.approx(0.4)
+    for wrong in (-said, 0 * said):
+        doubted = Trust()
+        doubted.look(said, wrong)
+        assert doubted.share() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bsn",), "`bsn` is trained with `--recordings` alone"),
+        (("bsn", "--pictures", "p", "--recordings", "r"), "`bsn` is trained with `--recordings` alone"),
+        (("base", "--recordings", "r"), "`base` is trained with `--pictures` alone"),
+        (("base", "--pictures", "p", "--start", "base"), "`--start` belongs to `bsn`"),
+    ],
+)
+def test_data_that_do_not_suit_the_method_are_a_usage_error(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = run("train-method", *arguments, "--out", tmp_path / "out.pth")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_trains_on_a_folder(recordings: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("steps = 2\nwindows = 1\ncrops = 2\npatch = 16\n")
+    out = tmp_path / "bsn.pth"
+    done = run("train-method", "bsn", "--recordings", recordings, "--out", out, "--recipe", recipe)
+    assert done.returncode == 0, done.stderr
+    load_weights(BlindNetwork(), out)
