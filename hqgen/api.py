@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hqgen.progress import SILENT, Observer
 
 if TYPE_CHECKING:
-    from hqgen.builder.run import Outcome
+    from hqgen.builder.finish import Outcome
     from hqgen.inspection.statistics import ManifestStatistics
 
 

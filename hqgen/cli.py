@@ -13,7 +13,7 @@ from hqgen import console
 
 if TYPE_CHECKING:
     from hqgen.benchmark.settings import BenchmarkCommand
-    from hqgen.builder.run import Outcome
+    from hqgen.builder.finish import Outcome
     from hqgen.builder.settings import BuildCommand
     from hqgen.methods.learned.network import NetworkMethod
 
@@ -81,11 +81,30 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+@app.command(cls=console.settings_command("hqgen.builder.settings:RepickSettings"))
+def repick(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="The `manifest.json` of a build with candidates.")],
+    json: console.AsJson = False,
+) -> int:
+    """Pick the winners of a finished store again, by another rule or other limits, into a new store.
+
+    No recordings are needed. Exit code 3: done, but some recordings or samples gave no picture.
+    """
+    from hqgen.builder.repick import repick
+    from hqgen.progress import stderr_observer
+    from hqgen.report import build_view
+
+    outcome = repick(manifest, context.obj, stderr_observer())
+    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    return console.QUARANTINED if outcome.manifest.quarantined else 0
+
+
 @app.command()
 def inspect(
     manifest: Annotated[Path, typer.Argument(help="The `manifest.json` of a build.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
-    truth: Annotated[bool, typer.Option("--truth", help="Compare picks with the ground truth.")] = False,
+    truth: Annotated[bool, typer.Option("--truth", help="Compare with the ground truth.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
     contact_sheet: Annotated[Path | None, typer.Option(help="PNG of best, worst, ambiguous picks.")] = None,
     data_root: DataRoot = Path("data"),
@@ -99,17 +118,20 @@ def inspect(
 
     document = read_manifest(manifest)
     found = statistics(document)
-    damage = compared = None
+    damage = compared = choices = None
     if verify:
         from hqgen.verify import verify as find_damage
 
         with stderr_observer().progress("verifying", found.samples, "samples") as job:
             damage = find_damage(manifest, advance=job.advance)
     if truth:
+        from hqgen.inspection.choices import compare_candidates
         from hqgen.inspection.truth import compare_with_truth
 
         with stderr_observer().progress("comparing", found.pictures, "samples") as job:
             compared = compare_with_truth(manifest, data_root, advance=job.advance)
+        with stderr_observer().progress("comparing candidates", found.samples, "samples") as job:
+            choices = compare_candidates(manifest, data_root, advance=job.advance)
     if contact_sheet is not None:
         from hqgen.report.contact_sheet import contact_sheet as draw
 
@@ -119,17 +141,20 @@ def inspect(
 
         html_page(manifest, html, data_root)
     if json:
-        parts = {"damage": damage, "truth": compared}
+        parts = {"damage": damage, "truth": compared, "candidates": choices}
         console.print_json(asdict(found) | {name: part for name, part in parts.items() if part is not None})
     else:
         from rich.console import Console
 
         from hqgen.report import terminal
+        from hqgen.report.choices import choices_view
 
         screen = Console()
         terminal.show(found, screen)
         if compared is not None:
             screen.print(terminal.truth_view(compared, found.scorer))
+        if choices is not None:
+            screen.print(choices_view(choices))
         if damage is not None:
             screen.print(terminal.damage_view(damage))
     return 1 if damage else 0

@@ -160,7 +160,8 @@ def _parameter(name: str, item: FieldInfo, mark: Flag, program: str) -> inspect.
     kind = str | None if "tuple" in str(kind) else kind
     least = next((rule.ge for rule in item.metadata if hasattr(rule, "ge")), None)
     text = " ".join((item.description or "").split()) + ("  [required]" if item.is_required() else "")
-    flag = f"--{name.replace('_', '-')}"
+    dashed = name.replace("_", "-")
+    flag = f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}"
     return _option(name, kind, typer.Option(flag, envvar=variable, help=text, min=least), default)
 
 

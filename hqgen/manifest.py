@@ -92,6 +92,12 @@ class Plan(Document):
         scorer: name, version and parameters of the scorer.
         normalisation: name, version and parameters of the rule that turns an image into a candidate.
         ends: name and version of the rule for windows that reach over an end of a recording.
+        judges: name, version and parameters of what else each candidate is measured by, in order of names.
+        rule: name, version and parameters of the rule that picks the winner.
+        max_score: a winner with a larger score is quarantined; null for no limit.
+        min_consistency: a winner that is less consistent with the spikes is quarantined: the share of its
+            difference to them that counting noise explains, 0 to 1; null for no limit.
+        keep_candidates: whether the store holds the picture of every candidate.
         sources: in order of their names.
     """
 
@@ -100,6 +106,11 @@ class Plan(Document):
     scorer: dict[str, Any]
     normalisation: dict[str, Any]
     ends: dict[str, Any]
+    judges: tuple[dict[str, Any], ...]
+    rule: dict[str, Any]
+    max_score: float | None = None
+    min_consistency: float | None = None
+    keep_candidates: bool
     sources: tuple[SourceSpec, ...]
 
     @cached_property
@@ -124,9 +135,12 @@ class SampleRecord(Document):
 
     Attributes:
         key: the sample's key.
-        method: the winner; null where no candidate could be made and scored.
-        margin: the winner's lead over the runner-up; null where there was no second candidate.
+        method: the winner; null where no candidate could be made and scored, or the pick was refused.
+        margin: the winner's lead in the score over the best other candidate, negative where the rule
+            preferred a candidate with a worse score; null without a winner or another candidate.
         scores: by method, as stored (float32); null for a candidate that could not be made or scored.
+        judges: by judge and method, as stored (float32); null for a candidate without such a value.
+        refused: why the candidate that the rule picked is quarantined; null where it is not.
         reasons: by method, why there is no score.
         mirrored: by method, the part of the frames it looked at which are mirrored; only parts above 0.
     """
@@ -135,6 +149,8 @@ class SampleRecord(Document):
     method: str | None
     margin: float | None
     scores: dict[str, float | None]
+    judges: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    refused: str | None = None
     reasons: dict[str, str] = Field(default_factory=dict)
     mirrored: dict[str, float] = Field(default_factory=dict)
 
@@ -152,6 +168,7 @@ class ShardRecord(Document):
         source: name of the source.
         shard: index of the shard; it holds samples shard * shard_size onwards.
         images_blake3: digest of its images, uint8 (n, H, W) in C order.
+        candidates_blake3: the same of the candidates of each method; empty where they are not kept.
         samples: in order.
     """
 
@@ -159,14 +176,16 @@ class ShardRecord(Document):
     source: str
     shard: int
     images_blake3: str
+    candidates_blake3: dict[str, str] = Field(default_factory=dict)
     samples: tuple[SampleRecord, ...]
 
 
 class ShardDigest(Document):
-    """Digest of one shard's images, as in its record."""
+    """Digests of one shard's pictures, as in its record."""
 
     shard: int
     images_blake3: str
+    candidates_blake3: dict[str, str] = Field(default_factory=dict)
 
 
 class QuarantinedRecording(Document):
@@ -214,6 +233,13 @@ class Times(Document):
     seconds: float
 
 
+class Origin(Document):
+    """The store that winners were picked again from: its manifest, and the id of its plan."""
+
+    manifest: str
+    plan_id: str
+
+
 class Manifest(Document):
     """The whole store, described.
 
@@ -224,7 +250,8 @@ class Manifest(Document):
         software: versions of what made it.
         plan: everything that decided the result.
         sources: what came of it, in the plan's order.
-        times: the only part that differs between two builds of one plan.
+        times: differs between two builds of one plan.
+        repicked_from: of a store that `hqgen repick` made: the store that it was made from.
     """
 
     format: Literal["hqgen-manifest"] = "hqgen-manifest"
@@ -234,6 +261,7 @@ class Manifest(Document):
     plan: Plan
     sources: tuple[SourceManifest, ...]
     times: Times
+    repicked_from: Origin | None = None
 
     @property
     def quarantined(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.decision import Decider, measures_of
 from hqgen.errors import HqgenError, StoreError
 from hqgen.manifest import Manifest, ShardDigest, SourceManifest, SourceSpec, read_manifest
-from hqgen.store import HQStore, StoreWriter, columns, digest_images, open_store
+from hqgen.store import IMAGES, HQStore, StoreWriter, candidates_of, columns, digest_images, open_store
 
 THREADS = 4
 """Shards that are read and digested at once; each takes the memory of its pictures."""
@@ -48,16 +50,18 @@ class Damage:
 def verify(
     manifest_path: str | Path,
     *,
+    candidates: bool = True,
     threads: int = THREADS,
     advance: Callable[[int], None] = lambda _samples: None,
 ) -> list[Damage]:
     """Compare a store with its manifest, and the manifest with itself.
 
-    Every shard is read and its digest taken, and every row of the small arrays compared; each winner must be
-    the candidate with the smallest (score, rank).
+    Every shard is read and its digests taken, and every row of the small arrays compared; each winner must be
+    the candidate that the plan's rule picks.
 
     Args:
         manifest_path: the manifest; the store is where it says.
+        candidates: whether the pictures of candidates are read, too, where the store has them.
         threads: shards that are worked on at once.
         advance: called with the number of samples of every shard when it was read.
 
@@ -65,7 +69,8 @@ def verify(
         What is wrong, in the order of the store; empty for a sound store.
 
     Raises:
-        StoreError: there is no manifest, no store, or its build has not finished.
+        StoreError: there is no manifest, no store, or its build has not finished; or this version of hqgen
+            has another rule than the plan.
     """
     manifest_path = Path(manifest_path)
     manifest = read_manifest(manifest_path)
@@ -73,19 +78,22 @@ def verify(
     damage = list(_identity_damage(manifest, store.plan_id))
     if damage:
         return damage  # whatever else differs would follow from it
-    size = manifest.plan.shard_size
+    size, decider = manifest.plan.shard_size, Decider.of(manifest.plan)
+    judges = [str(judge["name"]) for judge in manifest.plan.judges]
     with ThreadPoolExecutor(threads) as pool:  # reading and hashing let the interpreter lock go
         for spec, source in zip(manifest.plan.sources, manifest.sources, strict=True):
-            misfit = list(_shape_damage(spec, source, size))
+            misfit = list(_shape_damage(spec, {*judges}, source, size))
             damage += misfit
             if misfit:
                 continue  # it is not known which rows and shards belong together
-            check = partial(_shard_problem, StoreWriter(store.path), spec, size)
+            kept = spec.methods if candidates and manifest.plan.keep_candidates else ()
+            arrays = (IMAGES, *(candidates_of(method.name) for method in kept))
+            check = partial(_shard_problem, StoreWriter(store.path), spec, size, arrays)
             for shard, problem in zip(source.shards, pool.map(check, source.shards), strict=True):
                 damage += [Damage(spec.name, shard.shard, None, problem)] if problem else []
                 advance(_length(spec, size, shard.shard))
-            damage += _column_damage(store, spec, source)
-            damage += _winner_damage(spec, source)
+            damage += _column_damage(store, judges, spec, source)
+            damage += _winner_damage(decider, spec, source)
     return damage
 
 
@@ -103,7 +111,9 @@ def _identity_damage(manifest: Manifest, stored_plan: str) -> Iterator[Damage]:
         yield Damage(None, None, None, what)
 
 
-def _shape_damage(spec: SourceSpec, source: SourceManifest, shard_size: int) -> Iterator[Damage]:
+def _shape_damage(
+    spec: SourceSpec, judges: AbstractSet[str], source: SourceManifest, shard_size: int
+) -> Iterator[Damage]:
     """Whether the manifest describes the samples and shards of its plan."""
     if [sample.key for sample in source.samples] != [sample.key for sample in spec.samples]:
         yield Damage(spec.name, None, None, "the manifest's samples are not those of its plan")
@@ -111,8 +121,11 @@ def _shape_damage(spec: SourceSpec, source: SourceManifest, shard_size: int) -> 
         yield Damage(spec.name, None, None, "the manifest's shards are not those of its plan")
     methods = {method.name for method in spec.methods}
     for row, sample in enumerate(source.samples):
-        if sample.scores.keys() != methods or not {sample.method} <= methods | {None}:
+        measured = [sample.scores, *sample.judges.values()]
+        if any(values.keys() != methods for values in measured) or not {sample.method} <= methods | {None}:
             yield Damage(spec.name, None, row, "the manifest's scores are not of the methods of its plan")
+        if sample.judges.keys() != judges:
+            yield Damage(spec.name, None, row, "the manifest's judges are not those of its plan")
 
 
 def _length(spec: SourceSpec, shard_size: int, shard: int) -> int:
@@ -120,24 +133,41 @@ def _length(spec: SourceSpec, shard_size: int, shard: int) -> int:
     return min(shard_size, len(spec.samples) - shard * shard_size)
 
 
-def _shard_problem(store: StoreWriter, spec: SourceSpec, shard_size: int, item: ShardDigest) -> str | None:
-    """Read a shard of one source and compare its digest."""
-    if not store.has_shard(spec.name, item.shard):
-        return "its file is missing"
-    length = _length(spec, shard_size, item.shard)
+def _shard_problem(
+    store: StoreWriter, spec: SourceSpec, shard_size: int, arrays: Sequence[str], item: ShardDigest
+) -> str | None:
+    """Read a shard of one source and compare its digests."""
+    digests = {IMAGES: item.images_blake3}
+    digests |= {candidates_of(name): digest for name, digest in item.candidates_blake3.items()}
+    found = (_array_problem(store, spec, shard_size, item.shard, name, digests.get(name)) for name in arrays)
+    return next((problem for problem in found if problem), None)
+
+
+def _array_problem(
+    store: StoreWriter, spec: SourceSpec, shard_size: int, shard: int, array: str, digest: str | None
+) -> str | None:
+    """Read a shard of one array and compare its digest."""
+    of = "" if array == IMAGES else f" of `{array}`"
+    if digest is None:
+        return f"the manifest has no digest of `{array}`"
+    if not store.has_shard(spec.name, shard, array):
+        return f"its file{of} is missing"
+    length = _length(spec, shard_size, shard)
     try:
-        images = store.read_shard(spec.name, item.shard * shard_size, length)
+        images = store.read_shard(spec.name, shard * shard_size, length, array)
     except (StoreError, OSError, ValueError, KeyError) as error:
-        return f"its file cannot be decoded: {_text(error)}"
+        return f"its file{of} cannot be decoded: {_text(error)}"
     expected = (length, spec.height, spec.width)
     if images.shape != expected:
-        return f"its pictures have the shape {images.shape}, the plan says {expected}"
-    if digest_images(images) != item.images_blake3:
-        return "its pictures are not those that were made: their digest differs"
+        return f"its pictures{of} have the shape {images.shape}, the plan says {expected}"
+    if digest_images(images) != digest:
+        return f"its pictures{of} are not those that were made: their digest differs"
     return None
 
 
-def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
+def _column_damage(
+    store: HQStore, judges: Sequence[str], spec: SourceSpec, source: SourceManifest
+) -> Iterator[Damage]:
     """Compare the small arrays with the samples of the manifest, row by row."""
     methods = [method.name for method in spec.methods]
     try:
@@ -149,9 +179,9 @@ def _column_damage(store: HQStore, spec: SourceSpec, source: SourceManifest) -> 
         what = f"its columns are {', '.join(stored.methods)}; the plan's methods {', '.join(methods)}"
         yield Damage(spec.name, None, None, what)
         return
-    for name, expected in columns(spec, source.samples).items():
+    for name, expected in columns(spec, judges, source.samples).items():
         try:
-            found: Column = np.asarray(getattr(stored, name))
+            found: Column = np.asarray(stored.column(name))
         except Exception as error:  # noqa: BLE001 - zarr's codecs raise whatever their libraries do
             yield Damage(spec.name, None, None, f"`{name}` cannot be read: {_text(error)}")
             continue
@@ -171,19 +201,16 @@ def _different_rows(found: Column, expected: Column) -> list[int]:
     return np.flatnonzero(~same.reshape(len(same), -1).all(axis=1)).tolist()
 
 
-def _winner_damage(spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
-    """Whether each sample's winner and margin follow from its scores."""
-    ranks = {method.name: method.rank for method in spec.methods}
+def _winner_damage(decider: Decider, spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
+    """Whether each sample's winner and margin follow from its measures."""
+    methods = [method.name for method in spec.methods]
     for row, sample in enumerate(source.samples):
-        ranked = sorted((s, ranks[name], name) for name, s in sample.scores.items() if s is not None)
-        winner = ranked[0][2] if ranked else None
-        if sample.method != winner:
-            what = f"the manifest's winner is {sample.method}, by the scores it is {winner}"
+        winner, margin, refused = decider.decide(methods, measures_of(sample, methods, decider.score))
+        if (sample.method, sample.refused) != (winner, refused):
+            what = f"the manifest's winner is {sample.method}, by the rule it is {winner or refused}"
             yield Damage(spec.name, None, row, what)
-            continue
-        lead = float(np.float32(ranked[1][0]) - np.float32(ranked[0][0])) if len(ranked) > 1 else None
-        if sample.margin != lead:
-            what = f"the manifest's margin is {sample.margin}, by the scores it is {lead}"
+        elif sample.margin != margin:
+            what = f"the manifest's margin is {sample.margin}, by the scores it is {margin}"
             yield Damage(spec.name, None, row, what)
 
 

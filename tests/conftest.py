@@ -77,12 +77,12 @@ def small_checkpoint(tmp_path: Path, small_state: dict[str, Any]) -> Path:
 
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small store that a build made, with one dark recording and one file that is not a recording."""
+    """A small store of winners only, with one dark recording and one file that is not a recording."""
     root = tmp_path_factory.mktemp("report")
     folder = write_scenes(root / "lab", 4)
     write_dat(folder / "dark.dat", PackedSpikes.pack(np.zeros((50, HEIGHT, WIDTH), np.uint8)))
     (folder / "<cut>.dat").write_bytes(b"\x00" * 100)
-    build_again(settings_for(folder, shard_size=2))
+    build_again(settings_for(folder, shard_size=2, keep_candidates=False))
     return root
 
 

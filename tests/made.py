@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hqgen.decision import rule_spec
 from hqgen.manifest import (
     Manifest,
     MethodSpec,
@@ -24,6 +25,7 @@ from hqgen.manifest import (
 )
 from hqgen.methods.registry import get_method
 from hqgen.quality.normalise import Normalisation
+from hqgen.quality.rules import get_rule
 from hqgen.spikes.packed import ENDS
 from hqgen.store import StoreWriter, digest_images
 
@@ -49,6 +51,8 @@ def manifest(
     sources: Mapping[str, Sequence[SampleRecord]],
     *,
     scorer: str = "niqe",
+    rule: str = "niqe",
+    keep_candidates: bool = False,
     quarantined: Sequence[tuple[str, str]] = (),
 ) -> Manifest:
     """A manifest of sources by name; digests are filled in by `write`."""
@@ -57,6 +61,9 @@ def manifest(
         scorer={"name": scorer, "version": 1, "parameters": {}},
         normalisation=Normalisation().parameters(),
         ends=ENDS,
+        judges=(),
+        rule=rule_spec(get_rule(rule, score=scorer)),
+        keep_candidates=keep_candidates,
         sources=tuple(_spec(name, samples) for name, samples in sources.items()),
     )
     return Manifest(

@@ -87,6 +87,11 @@ def test_the_plan_id_depends_on_everything_that_decides_the_result() -> None:
         plan.model_copy(update={"scorer": {"name": "other"}}),
         plan.model_copy(update={"normalisation": {"name": "other"}}),
         plan.model_copy(update={"schema_version": 99}),
+        plan.model_copy(update={"judges": ()}),
+        plan.model_copy(update={"rule": {"name": "other"}}),
+        plan.model_copy(update={"max_score": 6.0}),
+        plan.model_copy(update={"min_consistency": 0.5}),
+        plan.model_copy(update={"keep_candidates": False}),
         plan_of({"one": 3}),
         plan_of({"one": 2}, methods=("a",)),
         plan.model_copy(

@@ -49,12 +49,15 @@ MAY_IMPORT = {
     "hqgen.quality": {"hqgen.compiled"},
     "hqgen.manifest": set(),
     "hqgen.store": {"hqgen.manifest"},
-    "hqgen.verify": {"hqgen.manifest", "hqgen.store"},
+    "hqgen.decision": {"hqgen.manifest", "hqgen.quality"},
+    "hqgen.verify": {"hqgen.manifest", "hqgen.decision", "hqgen.store"},
     "hqgen.builder": {
-        f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "store", "manifest")
+        f"hqgen.{room}"
+        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "decision")
     },
     "hqgen.inspection": {
-        f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "store", "manifest")
+        f"hqgen.{room}"
+        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "decision")
     },
     "hqgen.benchmark": {
         f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "builder", "inspection")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hqgen.errors import StoreError, UnknownNameError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleRecord, SampleSpec, ShardRecord, SourceSpec
-from hqgen.store import StoreWriter, digest_images, open_store
+from hqgen.store import StoreWriter, candidates_of, digest_images, open_store
 
 H, W = 5, 7
 
@@ -22,6 +22,9 @@ def plan_of(counts: dict[str, int], shard_size: int = 4, methods: tuple[str, ...
         scorer={"name": "none"},
         normalisation={"name": "none"},
         ends={"name": "mirror"},
+        judges=({"name": "consistency"},),
+        rule={"name": "none"},
+        keep_candidates=True,
         sources=tuple(
             SourceSpec(
                 name=name,
@@ -53,6 +56,8 @@ def written(path: Path, plan: Plan) -> tuple[StoreWriter, dict[str, np.ndarray]]
         for shard in source.shards(plan.shard_size):
             start = shard * plan.shard_size
             part = images[source.name][start : start + plan.shard_size]
+            for method in source.methods:
+                writer.write_shard(source.name, start, part // 2, candidates_of(method.name))
             writer.write_shard(source.name, start, part)
             samples = tuple(
                 SampleRecord(
@@ -60,6 +65,7 @@ def written(path: Path, plan: Plan) -> tuple[StoreWriter, dict[str, np.ndarray]]
                     method=None if row == 1 else "b",
                     margin=None if row in (1, 2) else 0.5,
                     scores={"a": None if row in (1, 2) else 4.5, "b": None if row == 1 else 4.0},
+                    judges={"consistency": {"a": None if row in (1, 2) else 1.5, "b": 2.0}},
                 )
                 for row, spec in enumerate(source.samples[start : start + plan.shard_size], start)
             )
@@ -93,6 +99,23 @@ def test_a_finished_store_gives_back_what_was_written(tmp_path: Path) -> None:
     assert one.scores.dtype == np.float32
     np.testing.assert_array_equal(one.scores[:3], np.array([[4.5, 4], [np.nan, np.nan], [np.nan, 4]]))
     np.testing.assert_array_equal(one.margin[:4], np.array([0.5, np.nan, np.inf, 0.5]))
+    assert set(one.candidates) == {"a", "b"}
+    np.testing.assert_array_equal(one.candidates["b"][7], images["one"][7] // 2)
+    assert set(one.judges) == {"consistency"}
+    assert one.judges["consistency"].dtype == np.float32
+    np.testing.assert_array_equal(one.judges["consistency"][:2], np.array([[1.5, 2], [np.nan, 2]]))
+
+
+def test_a_store_of_winners_only_has_no_candidates(tmp_path: Path) -> None:
+    plan = plan_of({"one": 4}).model_copy(update={"keep_candidates": False, "judges": ()})
+    writer = StoreWriter(tmp_path / "hq.zarr")
+    writer.create(plan)
+    assert not (tmp_path / "hq.zarr" / "one" / "candidates").exists()
+    sample = SampleRecord(key="k", method=None, margin=None, scores={"a": None, "b": None})
+    record = ShardRecord(plan="", source="one", shard=0, images_blake3="", samples=(sample,) * 4)
+    writer.finish(plan, iter([record]))
+    one = open_store(tmp_path / "hq.zarr")["one"]
+    assert (one.candidates, one.judges) == ({}, {})
 
 
 def test_shards_are_read_in_order_and_whole(tmp_path: Path) -> None:
@@ -108,7 +131,10 @@ def test_the_layout_is_the_one_that_others_read(tmp_path: Path) -> None:
     assert isinstance(group, zarr.Group)
     images = group["images"]
     assert isinstance(images, zarr.Array)
-    assert (images.chunks, images.shards) == ((1, H, W), (4, H, W))
+    candidates = group["candidates/a"]
+    assert isinstance(candidates, zarr.Array)
+    for array in (images, candidates):
+        assert (array.chunks, array.shards) == ((1, H, W), (4, H, W))
     assert images.metadata.zarr_format == 3
     assert {name: str(array.dtype) for name, array in group.arrays() if name != "keys"} == {
         "images": "uint8",

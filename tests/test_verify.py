@@ -110,12 +110,12 @@ def test_pictures_that_lost_their_array_are_damage_and_no_crash(path: Path) -> N
 def test_a_winner_that_is_not_the_best_is_found(path: Path) -> None:
     with_sample(path, 1, 0, sample("r0", 5, 4, 6).model_copy(update={"method": "tfp"}))
     found = verify(path)
-    assert Damage("reds", None, 0, "the manifest's winner is tfp, by the scores it is tfi") in found
+    assert Damage("reds", None, 0, "the manifest's winner is tfp, by the rule it is tfi") in found
 
 
 def test_of_equal_scores_the_lower_rank_must_win(path: Path) -> None:
     with_sample(path, 1, 3, sample("r3", 4, 4, 4).model_copy(update={"method": "tfstp"}))
-    assert any("by the scores it is tfp" in item.what for item in verify(path))
+    assert any("by the rule it is tfp" in item.what for item in verify(path))
 
 
 def test_a_margin_that_does_not_follow_from_the_scores_is_found(path: Path) -> None:

@@ -11,8 +11,9 @@ from hqgen.builder.digests import remembered_digests
 from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
-from hqgen.builder.plan import Request, Scoring, Shard, make_plan, planned_methods
+from hqgen.builder.plan import Request, Shard, make_plan, planned_methods
 from hqgen.builder.prepare import resolve
+from hqgen.builder.scoring import Scoring
 from hqgen.builder.settings import BuildSettings
 from hqgen.methods.base import Method
 from hqgen.progress import Observer
@@ -35,6 +36,7 @@ class SourceEstimate:
         missing: shards that are not there yet; None where that is not known before recordings are read.
         read_bytes: of its recordings.
         store_bytes: of its images before compression.
+        candidate_bytes: of its candidates before compression; 0 where they are not kept.
         seconds: for one sample, by method, scoring included; measured just now on the first sample.
     """
 
@@ -46,6 +48,7 @@ class SourceEstimate:
     missing: int | None
     read_bytes: int
     store_bytes: int
+    candidate_bytes: int
     seconds: dict[str, float]
 
 
@@ -82,7 +85,7 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
     return BuildEstimate(
         sources,
         workers,
-        max(_worker_bytes(source, methods, request.shard_size) for source, methods in request.sources),
+        max(_worker_bytes(source, methods, request) for source, methods in request.sources),
         sum(_seconds(source, request.shard_size) for source in sources) / workers,
     )
 
@@ -110,6 +113,7 @@ def _source_estimate(
         missing=missing,
         read_bytes=source.size,
         store_bytes=len(source.samples) * height * width,
+        candidate_bytes=request.keep_candidates * len(methods) * len(source.samples) * height * width,
         seconds={method.name: _time(source, method, request.scoring) for method in methods},
     )
 
@@ -124,12 +128,13 @@ def _time(source: Source, method: Method, scoring: Scoring) -> float:
     return time.perf_counter() - start
 
 
-def _worker_bytes(source: Source, methods: Sequence[Method], shard_size: int) -> int:
-    """Windows of a batch, images and candidates of a batch, and three shards of winners on their way."""
+def _worker_bytes(source: Source, methods: Sequence[Method], request: Request) -> int:
+    """Windows and images of a batch, and three shards of candidates and winners on their way."""
     height, width = source.geometry
-    span = max(method.span[0] for method in methods) + max(method.span[1] for method in methods) + 1
-    batch = BATCH * (span * frame_bytes(height, width) + 5 * height * width)
-    return _WORKER_BYTES + batch + 3 * shard_size * height * width
+    spans = [request.scoring.span, *(method.span for method in methods)]
+    frames = max(before for before, _ in spans) + max(after for _, after in spans) + 1
+    batch = BATCH * (frames * frame_bytes(height, width) + 5 * height * width)
+    return _WORKER_BYTES + batch + 3 * request.shard_size * (len(methods) + 1) * height * width
 
 
 def _seconds(source: SourceEstimate, shard_size: int) -> float:

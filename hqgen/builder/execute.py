@@ -19,8 +19,10 @@ from hqgen.builder import cluster
 from hqgen.builder.jobs import ShardJob
 from hqgen.builder.legs import ShardLeg, commit, run_leg
 from hqgen.builder.output import Output
-from hqgen.builder.plan import PlannedBuild, Scoring, Shard
+from hqgen.builder.plan import PlannedBuild, Shard
+from hqgen.builder.scoring import Scoring
 from hqgen.builder.settings import BuildSettings
+from hqgen.decision import Decider
 from hqgen.errors import BuildError, HqgenError, MethodError
 from hqgen.interrupt import Stop
 from hqgen.manifest import ShardRecord
@@ -44,7 +46,7 @@ Executor = Callable[[Iterable[ShardJob], Stop], Iterator[ShardRecord | Failure]]
 
 
 def _run_here(
-    output: Output, scoring: Scoring, jobs: Iterable[ShardJob], stop: Stop
+    output: Output, scoring: Scoring, decider: Decider, jobs: Iterable[ShardJob], stop: Stop
 ) -> Iterator[ShardRecord | Failure]:
     """Run every shard in this process, one after the other."""
     for job in jobs:
@@ -52,7 +54,7 @@ def _run_here(
             return
         try:
             results = [run_leg(job.shard, leg, scoring, output) for leg in job.legs]
-            yield commit(output, job.shard, *results)
+            yield commit(output, job.shard, decider, *results)
         except (HqgenError, OSError, MemoryError) as error:
             yield Failure(job.shard, error)
 
@@ -64,7 +66,8 @@ class DaskExecutor:
     Attributes:
         client: connected to a scheduler that has workers.
         output: reachable by every worker under the same path.
-        scoring: scorer and normalisation.
+        scoring: makes and measures candidates.
+        decider: picks the winners.
         gpu: whether `gpu` legs ask for the resource `GPU`.
         in_flight: shards handed out at a time.
     """
@@ -72,6 +75,7 @@ class DaskExecutor:
     client: Client
     output: Output
     scoring: Scoring
+    decider: Decider
     gpu: bool
     in_flight: int
     _waiting: dict[Future, tuple[Shard, list[Future]]] = field(default_factory=dict)
@@ -100,7 +104,8 @@ class DaskExecutor:
         if job is None:
             return
         legs = [self._submit_leg(job.shard, leg) for leg in job.legs]
-        future = self._submit(commit, self.output, job.shard, *legs, key=self._key("commit", job.shard))
+        key = self._key("commit", job.shard)
+        future = self._submit(commit, self.output, job.shard, self.decider, *legs, key=key)
         self._waiting[future] = (job.shard, legs)
         done.add(future)
 
@@ -143,7 +148,7 @@ def open_executor(
         MethodError: a GPU was asked for, and no worker has one.
     """
     if settings.scheduler == "sync":
-        yield partial(_run_here, output, planned.scoring)
+        yield partial(_run_here, output, planned.scoring, planned.decider)
         return
     wants_gpu = settings.device != "cpu" and any(leg.kind == "gpu" for job in jobs for leg in job.legs)
     workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
@@ -154,7 +159,8 @@ def open_executor(
         if settings.device == "cuda" and wants_gpu and not has_gpu:
             raise MethodError("no worker has a GPU", hint="use `--device cpu` or `auto`")
         gpu = wants_gpu and has_gpu
-        yield DaskExecutor(client, output, planned.scoring, gpu, in_flight=2 * threads).run
+        scoring, decider = planned.scoring, planned.decider
+        yield DaskExecutor(client, output, scoring, decider, gpu, in_flight=2 * threads).run
 
 
 def _some_file(planned: PlannedBuild) -> Path | None:

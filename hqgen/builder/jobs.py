@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hqgen.builder.legs import ShardLeg
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedSource, Shard, contains
+from hqgen.decision import Decider
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ def missing_jobs(source: PlannedSource, output: Output) -> Iterator[ShardJob]:
 
 
 def _legs(source: PlannedSource, index: int, completed_by: str | None, output: Output) -> Iterator[ShardLeg]:
-    """What each kind of worker does; what the store holds where a plan with fewer methods was completed."""
+    """What each kind of worker does; what the store holds where a plan with fewer methods was completed.
+
+    A store of winners only is of no use to a rule by which a candidate that lost once may win later: then
+    the methods run again.
+    """
     earlier = output.part(completed_by) if completed_by else None
-    held = earlier.sources[0].methods if earlier and contains(source.part, earlier) else ()
+    usable = source.part.keep_candidates or Decider.of(source.part).settled
+    held = earlier.sources[0].methods if earlier and usable and contains(source.part, earlier) else ()
     for kind in ("cpu", "gpu"):
         methods = tuple(m for m in source.methods if m.spec.leg == kind and m.spec not in held)
         if methods:

@@ -1,9 +1,9 @@
-"""The work of one shard: legs that make and score candidates, and the commit that stores the winners.
+"""The work of one shard: legs that make and measure candidates, and the commit that picks and stores.
 
-A leg runs some of the methods on all samples of one shard and keeps, for every sample, only the best
-candidate so far. Two legs' results merge by taking the smaller (score, column of the method), which does not
-depend on their order; so methods can be spread over workers of different kinds, and a method added later
-competes with what the store already holds, which is just one more leg.
+A leg runs some of the methods on all samples of one shard and gives back all their candidates with all their
+measures. Results of several legs merge by lying side by side, which does not depend on their order; so
+methods can be spread over workers of different kinds, and a method added later competes with what the store
+already holds, which is just one more leg. Only the commit, which sees every measure, picks the winners.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.builder.output import Output
-from hqgen.builder.plan import PlannedMethod, Scoring, Shard
+from hqgen.builder.plan import PlannedMethod, Shard
+from hqgen.builder.scoring import Scoring
+from hqgen.decision import Decider, Decision, measures_of
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
 from hqgen.spikes.packed import Window
-from hqgen.store import digest_images
+from hqgen.store import IMAGES, candidates_of, digest_images
 
 log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
+Floats = NDArray[np.float32]
 
 BATCH = 8
 """Windows that a method gets at once: what a network can batch, and what bounds the memory of a leg."""
@@ -54,45 +57,37 @@ class ShardLeg:
 
 
 class LegResult:
-    """For every sample of a shard the best candidate of some methods, with all their scores and reasons.
+    """What some methods made of the samples of a shard.
 
     Attributes:
-        images: uint8 (n, H, W), the best candidates; black if there is none.
-        best: column of each sample's best method; the number of methods if there is none.
-        scores: float32 (n, M), +inf if there is none.
+        candidates: by column of the method, uint8 (n, H, W); black where a candidate has no score.
+        measures: by name, the score first, float32 (n, M); +inf where there is none, or the method ran in
+            another leg.
         reasons: by sample index and column of the method, why there is no score.
         mirrored: by the same, the part of the frames it looked at which are mirrored; only parts above 0.
     """
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, columns: Sequence[int], measures: Sequence[str]) -> None:
         count = len(shard.samples)
-        self.images = np.zeros((count, shard.height, shard.width), np.uint8)
-        self.best = np.full(count, len(shard.methods), np.int16)
-        self.scores = np.full((count, len(shard.methods)), np.inf, np.float32)
+        self.candidates = {
+            column: np.zeros((count, shard.height, shard.width), np.uint8) for column in columns
+        }
+        self.measures = {name: np.full((count, len(shard.methods)), np.inf, np.float32) for name in measures}
         self.reasons: dict[tuple[int, int], str] = {}
         self.mirrored: dict[tuple[int, int], float] = {}
 
-    def offer(self, sample: int, column: int, score: np.float32, image: NDArray[np.uint8]) -> None:
-        """Let a scored candidate compete."""
-        self.scores[sample, column] = score
-        if np.isfinite(score) and (score, column) < self._best_of(sample):
-            self.best[sample] = column
-            self.images[sample] = image
-
     def merge(self, other: LegResult) -> LegResult:
-        """Take what is better in another leg's result; the order of the two makes no difference."""
-        better = [s for s in range(len(self.best)) if other._best_of(s) < self._best_of(s)]
-        self.images[better] = other.images[better]
-        self.best[better] = other.best[better]
-        self.scores = np.minimum(self.scores, other.scores)  # every method ran in one of the two
+        """Take in another leg's result; the order of the two makes no difference."""
+        self.candidates |= other.candidates
+        for name, values in other.measures.items():
+            self.measures[name] = np.minimum(self.measures[name], values)  # a method runs in one of the two
         self.reasons |= other.reasons
         self.mirrored |= other.mirrored
         return self
 
-    def _best_of(self, sample: int) -> tuple[np.float32, int]:
-        column = int(self.best[sample])
-        found = column < self.scores.shape[1]
-        return (self.scores[sample, column] if found else np.float32(np.inf)), column
+    def measures_at(self, sample: int) -> dict[str, Floats]:
+        """The measures of one sample: float32 (M,) by name."""
+        return {name: values[sample] for name, values in self.measures.items()}
 
 
 def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> LegResult:
@@ -103,28 +98,47 @@ def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> Le
     Raises:
         HqgenError: as `run_methods`.
     """
-    stored = None if leg.record is None else _stored_result(shard, leg.record, output)
+    stored = None if leg.record is None else _stored_result(shard, leg, leg.record, scoring, output)
     return run_methods(shard, leg.methods, scoring) if stored is None else stored
 
 
-def _stored_result(shard: Shard, record: ShardRecord, output: Output) -> LegResult | None:
+def _stored_result(
+    shard: Shard, leg: ShardLeg, record: ShardRecord, scoring: Scoring, output: Output
+) -> LegResult | None:
     """What the store holds of a shard; None where that is damaged or not what the record speaks of."""
-    try:
-        images = output.store.read_shard(shard.source, shard.start, len(shard.samples))
-    except StoreError:
+    pictures = _stored_pictures(shard, record, output)
+    if pictures is None:
         return None
-    if digest_images(images) != record.images_blake3:
-        return None
-    result, columns = LegResult(shard), {name: column for column, name in enumerate(shard.methods)}
-    result.images[:] = images
+    columns = {planned.spec.name: planned.column for planned in leg.methods}
+    places = list(columns.values())
+    result = LegResult(shard, places, scoring.measures)
     for index, sample in enumerate(record.samples):
-        for name, score in sample.scores.items():
-            result.scores[index, columns[name]] = np.inf if score is None else score
-        if sample.method is not None:
-            result.best[index] = columns[sample.method]
+        for measure, values in measures_of(sample, list(columns), scoring.scorer.name).items():
+            result.measures[measure][index, places] = values
         result.reasons |= {(index, columns[name]): reason for name, reason in sample.reasons.items()}
         result.mirrored |= {(index, columns[name]): share for name, share in sample.mirrored.items()}
+        # In a store of winners, only a winner can win again: `missing_jobs` sees to it.
+        if IMAGES in pictures and sample.method is not None:
+            result.candidates[columns[sample.method]][index] = pictures[IMAGES][index]
+    for name in record.candidates_blake3:
+        result.candidates[columns[name]] = pictures[candidates_of(name)]
     return result
+
+
+def _stored_pictures(
+    shard: Shard, record: ShardRecord, output: Output
+) -> dict[str, NDArray[np.uint8]] | None:
+    """The candidates that the store holds of a shard, or else the winners, by array; None if damaged."""
+    digests = {candidates_of(name): digest for name, digest in record.candidates_blake3.items()}
+    pictures = {}
+    for array, digest in (digests or {IMAGES: record.images_blake3}).items():
+        try:
+            pictures[array] = output.store.read_shard(shard.source, shard.start, len(shard.samples), array)
+        except StoreError:
+            return None
+        if digest_images(pictures[array]) != digest:
+            return None
+    return pictures
 
 
 def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring) -> LegResult:
@@ -139,13 +153,16 @@ def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring
     """
     for planned in methods:
         _check_weights(planned)
-    result, windows = LegResult(shard), enumerate(_windows(shard, methods))
+    result = LegResult(shard, [planned.column for planned in methods], scoring.measures)
+    windows = enumerate(_windows(shard, methods, scoring))
     with _same_bits_anywhere(methods):
         while batch := list(islice(windows, BATCH)):
             usable = [(sample, window) for sample, window in batch if isinstance(window, Window)]
             for planned in methods:
                 _compete(result, planned, scoring, usable)
                 result.reasons |= {(s, planned.column): why for s, why in batch if isinstance(why, str)}
+            for sample, window in usable:
+                _compare(result, sample, scoring, window)
     return result
 
 
@@ -168,9 +185,11 @@ def _same_bits_anywhere(methods: Sequence[PlannedMethod]) -> AbstractContextMana
     return one_thread()
 
 
-def _windows(shard: Shard, methods: Sequence[PlannedMethod]) -> Iterator[Window | str]:
-    """Every sample's window, wide enough for all methods, or why there is none; one recording is open."""
-    before, after = (max(planned.method.span[side] for planned in methods) for side in (0, 1))
+def _windows(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring) -> Iterator[Window | str]:
+    """Every sample's window, wide enough for all, or why there is none; one recording is open."""
+    before, after = (
+        max(s[side] for s in (scoring.span, *(p.method.span for p in methods))) for side in (0, 1)
+    )
     opened = lru_cache(maxsize=1)(methodcaller("open"))
     for sample in shard.samples:
         try:
@@ -200,11 +219,27 @@ def _compete(
     if not made:
         return
     scores, reasons = scoring.score(np.stack([candidate for _, candidate in made]))
-    for (sample, candidate), score, reason in zip(made, scores, reasons, strict=True):
-        if reason is None:
-            result.offer(sample, planned.column, score, candidate)
-        else:
-            result.reasons[sample, planned.column] = reason
+    failed = {sample: why for (sample, _), why in zip(made, reasons, strict=True) if why is not None}
+    result.reasons |= {(sample, planned.column): why for sample, why in failed.items()}
+    scored = [(*item, score) for item, score in zip(made, scores, strict=True) if item[0] not in failed]
+    if not scored:
+        return
+    samples = [sample for sample, _, _ in scored]
+    candidates = np.stack([candidate for _, candidate, _ in scored])
+    result.candidates[planned.column][samples] = candidates
+    result.measures[scoring.scorer.name][samples, planned.column] = [score for _, _, score in scored]
+    for name, values in scoring.judge(candidates).items():
+        result.measures[name][samples, planned.column] = values
+
+
+def _compare(result: LegResult, sample: int, scoring: Scoring, window: Window) -> None:
+    """Compare the scored candidates of one sample with its spikes."""
+    scores = result.measures[scoring.scorer.name][sample]
+    scored = [column for column in result.candidates if np.isfinite(scores[column])]
+    if scored:
+        candidates = [result.candidates[column][sample] for column in scored]
+        for name, values in scoring.compare(candidates, window).items():
+            result.measures[name][sample, scored] = values
 
 
 def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float32] | MethodError]:
@@ -220,36 +255,53 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
         return [MethodError(f"`{method.name}` failed: {type(error).__name__}: {error}")]
 
 
-def commit(output: Output, shard: Shard, *results: LegResult) -> ShardRecord:
-    """Write a shard whole, then its record.
+def commit(output: Output, shard: Shard, decider: Decider, *results: LegResult) -> ShardRecord:
+    """Pick the winners of a shard, write its arrays whole, then its record.
 
     Raises:
         OSError: no space, no permission; the record is not written then, and the shard counts as missing.
     """
     result = reduce(LegResult.merge, results)
-    output.store.write_shard(shard.source, shard.start, result.images)
+    decisions = [
+        decider.decide(shard.methods, result.measures_at(sample)) for sample in range(len(shard.samples))
+    ]
+    candidates = {shard.methods[column]: pictures for column, pictures in sorted(result.candidates.items())}
+    images = np.zeros((len(decisions), shard.height, shard.width), np.uint8)
+    for row, decision in enumerate(decisions):
+        if decision.method is not None:
+            images[row] = candidates[decision.method][row]
+    kept = candidates if shard.keep_candidates else {}
+    for method, pictures in kept.items():
+        output.store.write_shard(shard.source, shard.start, pictures, candidates_of(method))
+    output.store.write_shard(shard.source, shard.start, images)
     record = ShardRecord(
         plan=shard.plan_id,
         source=shard.source,
         shard=shard.index,
-        images_blake3=digest_images(result.images),
-        samples=tuple(_sample_records(shard, result)),
+        images_blake3=digest_images(images),
+        candidates_blake3={method: digest_images(pictures) for method, pictures in kept.items()},
+        samples=tuple(_sample_records(shard, decisions, decider.score, result)),
     )
     output.write_record(record)
     return record
 
 
-def _sample_records(shard: Shard, result: LegResult) -> Iterator[SampleRecord]:
+def _sample_records(
+    shard: Shard, decisions: Sequence[Decision], score: str, result: LegResult
+) -> Iterator[SampleRecord]:
     names = list(enumerate(shard.methods))
-    for index, sample in enumerate(shard.samples):
-        best = int(result.best[index])
-        winner = shard.methods[best] if best < len(names) else None
-        ranked = np.sort(result.scores[index])
+    for index, (sample, decision) in enumerate(zip(shard.samples, decisions, strict=True)):
+        values = {
+            measure: {name: _number(found[column]) for column, name in names}
+            for measure, found in result.measures_at(index).items()
+        }
         yield SampleRecord(
             key=sample.key,
-            method=winner,
-            margin=_number(ranked[1] - ranked[0]) if winner and len(ranked) > 1 else None,
-            scores={name: _number(result.scores[index, column]) for column, name in names},
+            method=decision.method,
+            margin=decision.margin,
+            scores=values.pop(score),
+            judges=values,
+            refused=decision.refused,
             reasons=_of_sample(result.reasons, index, names),
             mirrored=_of_sample(result.mirrored, index, names),
         )

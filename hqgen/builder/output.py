@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from hqgen.errors import StoreError
 from hqgen.files import held, write_atomically
 from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, dump, read_manifest
-from hqgen.store import StoreWriter
+from hqgen.store import IMAGES, StoreWriter, candidates_of
 
 _FILES: TypeAdapter[dict[str, SourceFiles]] = TypeAdapter(dict[str, SourceFiles])
 
@@ -114,7 +114,9 @@ class Output:
             document = json.loads(self.record_path(source, shard).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        return str(document.get("plan")) if self.store.has_shard(source, shard) else None
+        arrays = (IMAGES, *map(candidates_of, document.get("candidates_blake3", ())))
+        complete = all(self.store.has_shard(source, shard, array) for array in arrays)
+        return str(document.get("plan")) if complete else None
 
     def record(self, source: str, shard: int) -> ShardRecord:
         """The record of a shard.

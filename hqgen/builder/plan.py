@@ -11,44 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hqgen.builder.scoring import Scoring, scorer_spec
+from hqgen.decision import Decider, rule_spec
 from hqgen.errors import UsageError
 from hqgen.manifest import Document, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same
-from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.quality.scorers import Scorer
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
 from hqgen.spikes.packed import ENDS
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What turns an image into a candidate and a score."""
-
-    normalisation: Normalisation
-    scorer: Scorer
-
-    def candidate(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The uint8 picture that is scored and, if it wins, stored.
-
-        Raises:
-            ScoreError: the image cannot be one: it is flat or not finite.
-        """
-        return to_uint8(image, self.normalisation)
-
-    def score(self, candidates: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[str | None]]:
-        """Scores as they are stored, float32 (N,), and the reasons of those that are not finite.
-
-        Scores are compared only after the rounding to float32, so that the stored scores tell the winner.
-        """
-        scores, reasons = self.scorer.score(candidates)
-        return scores.astype(np.float32), reasons
 
 
 class RequestedSource(NamedTuple):
@@ -60,10 +33,20 @@ class RequestedSource(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What the names that the user gave stand for; `shard_size` is the number of samples in a shard."""
+    """What the names that the user gave stand for.
+
+    Attributes:
+        sources: with their methods.
+        scoring: makes and measures candidates.
+        decider: picks winners by the measures.
+        keep_candidates: whether the store gets the picture of every candidate.
+        shard_size: samples in a shard.
+    """
 
     sources: tuple[RequestedSource, ...]
     scoring: Scoring
+    decider: Decider
+    keep_candidates: bool
     shard_size: int
 
 
@@ -88,6 +71,7 @@ class Shard:
         height, width: geometry of its source.
         methods: names of all methods of its source, by rank: the order that breaks ties.
         samples: in the order of the store.
+        keep_candidates: whether the store gets the picture of every candidate.
     """
 
     plan_id: str
@@ -98,6 +82,7 @@ class Shard:
     width: int
     methods: tuple[str, ...]
     samples: tuple[Sample, ...]
+    keep_candidates: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +138,7 @@ class PlannedSource:
             width=spec.width,
             methods=tuple(method.name for method in spec.methods),
             samples=self.source.samples[index * size : (index + 1) * size],
+            keep_candidates=self.part.keep_candidates,
         )
 
 
@@ -163,6 +149,7 @@ class PlannedBuild:
     plan: Plan
     sources: tuple[PlannedSource, ...]
     scoring: Scoring
+    decider: Decider
 
     def within(self, whole: Plan) -> PlannedBuild:
         """The build of a plan that holds this one, and maybe more sources and methods."""
@@ -179,12 +166,16 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
 
     The order in which sources and methods were named does not matter: sources go by name, methods by rank.
     """
-    scorer = request.scoring.scorer
     rules = Plan(
         shard_size=request.shard_size,
-        scorer={"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
+        scorer=scorer_spec(request.scoring.scorer),
         normalisation=request.scoring.normalisation.parameters(),
         ends=ENDS,
+        judges=request.scoring.judge_specs(),
+        rule=rule_spec(request.decider.rule),
+        max_score=request.decider.max_score,
+        min_consistency=request.decider.min_consistency,
+        keep_candidates=request.keep_candidates,
         sources=(),
     )
     planned = []
@@ -192,7 +183,7 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
         part = rules.model_copy(update={"sources": (_source_spec(source, methods, digest),)})
         planned.append(PlannedSource(part, source, methods))
     plan = rules.model_copy(update={"sources": tuple(source.spec for source in planned)})
-    return PlannedBuild(plan, tuple(planned), request.scoring)
+    return PlannedBuild(plan, tuple(planned), request.scoring, request.decider)
 
 
 def planned_methods(methods: Sequence[Method]) -> tuple[PlannedMethod, ...]:
@@ -279,6 +270,7 @@ def _joined_source(current: SourceSpec, requested: SourceSpec) -> SourceSpec:
 def by_name(plan: Plan) -> dict[str, Any]:
     """A plan as a document in which every part goes by its name, so that two can be compared."""
     rules = plan.model_dump(exclude={"sources"})
+    rules["judges"] = {str(judge["name"]): judge for judge in plan.judges}
     return rules | {f"source {source.name}": _source_by_name(source) for source in plan.sources}
 
 

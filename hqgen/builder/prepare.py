@@ -6,32 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from hqgen.builder.digests import digest_recordings
-from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, Scoring, make_plan
+from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, make_plan
+from hqgen.builder.scoring import make_scoring
 from hqgen.builder.settings import BuildSettings
+from hqgen.decision import make_decider
 from hqgen.errors import UsageError
 from hqgen.methods.base import Method
 from hqgen.methods.registry import available_methods, default_ensemble, parse_methods
 from hqgen.progress import Observer
-from hqgen.quality.normalise import Normalisation
-from hqgen.quality.scorers import get_scorer
 from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
 
 
 def resolve(settings: BuildSettings, observer: Observer) -> Request:
-    """Find sources, methods and scorer; reads no recording and writes nothing.
+    """Find sources, methods, scorer, judges and rule; reads no recording and writes nothing.
 
     Raises:
-        UsageError: a name or parameter that makes no sense.
+        UsageError: a name or parameter that makes no sense, or a rule whose judges are not asked for.
         SourceError: a source without usable recordings.
         MethodError: a method that was asked for by name cannot run here.
-        ScoreError: the metric cannot run here, or refuses pictures of a source's size.
+        ScoreError: the metric or a judge cannot run here, or refuses pictures of a source's size.
     """
-    scoring = Scoring(Normalisation(), get_scorer(settings.metric))
+    scoring = make_scoring(settings.metric, settings.judges)
+    limits = settings.max_score, settings.min_consistency
+    decider = make_decider(settings.rule, scoring.measures, *limits)
     sources = sorted(resolve_sources(settings.sources, settings.data_root), key=lambda source: source.name)
     names = [source.name for source in sources]
     for name in settings.source_methods:
@@ -43,10 +43,9 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
     special = {name: _parsed(text, settings) for name, text in settings.source_methods.items()}
     shared = () if len(special) == len(sources) else _shared_methods(settings, observer)
     for source in sources:
-        # A flat picture has no score, but one of a size that the metric refuses has an error.
-        scoring.scorer.score(np.zeros((1, *source.geometry), np.uint8))
+        scoring.check_size(*source.geometry)
     requested = (RequestedSource(source, special.get(source.name, shared)) for source in sources)
-    return Request(tuple(requested), scoring, settings.shard_size)
+    return Request(tuple(requested), scoring, decider, settings.keep_candidates, settings.shard_size)
 
 
 def _shared_methods(settings: BuildSettings, observer: Observer) -> Sequence[Method]:

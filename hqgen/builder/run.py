@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 from hqgen.builder.execute import Failure, open_executor
+from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_file, write_error
 from hqgen.builder.jobs import ShardJob, missing_jobs
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, by_name, joined
@@ -20,37 +14,12 @@ from hqgen.builder.prepare import plan_request, resolve
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError, StoreError, UnreadableError
 from hqgen.interrupt import stoppable
-from hqgen.manifest import (
-    Manifest,
-    Plan,
-    QuarantinedRecording,
-    ShardDigest,
-    SourceFiles,
-    SourceManifest,
-    Times,
-)
+from hqgen.manifest import QuarantinedRecording, SourceFiles
 from hqgen.progress import Observer
 from hqgen.provenance import require_same
 from hqgen.text import count
 
 log = logging.getLogger(__name__)
-
-_SOFTWARE = ("hqgen", "numpy", "numba", "zarr", "dask", "torch")
-
-
-class InterruptedBuildError(HqgenError):
-    """The user stopped the build; what is done is kept."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished build: its manifest, where the manifest is, and how many samples this run made."""
-
-    manifest: Manifest
-    output: Output
-    made: int
 
 
 def build(settings: BuildSettings, observer: Observer) -> Outcome:
@@ -67,13 +36,13 @@ def build(settings: BuildSettings, observer: Observer) -> Outcome:
     request = resolve(settings, observer)
     output = Output(settings.out.absolute())
     try:
-        with output.locked(), _log_file(output, started):
+        with output.locked(), log_file(output, started):
             log.info("settings: %s", settings)
             requested = plan_request(request, output.work / "blake3.json", observer)
             planned = _admitted(settings, output, requested)
             return _build(settings, planned, output, observer, started)
     except OSError as error:
-        raise _write_error(output, error) from error
+        raise write_error(output, error) from error
 
 
 def _build(
@@ -90,9 +59,7 @@ def _build(
         output.store.create(plan)
         if jobs:
             _run(settings, planned, jobs, output, observer)
-        output.store.finish(plan, output.records(plan))
-        manifest = _manifest(plan, output, started)
-        output.write_manifest(manifest)
+        manifest = finish(plan, output, started)
     return Outcome(manifest, output, made)
 
 
@@ -178,7 +145,7 @@ def _failure(failures: list[Failure], output: Output) -> HqgenError:
     first = failures[0]
     log.info("shards failed: %s", [(item.shard.source, item.shard.index, item.error) for item in failures])
     if isinstance(first.error, OSError):
-        return _write_error(output, first.error)
+        return write_error(output, first.error)
     where = f"shard {first.shard.index} of `{first.shard.source}`"
     what = first.error.message if isinstance(first.error, HqgenError) else repr(first.error)
     hint = first.error.hint if isinstance(first.error, HqgenError) else ""
@@ -186,63 +153,3 @@ def _failure(failures: list[Failure], output: Output) -> HqgenError:
         f"{count(len(failures), 'shard')} could not be completed; {where}: {what}",
         hint=hint or "what is done is kept; the same command tries the missing shards again",
     )
-
-
-def _write_error(output: Output, error: OSError) -> StoreError:
-    space = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return StoreError(
-        f"`{error.filename or output.root}` cannot be written: {error.strerror or error}",
-        hint=("free some space there, or choose another `--out`; " if space else "")
-        + "what is done is kept, and the same command continues from there",
-    )
-
-
-def _manifest(plan: Plan, output: Output, started: datetime) -> Manifest:
-    records, files = output.records(plan), output.files()
-    finished = datetime.now(UTC)
-    sources = []
-    for source in plan.sources:
-        shards = [next(records) for _ in source.shards(plan.shard_size)]
-        sources.append(
-            SourceManifest(
-                name=source.name,
-                folder=files[source.name].folder,
-                shards=tuple(ShardDigest(shard=s.shard, images_blake3=s.images_blake3) for s in shards),
-                quarantined_recordings=files[source.name].quarantined,
-                samples=tuple(sample for shard in shards for sample in shard.samples),
-            )
-        )
-    return Manifest(
-        plan_id=plan.id,
-        store=output.store.path.name,
-        software={name: version(name) for name in _SOFTWARE} | {"python": platform.python_version()},
-        plan=plan,
-        sources=tuple(sources),
-        times=Times(
-            started=started.isoformat(timespec="seconds"),
-            finished=finished.isoformat(timespec="seconds"),
-            seconds=round((finished - started).total_seconds(), 3),
-        ),
-    )
-
-
-@contextmanager
-def _log_file(output: Output, started: datetime) -> Iterator[None]:
-    """Keep what this run logs in a file of its own."""
-    folder = output.work / "logs"
-    folder.mkdir(exist_ok=True)
-    handler = logging.FileHandler(folder / f"{started:%Y%m%dT%H%M%S}-{os.getpid()}.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("hqgen")
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    except BaseException:
-        log.info("the build ended early", exc_info=True)
-        raise
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

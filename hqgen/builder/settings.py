@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
-from hqgen.config import ENV, Cluster, Count, Device, Flag, Names, Section
+from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section
 
 Existing = Literal["error", "resume", "append", "overwrite"]
 
@@ -16,7 +16,20 @@ def _joined(value: Any) -> Any:
     return ",".join(value) or None if isinstance(value, list | tuple) else value
 
 
-class StoreSettings(Section):
+class PickSettings(Section):
+    """How winners are picked from candidates, and whether those stay."""
+
+    rule: Annotated[str, ENV] = "niqe"
+    """What picks the winner: `niqe` (the smallest score), `niqe-guarded` or `consensus`."""
+    max_score: Annotated[float | None, Field(allow_inf_nan=False), ENV] = None
+    """Give samples no picture whose pick has a larger score. [default: no limit]"""
+    min_consistency: Annotated[float | None, Field(ge=0, le=1), ENV] = None
+    """Give samples no picture whose pick agrees less with the spikes, 0 to 1. [default: no limit]"""
+    keep_candidates: Annotated[bool, ENV] = True
+    """Store the picture of every candidate, not of winners only."""
+
+
+class StoreSettings(PickSettings):
     """What decides an HQ store, besides its sources."""
 
     data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
@@ -27,9 +40,18 @@ class StoreSettings(Section):
     """Other methods for single sources."""
     metric: Annotated[str, ENV] = "niqe"
     """What candidates are scored with; lower is better."""
+    judges: Annotated[Names, ENV] = ("consistency",)
+    """What else every candidate is measured by: `consistency` and metrics, or `none`."""
     # Enough that a task costs little beside its work, few enough to lose on a kill.
     shard_size: Annotated[Count, ENV] = 32
     """Samples in a shard, the unit of work."""
+
+    @field_validator("judges")
+    @classmethod
+    def _none_alone(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "none" in names and len(names) > 1:
+            raise ValueError("`none` must be the only judge")
+        return () if "none" in names else names
 
 
 class BuildSettings(StoreSettings, Cluster):
@@ -43,6 +65,15 @@ class BuildSettings(StoreSettings, Cluster):
     """What to do if there is already a build."""
     device: Annotated[Device, ENV] = "auto"
     """Where networks run."""
+
+
+class RepickSettings(PickSettings):
+    """The settings of `hqgen repick`."""
+
+    out: Annotated[Path, FLAG]
+    """Folder that receives `hq.zarr` and `manifest.json`."""
+    existing: Annotated[Literal["resume", "overwrite"], FLAG] = "resume"
+    """What to do if there is already a store in that folder."""
 
 
 class _WeightsFolder(Section):

@@ -1,4 +1,4 @@
-"""Candidates of a finished store, made again from the recordings: a store holds winners only."""
+"""Candidates of a finished store that holds winners only, made again from the recordings."""
 
 from __future__ import annotations
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import HqgenError, StoreError
+from hqgen.errors import HqgenError
 from hqgen.inspection.candidates import Remake
 from hqgen.inspection.statistics import is_ambiguous
-from hqgen.manifest import SampleRecord, SampleSpec, read_manifest
-from hqgen.store import open_store
+from hqgen.manifest import SampleRecord, SourceSpec
+from hqgen.store import HQSource, open_described
 
 EACH = 2
 """Picks of every kind that are shown of a source."""
@@ -45,7 +46,7 @@ class Pick:
     """One sample and all its candidates, by rank of the methods.
 
     Attributes:
-        kinds: what it is an example of: `best`, `worst`, `smallest margin`, `no picture`.
+        kinds: what it is an example of: `best`, `worst`, `smallest margin`, `overruled`, `no picture`.
         key: of the sample.
         recording: path of its recording, relative to the source's folder.
         frame: its centre frame, counted from 0.
@@ -71,17 +72,21 @@ class Pick:
 
 
 def choose(samples: Sequence[SampleRecord], each: int = EACH) -> list[tuple[int, tuple[str, ...]]]:
-    """Rows of the best, the worst and the most ambiguous picks, and of samples without a picture.
+    """Rows of the best, the worst, the most ambiguous and the most overruled picks, and of no picture.
+
+    A pick is overruled where the rule preferred a candidate with a worse score.
 
     Returns:
         Every row once, with all that it is an example of.
     """
     scored = sorted((sample.score, row) for row, sample in enumerate(samples) if sample.score is not None)
-    close = sorted((sample.margin, row) for row, sample in enumerate(samples) if sample.margin is not None)
+    leads = sorted((sample.margin, row) for row, sample in enumerate(samples) if sample.margin is not None)
+    close = [row for margin, row in leads if margin >= 0]
     examples = {
         "best": [row for _, row in scored[:each]],
         "worst": [row for _, row in reversed(scored[each:])][:each],
-        "smallest margin": [row for _, row in close[:each]],
+        "smallest margin": close[:each],
+        "overruled": [row for margin, row in leads if margin < 0][:each],
         "no picture": [row for row, sample in enumerate(samples) if sample.method is None][:each],
     }
     kinds: dict[int, tuple[str, ...]] = {}
@@ -106,39 +111,33 @@ class Gallery:
     """
 
     def __init__(self, manifest_path: str | Path, data_root: Path | None = None) -> None:
-        manifest_path = Path(manifest_path)
-        self.manifest = read_manifest(manifest_path)
-        self._store = open_store(manifest_path.parent / self.manifest.store)
+        self.manifest, self._store = open_described(Path(manifest_path))
         self._data_root = data_root
-        if self._store.plan_id != self.manifest.plan_id:
-            raise StoreError(
-                f"the store `{self._store.path}` is of another plan than the manifest `{manifest_path}`",
-                hint="`hqgen inspect MANIFEST --verify` says what differs",
-            )
 
     def picks(self, source: int, *, each: int = EACH, or_stored: bool = False) -> Iterator[Pick]:
-        """Picks of the manifest's source number `source`, with all candidates, made again.
+        """Picks of the manifest's source number `source`, with all candidates.
 
-        With `or_stored`, where they cannot be made again: the winners alone, as they are in the store, and
-        the reason in the notes of the others.
+        They are those of the store. Where it holds winners only, they are made again. With `or_stored`, where
+        that cannot be: the winners alone, and the reason in the notes of the others.
 
         Raises:
             SourceError: its recordings are gone; the message names the folder.
             StoreError: this version of hqgen normalises otherwise than the plan says.
         """
         spec, found = self.manifest.plan.sources[source], self.manifest.sources[source]
-        remake: Remake | str
-        try:
-            remake = Remake(self.manifest.plan, spec, found, self._data_root)
-        except HqgenError as error:
-            if not or_stored:
-                raise
-            remake = error.message
-        images = self._store[spec.name].images
+        stored = self._store[spec.name]
+        candidates: _Candidates | str = _Kept(stored)
+        if not stored.candidates:
+            try:
+                candidates = _Remade(Remake(self.manifest.plan, spec, found, self._data_root), spec)
+            except HqgenError as error:
+                if not or_stored:
+                    raise
+                candidates = error.message
         for row, kinds in choose(found.samples, each):
             sample, place = found.samples[row], spec.samples[row]
-            stored = None if sample.method is None else np.asarray(images[row])
-            tiles = tuple(_tile(method.name, sample, place, stored, remake) for method in spec.methods)
+            winner = None if sample.method is None else np.asarray(stored.images[row])
+            tiles = tuple(_tile(method.name, sample, row, winner, candidates) for method in spec.methods)
             yield Pick(
                 kinds=kinds,
                 key=sample.key,
@@ -151,27 +150,61 @@ class Gallery:
             )
 
 
-def _tile(
-    method: str, sample: SampleRecord, place: SampleSpec, stored: Picture | None, remake: Remake | str
-) -> Tile:
-    """A candidate made again, or why that cannot be; of the winner the stored picture.
+class _Candidates(Protocol):
+    """Where the pictures of candidates come from."""
 
-    A winner that was made again is compared with the stored one.
-    """
+    def picture(self, method: str, row: int) -> Picture:
+        """The candidate of a method for a sample."""
+
+    def difference(self, method: str, row: int, stored: Picture) -> str:
+        """How a winner's candidate differs from the stored winner; empty where it does not."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Candidates that the store holds; whether they are damaged is a question for `verify`."""
+
+    stored: HQSource
+
+    def picture(self, method: str, row: int) -> Picture:
+        return np.asarray(self.stored.candidates[method][row])
+
+    def difference(self, _method: str, _row: int, _stored: Picture) -> str:
+        return ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Remade:
+    """Candidates that are made again from the recordings."""
+
+    remake: Remake
+    spec: SourceSpec
+
+    def picture(self, method: str, row: int) -> Picture:
+        try:
+            return self.remake.candidate(method, self.spec.samples[row])
+        except HqgenError as error:
+            raise HqgenError(f"not made again: {error.message}", hint=error.hint) from error
+
+    def difference(self, method: str, row: int, stored: Picture) -> str:
+        return _difference(self.picture(method, row), stored)
+
+
+def _tile(
+    method: str, sample: SampleRecord, row: int, stored: Picture | None, candidates: _Candidates | str
+) -> Tile:
+    """A candidate, or why there is none to show; of the winner the stored picture."""
     score, winner = sample.scores[method], method == sample.method
     if score is None:
         return Tile(method, None, None, note=sample.reasons.get(method, "no score"))
-    if isinstance(remake, str):
-        return Tile(method, stored if winner else None, score, winner, "" if winner else remake)
-    note, picture = "", None
+    if isinstance(candidates, str):
+        return Tile(method, stored if winner else None, score, winner, "" if winner else candidates)
     try:
-        picture = remake.candidate(method, place)
+        if winner and stored is not None:
+            return Tile(method, stored, score, winner, candidates.difference(method, row, stored))
+        return Tile(method, candidates.picture(method, row), score, winner)
     except HqgenError as error:
-        note = f"not made again: {error.message}"
-    if winner and stored is not None:
-        note = note if picture is None else _difference(picture, stored)
-        picture = stored
-    return Tile(method, picture, score, winner, note)
+        return Tile(method, stored if winner else None, score, winner, error.message)
 
 
 def _difference(made: Picture, stored: Picture) -> str:

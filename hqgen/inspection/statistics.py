@@ -7,7 +7,7 @@ blocks, and moving it by one pixel gives other blocks: docs/inspect.md says what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,7 @@ class MethodStatistics:
         share: wins as a part of the samples with a picture; 0 if there are none.
         scores: of all its candidates; None where none has a score.
         reasons: why candidates have no score, the most frequent first.
+        judges: by judge, its values of all its candidates; None where none has a value.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MethodStatistics:
     share: float
     scores: Quartiles | None
     reasons: tuple[ReasonCount, ...]
+    judges: dict[str, Quartiles | None]
 
     @property
     def failed(self) -> int:
@@ -83,10 +85,28 @@ class MirroredStatistics:
 
 @dataclass(frozen=True)
 class QuarantinedSample:
-    """A sample without a picture, with the reasons by method."""
+    """A sample without a picture: the reasons by method, or why the rule's pick was refused."""
 
     key: str
     reasons: dict[str, str]
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class OverruledPick:
+    """A sample whose winner does not have the smallest score.
+
+    Attributes:
+        key: of the sample.
+        method: the winner.
+        instead_of: the method with the smallest score.
+        worse_by: what the winner's score is larger by.
+    """
+
+    key: str
+    method: str
+    instead_of: str
+    worse_by: float
 
 
 @dataclass(frozen=True)
@@ -102,8 +122,10 @@ class SourceStatistics:
         methods: by rank.
         winners: scores of the winners; None if there are none.
         margins: leads of the winners over the runners-up; None where no sample has two candidates.
+        winner_judges: by judge, its values of the winners; None where none has a value.
+        overruled: winners that do not have the smallest score, the most costly first.
         unopposed: winners without a runner-up.
-        ambiguous: winners with a lead under `AMBIGUOUS`; None for a scorer other than NIQE.
+        ambiguous: winners that lead in the score by less than `AMBIGUOUS`; None for a scorer other than NIQE.
         niqe_blocks: blocks that a score rests on; None for a scorer other than NIQE.
         mirrored: samples whose windows reach over an end of their recording.
         quarantined_recordings: that could not be used.
@@ -119,6 +141,8 @@ class SourceStatistics:
     methods: tuple[MethodStatistics, ...]
     winners: Quartiles | None
     margins: Quartiles | None
+    winner_judges: dict[str, Quartiles | None]
+    overruled: tuple[OverruledPick, ...]
     unopposed: int
     ambiguous: int | None
     niqe_blocks: int | None
@@ -140,6 +164,11 @@ class ManifestStatistics:
         plan_id: the plan that it was built by.
         store: path of the store, relative to the manifest.
         scorer: name of the metric.
+        rule: name of the rule that picked the winners.
+        judges: names of what else candidates were measured by.
+        max_score, min_consistency: limits that a pick must keep; None where there is no limit.
+        keep_candidates: whether the store holds every candidate.
+        repicked_from: the manifest of the store that winners were picked again from; None for a build.
         ambiguous_below: the lead under which a pick counts as ambiguous; None for a scorer other than NIQE.
         software: versions of what made it.
         finished: end of the build, UTC.
@@ -150,6 +179,12 @@ class ManifestStatistics:
     plan_id: str
     store: str
     scorer: str
+    rule: str
+    judges: tuple[str, ...]
+    max_score: float | None
+    min_consistency: float | None
+    keep_candidates: bool
+    repicked_from: str | None
     ambiguous_below: float | None
     software: dict[str, str]
     finished: str
@@ -169,25 +204,33 @@ class ManifestStatistics:
 
 def statistics(manifest: Manifest) -> ManifestStatistics:
     """Count and summarise what a manifest says; reads no file."""
-    scorer = str(manifest.plan.scorer["name"])
+    plan, origin = manifest.plan, manifest.repicked_from
+    scorer = str(plan.scorer["name"])
+    judges = tuple(str(judge["name"]) for judge in plan.judges)
     return ManifestStatistics(
         plan_id=manifest.plan_id,
         store=manifest.store,
         scorer=scorer,
+        rule=str(plan.rule["name"]),
+        judges=judges,
+        max_score=plan.max_score,
+        min_consistency=plan.min_consistency,
+        keep_candidates=plan.keep_candidates,
+        repicked_from=None if origin is None else origin.manifest,
         ambiguous_below=AMBIGUOUS if _is_niqe(scorer) else None,
         software=dict(manifest.software),
         finished=manifest.times.finished,
         seconds=manifest.times.seconds,
         sources=tuple(
-            _source(spec, source, scorer)
+            _source(spec, source, scorer, judges)
             for spec, source in zip(manifest.plan.sources, manifest.sources, strict=True)
         ),
     )
 
 
 def is_ambiguous(margin: float | None, scorer: str) -> bool:
-    """Whether a winner's lead in NIQE is less than `AMBIGUOUS`; nothing is known of other metrics."""
-    return _is_niqe(scorer) and margin is not None and margin < AMBIGUOUS
+    """Whether a winner leads in NIQE by less than `AMBIGUOUS`; nothing is known of other metrics."""
+    return _is_niqe(scorer) and margin is not None and 0 <= margin < AMBIGUOUS
 
 
 def niqe_blocks(height: int, width: int) -> int:
@@ -199,7 +242,9 @@ def _is_niqe(scorer: str) -> bool:
     return scorer in ("niqe", "pyiqa-niqe")
 
 
-def _source(spec: SourceSpec, source: SourceManifest, scorer: str) -> SourceStatistics:
+def _source(
+    spec: SourceSpec, source: SourceManifest, scorer: str, judges: tuple[str, ...]
+) -> SourceStatistics:
     winners = [sample for sample in source.samples if sample.method is not None]
     margins = [sample.margin for sample in winners if sample.margin is not None]
     niqe = _is_niqe(scorer)
@@ -210,9 +255,14 @@ def _source(spec: SourceSpec, source: SourceManifest, scorer: str) -> SourceStat
         recordings=len(spec.recordings),
         samples=len(source.samples),
         pictures=len(winners),
-        methods=tuple(_method(method.name, source.samples, len(winners)) for method in spec.methods),
+        methods=tuple(_method(method.name, source.samples, len(winners), judges) for method in spec.methods),
         winners=_quartiles(sample.score for sample in winners),
         margins=_quartiles(margins),
+        winner_judges={
+            judge: _quartiles(sample.judges[judge][str(sample.method)] for sample in winners)
+            for judge in judges
+        },
+        overruled=tuple(sorted(_overruled(winners), key=lambda pick: (-pick.worse_by, pick.key))),
         unopposed=len(winners) - len(margins),
         ambiguous=sum(is_ambiguous(margin, scorer) for margin in margins) if niqe else None,
         niqe_blocks=niqe_blocks(spec.height, spec.width) if niqe else None,
@@ -221,12 +271,23 @@ def _source(spec: SourceSpec, source: SourceManifest, scorer: str) -> SourceStat
             Rejected(item.path, item.reason) for item in source.quarantined_recordings
         ),
         quarantined_samples=tuple(
-            QuarantinedSample(sample.key, dict(sample.reasons)) for sample in source.quarantined_samples
+            QuarantinedSample(sample.key, dict(sample.reasons), sample.refused)
+            for sample in source.quarantined_samples
         ),
     )
 
 
-def _method(name: str, samples: tuple[SampleRecord, ...], pictures: int) -> MethodStatistics:
+def _overruled(winners: list[SampleRecord]) -> Iterator[OverruledPick]:
+    for sample in winners:
+        if sample.margin is not None and sample.margin < 0:
+            scores = {name: score for name, score in sample.scores.items() if score is not None}
+            best = min(scores, key=lambda name: scores[name])
+            yield OverruledPick(sample.key, str(sample.method), best, -sample.margin)
+
+
+def _method(
+    name: str, samples: tuple[SampleRecord, ...], pictures: int, judges: tuple[str, ...]
+) -> MethodStatistics:
     wins = sum(sample.method == name for sample in samples)
     reasons = Counter(sample.reasons[name] for sample in samples if name in sample.reasons)
     return MethodStatistics(
@@ -235,6 +296,7 @@ def _method(name: str, samples: tuple[SampleRecord, ...], pictures: int) -> Meth
         share=wins / pictures if pictures else 0.0,
         scores=_quartiles(sample.scores[name] for sample in samples),
         reasons=tuple(ReasonCount(*item) for item in reasons.most_common()),
+        judges={judge: _quartiles(sample.judges[judge][name] for sample in samples) for judge in judges},
     )
 
 

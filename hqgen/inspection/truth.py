@@ -200,7 +200,7 @@ def _source(
 ) -> SourceTruth:
     picks: list[ComparedPick] = []
     skipped: list[SkippedPick] = []
-    source = _with_truth(found, data_root)
+    source = source_with_truth(found, data_root)
     won = [row for row, sample in enumerate(found.samples) if sample.method is not None]
     if source is not None:
         compare = _Comparison(Remake(manifest.plan, spec, found, data_root), source, scorer)
@@ -227,8 +227,16 @@ def _source(
     )
 
 
-def _with_truth(found: SourceManifest, data_root: Path | None) -> Source | None:
-    """A source with ground truth; None for one without, wherever its files are."""
+def source_with_truth(found: SourceManifest, data_root: Path | None) -> Source | None:
+    """A source with ground truth; None for one without, wherever its files are.
+
+    Args:
+        found: the source in a manifest.
+        data_root: where the catalog's folders are, for a source that is no longer where it was.
+
+    Raises:
+        SourceError: it has ground truth, and its files are gone.
+    """
     entry = load_catalog().get(found.name)
     if found.folder is None:
         return read_demo(entry) if entry is not None else None

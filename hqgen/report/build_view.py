@@ -14,14 +14,14 @@ from hqgen.text import byte_size, count, duration
 
 if TYPE_CHECKING:
     from hqgen.builder.estimate import BuildEstimate
-    from hqgen.builder.run import Outcome
+    from hqgen.builder.finish import Outcome
 
 
 def estimate_view(found: BuildEstimate) -> RenderableType:
     """What would run: a row a source, then the whole."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("source", overflow="fold")
-    for header in ("samples", "shards", "to do", "to read", "images", "a sample"):
+    for header in ("samples", "shards", "to do", "to read", "to store", "a sample"):
         table.add_column(header, justify="right", no_wrap=True)
     for source in found.sources:
         table.add_row(
@@ -30,7 +30,7 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
             f"{source.shards:,}",
             "?" if source.missing is None else f"{source.missing:,}",
             byte_size(source.read_bytes),
-            byte_size(source.store_bytes),
+            byte_size(source.store_bytes + source.candidate_bytes),
             f"{sum(source.seconds.values()) * 1000:.1f} ms",
         )
     lines = [
@@ -40,6 +40,11 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
     ]
     if any(source.missing is None for source in found.sources):
         lines.append("to do: not known before the recordings are read once; the estimate takes all")
+    candidates = sum(source.candidate_bytes for source in found.sources)
+    if candidates:
+        lines.append(
+            f"to store: {byte_size(candidates)} of it are candidates; `--no-keep-candidates` drops them"
+        )
     lines.append(f"{count(found.workers, 'worker')}, up to {byte_size(found.worker_bytes)} of memory each")
     costs = {name: seconds for source in found.sources for name, seconds in source.seconds.items()}
     per_method = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())

@@ -30,8 +30,8 @@ EACH = 1
 def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path | None = None) -> None:
     """Write a page that shows a manifest.
 
-    Candidates are made again from the recordings; where those are gone, the page shows the winners alone,
-    which are in the store, and says so.
+    Where the store does not hold the candidates, they are made again from the recordings; where those are
+    gone, too, the page shows the winners alone, and says so.
 
     Args:
         manifest_path: the manifest of a finished store.
@@ -87,7 +87,7 @@ def _source_part(gallery: Gallery, index: int, source: SourceStatistics, unit: s
         "quarantine": [
             *((item.path, item.reason) for item in source.quarantined_recordings),
             *(
-                (sample.key, "; ".join(f"{name}: {why}" for name, why in sample.reasons.items()))
+                (sample.key, sample.refused or "; ".join(f"{n}: {why}" for n, why in sample.reasons.items()))
                 for sample in source.quarantined_samples
             ),
         ],

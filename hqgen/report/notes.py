@@ -22,9 +22,23 @@ def heading(found: ManifestStatistics) -> dict[str, str]:
         "pictures": f"{pictures}, {count(len(found.sources), 'source')}",
         "plan": found.plan_id,
         "scorer": f"{found.scorer}, lower is better",
+        "rule": _rule(found),
+        **({"judges": ", ".join(found.judges)} if found.judges else {}),
+        "candidates": "in the store" if found.keep_candidates else "not in the store",
+        **({"picked from": found.repicked_from} if found.repicked_from else {}),
         "finished": f"{found.finished}, after {duration(found.seconds)}",
         "software": ", ".join(f"{name} {version}" for name, version in found.software.items()),
     }
+
+
+def _rule(found: ManifestStatistics) -> str:
+    """The rule, and the limits that its picks must keep."""
+    limits = []
+    if found.max_score is not None:
+        limits.append(f"{found.scorer} at most {found.max_score:g}")
+    if found.min_consistency is not None:
+        limits.append(f"consistency at least {found.min_consistency:.0%}")
+    return ", ".join([found.rule, *limits])
 
 
 def source_heading(source: SourceStatistics) -> str:
@@ -45,6 +59,11 @@ def source_notes(source: SourceStatistics) -> list[str]:
         share = f"{source.ambiguous / source.contested:.0%}"
         picks = f"{source.ambiguous:,} of {count(source.contested, 'pick')} ({share})"
         notes.append(f"ambiguous: {picks}, the margin is below {AMBIGUOUS}")
+    if source.overruled:
+        notes.append(_overruled(source))
+    refused = sum(sample.refused is not None for sample in source.quarantined_samples)
+    if refused:
+        notes.append(f"refused by a limit: {count(refused, 'pick')}")
     if source.unopposed:
         notes.append(f"without a runner-up: {source.unopposed:,}")
     if source.niqe_blocks is not None:
@@ -62,6 +81,15 @@ def _mirrored(source: SourceStatistics) -> str:
         return f"{samples}, no winner among them"
     shares = f"{found.mean:.0%} of their frames on average, at most {found.largest:.0%}"
     return f"{samples}; {count(found.pictures, 'winner')}, {shares}"
+
+
+def _overruled(source: SourceStatistics) -> str:
+    """How often the rule preferred a candidate with a worse score, and what that cost."""
+    costs = [pick.worse_by for pick in source.overruled]
+    mean, most = sum(costs) / len(costs), source.overruled[0]
+    example = f"{most.key}, {most.method} instead of {most.instead_of}"
+    share = f"{len(costs):,} of {count(source.pictures, 'pick')} do not have the smallest score"
+    return f"overruled: {share}, by {mean:.2f} on average, {most.worse_by:.2f} at {example}"
 
 
 def _failures(source: SourceStatistics) -> list[str]:

@@ -52,29 +52,41 @@ def _heading(found: ManifestStatistics) -> RenderableType:
 
 def _source(source: SourceStatistics, found: ManifestStatistics) -> RenderableType:
     headers = ("method", "wins", "share", f"{found.scorer} 25 %", "median", "75 %", "failed")
-    table = _table(*headers, right=range(1, len(headers)))
+    table = house_table(*headers, right=range(1, len(headers)))
     for method in source.methods:
         share = f"{method.share:.0%}" if method.wins else ""
         failed = f"{method.failed:,}" if method.failed else ""
-        _add(table, method.name, f"{method.wins:,}", share, *quartile_texts(method.scores), failed)
+        add_row(table, method.name, f"{method.wins:,}", share, *quartile_texts(method.scores), failed)
     table.add_section()
-    _add(table, "winners", f"{source.pictures:,}", "", *quartile_texts(source.winners), "", style="bold")
-    _add(table, "margin", "", "", *quartile_texts(source.margins), "")
+    add_row(table, "winners", f"{source.pictures:,}", "", *quartile_texts(source.winners), "", style="bold")
+    add_row(table, "margin", "", "", *quartile_texts(source.margins), "")
     notes = Text("\n".join(source_notes(source)), style="dim")
     title = Text.assemble((source.name, "bold"), (f"  {source_heading(source)}", "dim"))
-    return Group(title, table, *([Padding(notes, (0, 1))] if notes else []))
+    judges = [_judges(source, found.judges)] if found.judges else []
+    return Group(title, table, *judges, *([Padding(notes, (0, 1))] if notes else []))
+
+
+def _judges(source: SourceStatistics, judges: Sequence[str]) -> RenderableType:
+    """The medians of every judge's values."""
+    table = house_table("median of", *judges, right=range(1, len(judges) + 1))
+    for method in source.methods:
+        add_row(table, method.name, *(quartile_texts(method.judges[judge])[1] for judge in judges))
+    table.add_section()
+    medians = (quartile_texts(source.winner_judges[judge])[1] for judge in judges)
+    add_row(table, "winners", *medians, style="bold")
+    return table
 
 
 def quarantine_view(found: ManifestStatistics) -> RenderableType:
     """Recordings and samples without a picture, grouped by reason."""
-    table = _table("source", "without a picture", "why")
+    table = house_table("source", "without a picture", "why")
     for source in found.sources:
         entries = [(item.reason, item.path) for item in source.quarantined_recordings]
-        entries += [(_reasons(item.reasons), item.key) for item in source.quarantined_samples]
+        entries += [(item.refused or _reasons(item.reasons), item.key) for item in source.quarantined_samples]
         entries.sort()
         for reason, group in groupby(entries, key=lambda entry: entry[0]):
             names = first([shortened(name, 32) for _, name in group], SHOWN)
-            _add(table, source.name, "\n".join(names), reason)
+            add_row(table, source.name, "\n".join(names), reason)
     return Group(Text("quarantined", style="bold yellow"), table)
 
 
@@ -94,11 +106,11 @@ def truth_view(sources: Sequence[SourceTruth], scorer: str) -> RenderableType:
 
 
 def _truth(source: SourceTruth, scorer: str) -> RenderableType:
-    table = _table("picks of", "count", "PSNR dB", "SSIM", scorer, "of the truth", right=range(1, 6))
+    table = house_table("picks of", "count", "PSNR dB", "SSIM", scorer, "of the truth", right=range(1, 6))
     for name, means in source.methods.items():
-        _add(table, *_means_cells(name, means))
+        add_row(table, *_means_cells(name, means))
     table.add_section()
-    _add(table, *_means_cells("all", source.all), style="bold")
+    add_row(table, *_means_cells("all", source.all), style="bold")
     rate = source.rate_per_brightness
     rule = f"rate / {rate:g}, clipped" if rate else "no PSNR: the source says no `rate_per_brightness`"
     notes = [f"means; {rule}; nothing is fitted to a picture"]
@@ -117,7 +129,9 @@ def _means_cells(name: str, means: Means) -> list[str]:
 def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
     """What is there of the catalog's datasets; below it, how to get what is missing."""
     rows = list(rows)
-    table = _table("source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5))
+    table = house_table(
+        "source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5)
+    )
     notes = [
         _note("\n", row.name, f": {row.missing}\n", (row.entry.obtain, "dim")) for row in rows if row.missing
     ]
@@ -130,7 +144,7 @@ def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
             notes.append(_note("\n", row.name, "\n".join([": unusable files", *listed])))
         numbers = [f"{row.recordings:,}", f"{row.samples:,}", byte_size(row.size)]
         cells = ["-"] * 3 if row.missing else numbers
-        _add(table, row.name, geometry, row.entry.light or "-", *cells, state)
+        add_row(table, row.name, geometry, row.entry.light or "-", *cells, state)
     return Group(table, *notes)
 
 
@@ -142,22 +156,22 @@ def _note(before: str, name: str, *more: str | tuple[str, str]) -> RenderableTyp
 def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
     """The methods by rank, with parameters and defaults; below it, why some are not available."""
     rows = list(rows)
-    table = _table("method", "leg", "frames", "parameters", "state")
+    table = house_table("method", "leg", "frames", "parameters", "state")
     for row in rows:
         span = f"-{row.span[0]} .. +{row.span[1]}" if row.span else "-"
         parameters = ", ".join(f"{item.name}={item.default}" for item in row.parameters)
         ready = Text("ready" if row.in_default else "ready, by name", style="green")
         state = ready if row.available else Text("not ready", style="yellow")
-        _add(table, row.name, row.leg or "-", span, parameters, state)
+        add_row(table, row.name, row.leg or "-", span, parameters, state)
     missing = [_note("", row.name, f": {row.reason}") for row in rows if not row.available]
     return Group(table, *([Text("")] if missing else []), *missing)
 
 
 def weights_view(entries: Iterable[WeightsEntry]) -> RenderableType:
     """The registered weights."""
-    table = _table("weights", "sha256", "licence", "from")
+    table = house_table("weights", "sha256", "licence", "from")
     for entry in entries:
-        _add(table, entry.name, entry.sha256[:12], entry.licence, entry.source)
+        add_row(table, entry.name, entry.sha256[:12], entry.licence, entry.source)
     if not table.row_count:
         return Text("no weights are registered; `hqgen weights add` does it")
     return table
@@ -167,20 +181,20 @@ def damage_view(damage: Sequence[Damage]) -> RenderableType:
     """What `verify` found."""
     if not damage:
         return Text("the store holds what the manifest says", style="green")
-    table = _table("source", "shard", "row", "damage", right=(1, 2))
+    table = house_table("source", "shard", "row", "damage", right=(1, 2))
     for item in damage[:50]:
         shard, row = ("" if number is None else str(number) for number in (item.shard, item.row))
-        _add(table, item.source or "-", shard, row, item.what)
+        add_row(table, item.source or "-", shard, row, item.what)
     more = [Text(f"and {len(damage) - 50:,} more", style="dim")] if len(damage) > 50 else []
     return Group(Text(f"damaged: {count(len(damage), 'finding')}", style="bold red"), table, *more)
 
 
-def _add(table: Table, *cells: str | Text, style: str = "") -> None:
+def add_row(table: Table, *cells: str | Text, style: str = "") -> None:
     """Add a row; cells are taken as they are, for names of files may look like rich's markup."""
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
-def _table(*headers: str, right: Sequence[int] = ()) -> Table:
+def house_table(*headers: str, right: Sequence[int] = ()) -> Table:
     """An empty table in the house style: thin lines, long cells folded."""
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
     for index, header in enumerate(headers):

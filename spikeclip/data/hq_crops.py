@@ -78,13 +78,13 @@ class HQCrops:
         return crops
 
     def verify(self) -> None:
-        """Compare every store with the manifest beside it.
+        """Compare every store with the manifest beside it; candidates are not looked at.
 
         Raises:
             StoreError: a store is damaged, or has no manifest.
         """
         for store in self.stores:
-            if damage := verify(store.path.parent / "manifest.json"):
+            if damage := verify(store.path.parent / "manifest.json", candidates=False):
                 raise StoreError(
                     f"the HQ store `{store.path}` is damaged: {damage[0]}"
                     + (f", and {len(damage) - 1} more" if len(damage) > 1 else ""),

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hqgen.builder.run import Outcome, build
+from hqgen.builder.finish import Outcome
+from hqgen.builder.run import build
 from hqgen.builder.settings import BuildSettings
 from hqgen.progress import Job, Observer
 from hqgen.spikes.packed import PackedSpikes

@@ -17,6 +17,7 @@ def test_an_estimate_says_what_would_run_and_writes_nothing(
     assert source.missing is None
     assert source.read_bytes == sum(path.stat().st_size for path in recordings.glob("*.dat"))
     assert source.store_bytes == 7 * HEIGHT * WIDTH
+    assert source.candidate_bytes == 2 * source.store_bytes
     assert set(source.seconds) == {"tfp", "tfi"}
     assert found.seconds > 0
     assert not settings.out.exists()

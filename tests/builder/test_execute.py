@@ -151,7 +151,7 @@ def run_with(
         planned = plan_request(request, output.work / "blake3.json", Recorder())
         output.accept(planned.plan, {})
         output.store.create(planned.plan)
-        executor = DaskExecutor(client, output, planned.scoring, gpu, in_flight=4)
+        executor = DaskExecutor(client, output, planned.scoring, planned.decider, gpu, in_flight=4)
         return list(executor.run(missing_jobs(planned.sources[0], output), Stop()))
 
 

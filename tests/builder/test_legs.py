@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,18 +13,25 @@ from numpy.typing import NDArray
 from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import LegResult, ShardLeg, commit, run_leg, run_methods
 from hqgen.builder.output import Output
-from hqgen.builder.plan import PlannedMethod, Scoring, Shard, planned_methods
+from hqgen.builder.plan import PlannedMethod, Shard, planned_methods
 from hqgen.builder.prepare import plan_request, resolve
+from hqgen.builder.scoring import Scoring, make_scoring
 from hqgen.builder.settings import BuildSettings
+from hqgen.decision import Decider
 from hqgen.errors import MethodError, UnreadableError
+from hqgen.manifest import ShardRecord
 from hqgen.methods.base import Method
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
+from hqgen.quality.consistency import consistency
 from hqgen.quality.normalise import Normalisation
+from hqgen.quality.rules import get_rule, rule_names
 from hqgen.quality.scorers import get_scorer
 from hqgen.sources.samples import Sample
+from hqgen.spikes.exposure import key_exposure
 from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import ArrayRecording, Recording
+from hqgen.store import IMAGES, candidates_of
 from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, stream
 
 
@@ -105,9 +113,8 @@ def test_the_record_has_the_share_of_mirrored_frames_of_every_method_that_looks_
 )
 def test_every_failure_of_a_candidate_becomes_a_reason(scoring: Scoring, failure: str, reason: str) -> None:
     result = run_methods(shard_of(("constant",), 1, 2), planned_methods([Constant(failure)]), scoring)
-    assert np.isinf(result.scores).all()
-    assert (result.best == 1).all()
-    assert not result.images.any()
+    assert all(np.isinf(values).all() for values in result.measures.values())
+    assert not result.candidates[0].any()
     assert all(text.startswith(reason) for text in result.reasons.values())
     assert set(result.reasons) == {(0, 0), (1, 0)}
 
@@ -129,45 +136,105 @@ def test_other_weights_than_planned_fail_the_shard(scoring: Scoring, monkeypatch
         run_methods(shard_of(("constant",), 1), [planned], scoring)
 
 
-scores = st.sampled_from([1.0, 2.0, 3.0, float("inf")])
+def test_a_candidate_has_the_value_of_every_judge() -> None:
+    judged = make_scoring("niqe", ("consistency", "pyiqa-niqe"))
+    shard = shard_of(("tfp", "tfi"), 1, 2)
+    result = run_methods(shard, planned_methods([TFP(), TFI()]), judged)
+    assert tuple(result.measures) == ("niqe", "consistency", "pyiqa-niqe")
+    assert all(np.isfinite(values).all() for values in result.measures.values())
+    for sample in range(2):
+        window = shard.samples[sample].recording.open().window(25, 20, 20)
+        pictures = np.stack([result.candidates[column][sample] for column in (0, 1)])
+        expected = consistency(pictures, key_exposure(window)).astype(np.float32)
+        np.testing.assert_array_equal(result.measures["consistency"][sample], expected)
 
 
-def result_of(shard: Shard, table: NDArray[np.float32], methods: list[int]) -> LegResult:
-    result = LegResult(shard)
-    for sample, row in enumerate(table):
-        for method in methods:
-            image = np.full((HEIGHT, WIDTH), 10 * sample + method, np.uint8)
-            result.offer(sample, method, row[method], image)
-            if np.isinf(row[method]):
+def test_a_method_gets_no_more_frames_where_a_judge_looks_at_more() -> None:
+    method = Constant()
+    run_methods(shard_of(("constant",), 1), planned_methods([method]), make_scoring("niqe", ["consistency"]))
+    assert method.seen == [(3, 4)]
+
+
+values = st.sampled_from([1.0, 2.0, 3.0, float("inf")])
+tables = st.lists(st.tuples(*[values] * 4), min_size=1, max_size=3)
+MEASURES = ("niqe", "consistency", "brisque", "piqe")
+
+
+def result_of(shard: Shard, table: Mapping[str, NDArray[np.float32]], methods: Sequence[int]) -> LegResult:
+    result = LegResult(shard, methods, list(table))
+    for method in methods:
+        for sample in range(len(shard.samples)):
+            for measure, found in table.items():
+                result.measures[measure][sample, method] = found[sample][method]
+            if np.isinf(table["niqe"][sample][method]):
                 result.reasons[sample, method] = f"{sample} {method}"
+            else:
+                result.candidates[method][sample] = 10 * sample + method + 1
     return result
 
 
-@given(
-    st.lists(st.tuples(*[scores] * 4), min_size=1, max_size=4), st.permutations(range(4)), st.integers(1, 3)
-)
+@given(tables, st.permutations(range(4)), st.integers(1, 3))
 def test_legs_merge_to_the_same_result_in_any_order(
     rows: list[tuple[float, ...]], order: list[int], cut: int
 ) -> None:
-    table = np.array(rows, np.float32)
+    table = {"niqe": np.array(rows, np.float32)}
     shard = shard_of(("a", "b", "c", "d"), *range(len(rows)))
-    whole = result_of(shard, table, [0, 1, 2, 3])
+    whole = result_of(shard, table, range(4))
     merged = result_of(shard, table, order[:cut]).merge(result_of(shard, table, order[cut:]))
-    for sample, row in enumerate(table):
-        expected = int(row.argmin()) if np.isfinite(row).any() else 4
-        assert merged.best[sample] == whole.best[sample] == expected
-    np.testing.assert_array_equal(merged.images, whole.images)
-    np.testing.assert_array_equal(merged.scores, table)
+    for column, pictures in whole.candidates.items():
+        np.testing.assert_array_equal(merged.candidates[column], pictures)
+    np.testing.assert_array_equal(merged.measures["niqe"], table["niqe"])
     assert merged.reasons == whole.reasons
 
 
-def test_equal_scores_go_to_the_method_of_lower_rank() -> None:
-    shard = shard_of(("a", "b"), 0)
-    for order in ([0, 1], [1, 0]):
-        assert result_of(shard, np.array([[2.0, 2.0]], np.float32), order).best[0] == 0
+@dataclass
+class Shelf:
+    """Stands for an output directory: keeps what a commit writes."""
+
+    arrays: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Shelf:
+        return self
+
+    def write_shard(self, _source: str, _start: int, images: NDArray[np.uint8], array: str = IMAGES) -> None:
+        self.arrays[array] = images
+
+    def write_record(self, record: ShardRecord) -> None:
+        pass
 
 
-def test_a_commit_writes_images_before_it_writes_the_record(
+def committed(shard: Shard, decider: Decider, *results: LegResult) -> tuple[ShardRecord, Shelf]:
+    shelf = Shelf()
+    return commit(shelf, shard, decider, *results), shelf  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", rule_names())
+@given(data=st.data(), order=st.permutations(range(4)), cut=st.integers(1, 3), keep=st.booleans())
+def test_any_split_into_legs_gives_the_same_pictures_and_record(
+    rule: str, data: st.DataObject, order: list[int], cut: int, keep: bool
+) -> None:
+    count = data.draw(st.integers(1, 3))
+    table = {
+        name: np.array(data.draw(st.lists(st.tuples(*[values] * 4), min_size=count, max_size=count)))
+        for name in MEASURES
+    }
+    shard = replace(shard_of(("a", "b", "c", "d"), *range(count)), keep_candidates=keep)
+    decider = Decider("niqe", get_rule(rule), max_score=2.5)
+    whole, expected = committed(shard, decider, result_of(shard, table, range(4)))
+    split, found = committed(
+        shard, decider, result_of(shard, table, order[:cut]), result_of(shard, table, order[cut:])
+    )
+    assert split == whole
+    assert found.arrays.keys() == expected.arrays.keys()
+    assert all(np.array_equal(found.arrays[name], expected.arrays[name]) for name in found.arrays)
+    for sample, image in zip(whole.samples, expected.arrays[IMAGES], strict=True):
+        column = None if sample.method is None else shard.methods.index(sample.method)
+        row = whole.samples.index(sample)
+        assert (image == (0 if column is None else 10 * row + column + 1)).all()
+
+
+def test_a_commit_writes_all_pictures_before_it_writes_the_record(
     settings: BuildSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hqgen.store import StoreWriter
@@ -176,7 +243,7 @@ def test_a_commit_writes_images_before_it_writes_the_record(
     write_shard, write_record = StoreWriter.write_shard, Output.write_record
 
     def shard(*arguments: Any) -> None:
-        order.append("images")
+        order.append("pictures")
         write_shard(*arguments)
 
     def record(*arguments: Any) -> None:
@@ -186,35 +253,39 @@ def test_a_commit_writes_images_before_it_writes_the_record(
     monkeypatch.setattr(StoreWriter, "write_shard", shard)
     monkeypatch.setattr(Output, "write_record", record)
     build_again(settings)
-    assert order == ["images", "record"] * 4
+    assert order == [*["pictures"] * 3, "record"] * 4
 
 
 def test_what_is_appended_keeps_the_shares_of_the_stored_methods() -> None:
     shard = shard_of(("a", "b"), 0, 1)
-    stored, new = LegResult(shard), LegResult(shard)
+    stored, new = (LegResult(shard, [column], ["niqe"]) for column in (0, 1))
     stored.mirrored, new.mirrored = {(1, 0): 0.25}, {(1, 1): 0.5}
     assert new.merge(stored).mirrored == {(1, 0): 0.25, (1, 1): 0.5}
 
 
 @pytest.mark.parametrize("damage", ["none", "another image", "missing"])
+@pytest.mark.parametrize("keep", [True, False])
 def test_what_the_store_holds_is_a_leg_unless_it_is_damaged(
-    settings: BuildSettings, scoring: Scoring, damage: str
+    settings: BuildSettings, damage: str, keep: bool
 ) -> None:
-    build_again(settings)
+    build_again(settings, keep_candidates=keep)
     output = Output(settings.out)
     record = output.record("folder-recordings", 1)
-    planned = plan_request(resolve(settings, Recorder()), output.work / "blake3.json", Recorder())
+    request = resolve(settings.model_copy(update={"keep_candidates": keep}), Recorder())
+    planned = plan_request(request, output.work / "blake3.json", Recorder())
     output.record_path("folder-recordings", 1).unlink()
     (job,) = missing_jobs(planned.sources[0], output)
     (leg,) = job.legs
-    expected = run_leg(job.shard, leg, scoring, output)
-    shard_file = settings.out / "hq.zarr/folder-recordings/images/c/1/0/0"
+    expected = run_leg(job.shard, leg, planned.scoring, output)
+    array = candidates_of("tfi") if keep else IMAGES
     if damage == "another image":
-        output.store.write_shard("folder-recordings", 2, expected.images[::-1])
+        pictures = output.store.read_shard("folder-recordings", 2, 2, array)
+        output.store.write_shard("folder-recordings", 2, pictures[::-1], array)
     elif damage == "missing":
-        shard_file.unlink()
-    result = run_leg(job.shard, ShardLeg("stored", leg.methods, record), scoring, output)
-    np.testing.assert_array_equal(result.images, expected.images)
-    np.testing.assert_array_equal(result.scores, expected.scores)
-    np.testing.assert_array_equal(result.best, expected.best)
-    assert commit(output, job.shard, result) == record
+        output.store.shard_file("folder-recordings", 1, array).unlink()
+    result = run_leg(job.shard, ShardLeg("stored", leg.methods, record), planned.scoring, output)
+    for name, found in expected.measures.items():
+        np.testing.assert_array_equal(result.measures[name], found)
+    if keep or damage != "none":
+        np.testing.assert_array_equal(result.candidates[1], expected.candidates[1])
+    assert commit(output, job.shard, planned.decider, result) == record

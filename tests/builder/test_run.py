@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from hqgen.builder.finish import InterruptedBuildError
 from hqgen.builder.legs import commit
-from hqgen.builder.run import InterruptedBuildError, build
+from hqgen.builder.run import build
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import (
     BuildError,
@@ -31,9 +32,13 @@ from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
 from hqgen.store import StoreWriter, open_store
+from hqgen.verify import verify
 from tests.builder.small import HEIGHT, WIDTH, Recorder, build_again, content, stream
 
 NAME = "folder-recordings"
+
+LIMIT = 24.0
+"""A score that some picks of the small builds have, and some have not."""
 
 
 def test_every_sample_has_the_candidate_with_the_lowest_score(
@@ -77,7 +82,7 @@ def test_a_second_run_finds_nothing_to_do(settings: BuildSettings) -> None:
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
-@pytest.mark.parametrize("lost", ["record", "shard", "manifest", "store attributes"])
+@pytest.mark.parametrize("lost", ["record", "shard", "candidates", "manifest"])
 def test_only_what_is_missing_is_made_again(settings: BuildSettings, lost: str) -> None:
     build_again(settings)
     before = content(settings.out)
@@ -85,8 +90,9 @@ def test_only_what_is_missing_is_made_again(settings: BuildSettings, lost: str) 
     made = 2
     if lost == "record":
         (work / f"records/{NAME}/000001.json").unlink()
-    elif lost == "shard":
-        (settings.out / f"hq.zarr/{NAME}/images/c/1/0/0").unlink()
+    elif lost in ("shard", "candidates"):
+        array = "images" if lost == "shard" else "candidates/tfi"
+        (settings.out / f"hq.zarr/{NAME}/{array}/c/1/0/0").unlink()
     else:
         (settings.out / "manifest.json").unlink()
         made = 0
@@ -116,6 +122,10 @@ def test_the_order_of_names_changes_nothing(settings: BuildSettings, tmp_path: P
         ({"methods": "tfp"}, "methods gone: tfi"),
         ({"methods": "tfp,tfi,tfstp"}, "methods added: tfstp"),
         ({"shard_size": 3}, "shard size: 2 -> 3"),
+        ({"keep_candidates": False}, "keep candidates: true -> false"),
+        ({"judges": ()}, "judges gone: consistency"),
+        ({"rule": "niqe-guarded"}, "rule name: niqe -> niqe-guarded"),
+        ({"max_score": 6.5}, "max score: none -> 6.5"),
     ],
 )
 def test_another_plan_is_refused_with_what_differs(
@@ -170,10 +180,19 @@ def test_a_store_without_its_records_is_not_guessed_at(settings: BuildSettings) 
         build_again(settings)
 
 
-@pytest.mark.parametrize("requested", ["tfstp", "tfp,tfi,tfstp"])
+@pytest.mark.parametrize(
+    ("requested", "rules"),
+    [
+        ("tfstp", {}),
+        ("tfp,tfi,tfstp", {"keep_candidates": False, "max_score": LIMIT}),
+        ("tfstp", {"rule": "niqe-guarded"}),
+        ("tfstp", {"rule": "niqe-guarded", "keep_candidates": False, "min_consistency": 0.23}),
+    ],
+)
 def test_a_method_appended_later_gives_what_all_at_once_give(
-    settings: BuildSettings, tmp_path: Path, requested: str
+    settings: BuildSettings, tmp_path: Path, requested: str, rules: dict[str, Any]
 ) -> None:
+    settings = settings.model_copy(update=rules)
     build_again(settings)
     appended = build_again(settings, methods=requested, existing="append")
     build_again(settings, methods="tfp,tfi,tfstp", out=tmp_path / "at once")
@@ -193,6 +212,51 @@ def test_a_method_that_only_the_store_has_is_needed_only_for_missing_shards(
     assert build_again(settings, methods="tfp", existing="append").made == 0
     with pytest.raises(MethodError, match="`tfi` is not available"):
         build_again(settings, methods="tfp,tfstp", existing="append")
+
+
+def test_the_store_holds_every_candidate_with_what_every_judge_says(settings: BuildSettings) -> None:
+    (source,) = build_again(settings).manifest.sources
+    store = open_store(settings.out / "hq.zarr")[NAME]
+    assert set(store.candidates) == {"tfp", "tfi"}
+    for row, sample in enumerate(source.samples):
+        for column, name in enumerate(store.methods):
+            candidate = store.candidates[name][row]
+            assert np.float32(niqe(candidate)[0]) == store.scores[row, column] == sample.scores[name]
+            value = sample.judges["consistency"][name]
+            assert value is not None
+            assert 0 < value == store.judges["consistency"][row, column]
+        np.testing.assert_array_equal(store.candidates[str(sample.method)][row], store.images[row])
+
+
+def test_a_build_of_winners_only_has_the_same_winners(settings: BuildSettings, tmp_path: Path) -> None:
+    build_again(settings)
+    build_again(settings, keep_candidates=False, out=tmp_path / "small")
+    kept, small = (open_store(out / "hq.zarr")[NAME] for out in (settings.out, tmp_path / "small"))
+    assert small.candidates == {}
+    np.testing.assert_array_equal(small.images[:], kept.images[:])
+
+
+def test_picks_above_a_limit_are_quarantined_with_the_reason(settings: BuildSettings) -> None:
+    outcome = build_again(settings, max_score=LIMIT)
+    (source,) = outcome.manifest.sources
+    store = open_store(settings.out / "hq.zarr")[NAME]
+    worse = [min(score for score in s.scores.values() if score) > LIMIT for s in source.samples]
+    assert 0 < sum(worse) < len(worse)
+    assert (~store.valid).tolist() == worse
+    assert outcome.manifest.quarantined == sum(worse)
+    assert not store.images[:][worse].any()
+    for sample, refused in zip(source.samples, worse, strict=True):
+        assert (sample.method is None) == refused == (sample.refused is not None)
+        assert not sample.reasons
+    assert verify(settings.out / "manifest.json") == []
+
+
+def test_a_rule_without_its_judges_is_refused_with_their_names(settings: BuildSettings) -> None:
+    with pytest.raises(UsageError, match="the rule `niqe-guarded` needs the judge `consistency`") as caught:
+        build_again(settings, judges=(), rule="niqe-guarded")
+    assert caught.value.hint == "build with `consistency` among the `--judges`"
+    with pytest.raises(UsageError, match="`--min-consistency` needs the judge `consistency`"):
+        build_again(settings, judges=(), min_consistency=0.5)
 
 
 def test_a_source_appended_later_leaves_the_others_alone(
@@ -327,13 +391,15 @@ def test_a_recording_that_vanishes_during_the_build_is_no_quarantine(
     assert build_again(settings).made == 2
 
 
+@pytest.mark.parametrize("place", [6, 7, 8])
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(
-    settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: BuildSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
 ) -> None:
+    """It comes with the first or second candidates, or the winners, of the third shard."""
     written = iter(range(99))
 
     def full(self: StoreWriter, *arguments: object) -> None:
-        if next(written) == 2:
+        if next(written) == place:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         write(self, *arguments)  # type: ignore[arg-type]
 
@@ -411,11 +477,17 @@ def test_names_that_make_no_sense_are_refused_before_anything_is_written(setting
         ({"methods": "tfx"}, UnknownNameError),
         ({"methods": "tfp:window=0"}, (UsageError, MethodError)),
         ({"metric": "beauty"}, UnknownNameError),
+        ({"judges": ("beauty",)}, UnknownNameError),
+        ({"rule": "taste"}, UnknownNameError),
         ({"source_methods": {"reds": "tfp"}}, UsageError),
     ]
     for change, error in cases:
         with pytest.raises(error):
             build_again(settings, **change)
+    for name in ("none", ["none"], ""):
+        assert BuildSettings.model_validate(settings.model_dump() | {"judges": name}).judges == ()
+    with pytest.raises(ValidationError, match="must be the only judge"):
+        BuildSettings.model_validate(settings.model_dump() | {"judges": "none,piqe"})
     with pytest.raises(ValidationError, match="workers"):
         BuildSettings.model_validate(settings.model_dump() | {"workers": 0})
     assert not settings.out.exists()

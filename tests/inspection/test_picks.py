@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hqgen.manifest import Manifest, read_manifest
 from hqgen.methods.tfi import TFI
 from hqgen.quality import score_images
 from hqgen.store import open_store
-from tests.builder.small import HEIGHT, WIDTH, stream
+from tests.builder.small import HEIGHT, WIDTH, build_again, settings_for, stream, write_scenes
 from tests.made import rewrite, sample
 
 
@@ -41,6 +42,16 @@ def test_best_worst_and_closest_are_chosen_in_this_order() -> None:
         (6, ("no picture",)),
     ]
     assert [row for row, kinds in choose(samples, each=2) if "worst" in kinds] == [2, 4]
+
+
+def test_the_picks_that_the_rule_overruled_most_are_chosen_and_are_not_close() -> None:
+    samples = [sample("a", 4, 4.1), sample("b", 4, 5)]
+    overruled = [
+        sample(str(n), 5, 5 - n).model_copy(update={"method": "tfp", "margin": -float(n)}) for n in (1, 3, 2)
+    ]
+    found = dict(choose([*samples, *overruled], each=1))
+    assert [row for row, kinds in found.items() if "overruled" in kinds] == [3]
+    assert [row for row, kinds in found.items() if "smallest margin" in kinds] == [0]
 
 
 def test_nothing_is_chosen_from_nothing() -> None:
@@ -114,6 +125,21 @@ def test_stored_picks_need_no_recordings(moved: Path) -> None:
             assert (tile.picture is not None) == tile.winner
             assert tile.winner or tile.score is None or "are gone" in tile.note
             assert not (tile.winner and tile.note)
+
+
+def test_stored_candidates_are_shown_without_recordings_or_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(write_scenes(tmp_path / "lab", 3))
+    build_again(settings)
+    shutil.rmtree(tmp_path / "lab")
+    monkeypatch.setattr(TFI, "version", TFI.version + 1)
+    stored = open_store(settings.out / "hq.zarr")["folder-lab"]
+    for pick in picks(settings.out):
+        row = stored.keys.index(pick.key)
+        assert [tile.note for tile in pick.tiles] == ["", ""]
+        for tile in pick.tiles:
+            np.testing.assert_array_equal(tile.picture, stored.candidates[tile.method][row])
 
 
 def test_a_method_of_another_version_is_not_run(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.inspection.statistics import AMBIGUOUS, Quartiles, ReasonCount, niqe_blocks, statistics
+from hqgen.inspection.statistics import (
+    AMBIGUOUS,
+    OverruledPick,
+    QuarantinedSample,
+    Quartiles,
+    ReasonCount,
+    niqe_blocks,
+    statistics,
+)
+from hqgen.manifest import SampleRecord
 from hqgen.quality import niqe, read_picture
 from tests.made import manifest, sample
 
@@ -59,6 +68,38 @@ def test_a_source_without_any_valid_sample_has_no_winners() -> None:
 def test_a_source_without_samples_is_described_too() -> None:
     (source,) = statistics(manifest({"reds": []})).sources
     assert (source.samples, source.pictures, source.winners) == (0, 0, None)
+
+
+def overruled(key: str, *scores: float) -> SampleRecord:
+    """A sample whose winner is tfp, whatever the scores are."""
+    lead = min(scores[1:]) - scores[0]
+    return sample(key, *scores).model_copy(update={"method": "tfp", "margin": lead})
+
+
+def test_winners_without_the_smallest_score_are_listed_the_most_costly_first() -> None:
+    samples = [sample("a", 4, 5), overruled("b", 5, 4.5)]
+    (source,) = statistics(manifest({"reds": samples})).sources
+    assert source.overruled == (OverruledPick("b", "tfp", "tfi", 0.5),)
+    assert source.ambiguous == 0
+    (source,) = statistics(manifest({"reds": [overruled("c", 6, 4), overruled("b", 5, 4.5)]})).sources
+    assert [(pick.key, pick.worse_by) for pick in source.overruled] == [("c", 2.0), ("b", 0.5)]
+
+
+def test_judges_have_quartiles_by_method_and_for_the_winners() -> None:
+    values = {"consistency": {"tfp": 1.0, "tfi": None}}
+    made = manifest({"reds": [sample("a", 4, 5).model_copy(update={"judges": values})]})
+    plan = made.plan.model_copy(update={"judges": ({"name": "consistency"},)})
+    found = statistics(made.model_copy(update={"plan": plan}))
+    assert found.judges == ("consistency",)
+    (source,) = found.sources
+    assert source.winner_judges == {"consistency": Quartiles(1, 1.0, 1.0, 1.0)}
+    assert [method.judges["consistency"] for method in source.methods] == [Quartiles(1, 1.0, 1.0, 1.0), None]
+
+
+def test_a_refused_pick_is_quarantined_with_its_reason() -> None:
+    refused = sample("a", 8).model_copy(update={"method": None, "margin": None, "refused": "too bad"})
+    (source,) = statistics(manifest({"reds": [refused]})).sources
+    assert source.quarantined_samples == (QuarantinedSample("a", {}, "too bad"),)
 
 
 def test_reasons_are_counted_by_method_and_text() -> None:

@@ -1,0 +1,163 @@
+"""Which candidate of a sample becomes its picture.
+
+The plan's rule picks one, and the plan's limits may refuse it. Both see only numbers, which are in the
+record and the manifest. So a finished store can be decided again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hqgen.errors import StoreError, UsageError
+from hqgen.manifest import Plan, SampleRecord
+from hqgen.provenance import require_same
+from hqgen.quality import consistency
+from hqgen.quality.rules import Rule, Smallest, get_rule
+
+Measures = Mapping[str, NDArray[np.float32]]
+"""By name, the score or a judge's value of every candidate of one sample (M,); +inf where there is none."""
+
+
+class Decision(NamedTuple):
+    """What becomes of a sample.
+
+    Attributes:
+        method: the winner; None where there is none.
+        margin: the winner's lead in the score over the best other candidate, negative where the rule
+            preferred a candidate with a worse score; None without a winner or without another candidate.
+        refused: why the candidate that the rule picked may not win; None where it may, or there is none.
+    """
+
+    method: str | None
+    margin: float | None
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class Decider:
+    """A rule and its limits.
+
+    Attributes:
+        score: name of the score among the measures.
+        rule: picks a candidate.
+        max_score: a pick with a larger score is refused; None for no limit.
+        min_consistency: a pick that `agreement` gives less is refused, 0 to 1; None for no limit.
+    """
+
+    score: str
+    rule: Rule
+    max_score: float | None = None
+    min_consistency: float | None = None
+
+    @classmethod
+    def of(cls, plan: Plan) -> Decider:
+        """The decider of a plan.
+
+        Raises:
+            StoreError: this version of hqgen has another rule of that name.
+            UnknownNameError: it has no rule of that name.
+        """
+        score = str(plan.scorer["name"])
+        rule = get_rule(str(plan.rule["name"]), score=score)
+        require_same(
+            f"the plan has another rule `{rule.name}` than this hqgen",
+            plan.rule,
+            rule_spec(rule),
+            hint="use the version of hqgen that made the store, or `hqgen repick` it by a rule of this one",
+            error=StoreError,
+        )
+        return cls(score, rule, plan.max_score, plan.min_consistency)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a candidate that lost once stays a loser when further candidates come."""
+        return isinstance(self.rule, Smallest)
+
+    def decide(self, methods: Sequence[str], measures: Measures) -> Decision:
+        """Decide one sample.
+
+        Args:
+            methods: names of the methods, in the order of the measures' columns.
+            measures: those that the rule needs, the score, and `consistency` if there is a limit for it.
+
+        Raises:
+            ScoreError: a measure is missing.
+        """
+        column = self.rule.pick(measures)
+        if column is None:
+            return Decision(None, None, None)
+        refused = self._refusal(methods[column], column, measures)
+        if refused is not None:
+            return Decision(None, None, refused)
+        scores = measures[self.score]
+        best_other = np.delete(scores, column).min(initial=np.inf)
+        margin = float(best_other - scores[column]) if np.isfinite(best_other) else None
+        return Decision(methods[column], margin, None)
+
+    def _refusal(self, method: str, column: int, measures: Measures) -> str | None:
+        """Why the pick may not win."""
+        score = float(measures[self.score][column])
+        if self.max_score is not None and score > self.max_score:
+            return f"{self.score} of the pick, {method}, is {score:.3f}: more than {self.max_score:g}"
+        if self.min_consistency is None:
+            return None
+        share = agreement(float(measures[consistency.NAME][column]))
+        if share < self.min_consistency:
+            return f"consistency of the pick, {method}, is {share:.1%}: less than {self.min_consistency:.1%}"
+        return None
+
+
+def make_decider(
+    rule: str, measures: Sequence[str], max_score: float | None, min_consistency: float | None
+) -> Decider:
+    """The decider of some settings.
+
+    Args:
+        rule: its name.
+        measures: names of all that candidates are measured by, the score first.
+        max_score: see `Decider`.
+        min_consistency: see `Decider`.
+
+    Raises:
+        UnknownNameError: there is no such rule.
+        UsageError: it, or the limit, needs a judge that is not among the measures.
+    """
+    picked = get_rule(rule, score=measures[0])
+    needs = dict.fromkeys(picked.needs, f"the rule `{picked.name}`")
+    if min_consistency is not None:
+        needs.setdefault(consistency.NAME, "`--min-consistency`")
+    missing = [name for name in needs if name not in measures]
+    if missing:
+        raise UsageError(
+            f"{needs[missing[0]]} needs the judge `{missing[0]}`",
+            hint=f"build with {', '.join(f'`{name}`' for name in missing)} among the `--judges`",
+        )
+    return Decider(measures[0], picked, max_score, min_consistency)
+
+
+def agreement(value: float) -> float:
+    """The share of a candidate's difference to the spikes that counting noise explains, 0 to 1.
+
+    Args:
+        value: a consistency of `hqgen.quality.consistency`: that difference in units of the counting noise.
+    """
+    return 1.0 if value <= 1 else 1 / value
+
+
+def rule_spec(rule: Rule) -> dict[str, Any]:
+    """A rule as a plan fixes it."""
+    return {"name": rule.name, "version": rule.version, "parameters": rule.parameters()}
+
+
+def measures_of(sample: SampleRecord, methods: Sequence[str], score: str) -> dict[str, NDArray[np.float32]]:
+    """The measures of a finished sample: of each the values of `methods`, +inf where there is none."""
+    found = {**sample.judges, score: sample.scores}
+    return {
+        name: np.array([np.inf if (v := values[m]) is None else v for m in methods], np.float32)
+        for name, values in found.items()
+    }
