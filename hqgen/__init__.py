@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hqgen.api import build, inspect
+    from hqgen.api import build, inspect, repick
     from hqgen.errors import HqgenError
     from hqgen.manifest import read_manifest
     from hqgen.methods.api import reconstruct
@@ -32,6 +32,7 @@ __all__ = [
     "open_store",
     "read_manifest",
     "reconstruct",
+    "repick",
 ]
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "open_store": "hqgen.store",
     "read_manifest": "hqgen.manifest",
     "reconstruct": "hqgen.methods.api",
+    "repick": "hqgen.api",
 }
 
 

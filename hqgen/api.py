@@ -38,6 +38,31 @@ def build(sources: str | Sequence[str], *, observer: Observer = SILENT, **settin
     return build(validated(BuildSettings, {"sources": sources, **settings}, "hqgen.build"), observer)
 
 
+def repick(manifest: str | Path, out: str | Path, *, observer: Observer = SILENT, **settings: Any) -> Outcome:
+    """Pick the winners of a finished store again, into a new store, as `hqgen repick` does.
+
+    Args:
+        manifest: the `manifest.json` of a build that kept its candidates.
+        out: the folder that receives the new `hq.zarr` and `manifest.json`.
+        observer: gets the progress.
+        settings: any others of `hqgen.builder.settings.RepickSettings`, such as `rule="niqe-guarded"`,
+            `max_score=6.5`.
+
+    Returns:
+        The manifest, where it and the store are, and how many samples this call picked.
+
+    Raises:
+        HqgenError: see `hqgen.builder.repick.repick`.
+        UsageError: a setting that does not exist, or has a wrong value.
+    """
+    from hqgen.builder.repick import repick
+    from hqgen.builder.settings import RepickSettings
+    from hqgen.config import validated
+
+    values = validated(RepickSettings, {"out": out, **settings}, "hqgen.repick")
+    return repick(Path(manifest), values, observer)
+
+
 def inspect(manifest: str | Path) -> ManifestStatistics:
     """Count and summarise what a build did: wins, scores, margins, what was quarantined.
 

@@ -28,6 +28,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "open_store",
         "read_manifest",
         "reconstruct",
+        "repick",
     ]
     for name in hqgen.__all__:
         assert getattr(hqgen, name) is not None
@@ -50,6 +51,8 @@ def test_a_build_is_inspected_and_opened(tmp_path: Path) -> None:
     assert found.samples == outcome.made
     assert len(hqgen.open_store(tmp_path / "out" / found.store)) == 1
     assert hqgen.build([sources], methods="tfp,tfi", scheduler="sync", **where).made == 0
+    picked = hqgen.repick(tmp_path / "out" / "manifest.json", out=tmp_path / "again", rule="niqe-guarded")
+    assert hqgen.inspect(picked.output.manifest_path).rule == "niqe-guarded"
 
 
 def test_a_setting_that_a_build_does_not_have_is_named() -> None:

@@ -45,6 +45,7 @@ def settings_for(recordings: Path, **changes: Any) -> BuildSettings:
         "data_root": recordings.parent,
         "out": recordings.parent / "out",
         "methods": "tfp,tfi",
+        "judges": ("consistency",),
         "scheduler": "sync",
     }
     return BuildSettings(**(values | changes))
