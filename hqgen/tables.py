@@ -67,10 +67,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class ResultRow:
-    """What one thing reaches, such as a method. A column that is not in `cells` could not be measured."""
+    """What one thing reaches, such as a method. A column that is not in `cells` could not be measured.
+
+    A row that does not compete, such as a reference, is never marked as the best.
+    """
 
     name: str
     cells: Mapping[str, Cell]
+    competes: bool = True
 
 
 class Tabular(Protocol):
@@ -81,6 +85,7 @@ class Tabular(Protocol):
         columns: from left to right; those of one group are neighbours.
         about: what was measured, by name: it is written below the table.
         notes: what a reader has to know about single cells.
+        rows_are: what the rows are, as the heading of their names.
     """
 
     @property
@@ -91,6 +96,8 @@ class Tabular(Protocol):
     def about(self) -> Mapping[str, str | int]: ...  # noqa: D102
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def rows_are(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class Table:
     rows: tuple[ResultRow, ...]
     about: Mapping[str, str | int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rows_are: str = "method"
 
 
 def texts(table: Tabular) -> list[list[tuple[str, int]]]:
@@ -111,16 +119,17 @@ def texts(table: Tabular) -> list[list[tuple[str, int]]]:
     """
     best: dict[str, list[float]] = {}
     for column in table.columns:
-        values = {row.cells[column.key].value for row in table.rows if column.key in row.cells}
+        competing = [row for row in table.rows if row.competes and column.key in row.cells]
+        values = {row.cells[column.key].value for row in competing}
         finite = sorted(filter(math.isfinite, values), reverse=column.better == "higher")
         best[column.key] = finite[:2] if column.better and len(finite) > 1 else []
 
-    def marked(column: Column, cell: Cell | None) -> tuple[str, int]:
-        first = best[column.key]
-        place = first.index(cell.value) if cell is not None and cell.value in first else 2
+    def marked(column: Column, row: ResultRow) -> tuple[str, int]:
+        cell, first = row.cells.get(column.key), best[column.key]
+        place = first.index(cell.value) if row.competes and cell is not None and cell.value in first else 2
         return column.text(cell), place
 
-    return [[marked(column, row.cells.get(column.key)) for column in table.columns] for row in table.rows]
+    return [[marked(column, row) for column in table.columns] for row in table.rows]
 
 
 def markdown(table: Tabular) -> str:
@@ -132,7 +141,10 @@ def markdown(table: Tabular) -> str:
     titles = [column.title for column in table.columns]
     groups = [f" {column.group}" if titles.count(column.title) > 1 else "" for column in table.columns]
     lines = [
-        ["method", *(_heading(column) + group for column, group in zip(table.columns, groups, strict=True))],
+        [
+            table.rows_are,
+            *(_heading(column) + group for column, group in zip(table.columns, groups, strict=True)),
+        ],
         ["---", *["---:"] * len(table.columns)],
     ]
     for row, cells in zip(table.rows, texts(table), strict=True):
@@ -147,7 +159,10 @@ def latex(table: Tabular) -> str:
     marks = (r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
     groups = [column.group for column in table.columns]
     spans = [rf"\multicolumn{{{groups.count(name)}}}{{c}}{{{name}}}" for name in dict.fromkeys(groups)]
-    heading = ["Method", *(_heading(column).translate(LATEX_ESCAPES) for column in table.columns)]
+    heading = [
+        table.rows_are.capitalize(),
+        *(_heading(column).translate(LATEX_ESCAPES) for column in table.columns),
+    ]
     body = [
         [row.name.translate(LATEX_ESCAPES)]
         + [marks[place].format(text.translate(LATEX_ESCAPES)) for text, place in cells]
@@ -173,7 +188,7 @@ class TerminalTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        longest = max((len(row.name) for row in self.table.rows), default=len("method"))
+        longest = max((len(row.name) for row in self.table.rows), default=len(self.table.rows_are))
         narrowest = min(longest, 20)  # names may be broken on a narrow terminal
         start, columns = 0, self.table.columns
         for stop in range(1, len(columns) + 1):
@@ -193,7 +208,7 @@ class TerminalTable:
         from rich.text import Text
 
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
-        grid.add_column("\nmethod", overflow="fold", min_width=narrowest)
+        grid.add_column(f"\n{self.table.rows_are}", overflow="fold", min_width=narrowest)
         for column in columns:
             title = Text(f"{column.group}\n{_heading(column)}")
             grid.add_column(title, justify="right", no_wrap=True)

@@ -83,6 +83,22 @@ def test_equal_values_share_a_place_and_a_single_row_is_not_called_best() -> Non
     assert "**" not in markdown(Table((NIQE,), twins[:1]))
 
 
+def test_a_row_that_does_not_compete_is_never_the_best() -> None:
+    values = {"truth": 1.0, "a": 2.0, "b": 3.0, "c": 4.0}
+    rows = (
+        ResultRow(name, {NIQE.key: Cell(value)}, competes=name != "truth") for name, value in values.items()
+    )
+    lines = markdown(Table((NIQE,), tuple(rows))).splitlines()[2:6]
+    assert lines == ["| truth | 1.000 |", "| a | **2.000** |", "| b | *3.000* |", "| c | 4.000 |"]
+
+
+def test_rows_may_be_something_else_than_methods() -> None:
+    rules = Table((NIQE,), (ResultRow("niqe", {}),), rows_are="rule")
+    assert markdown(rules).startswith("| rule | NIQE ↓ |")
+    assert "Rule & " in latex(rules)
+    assert "rule" in on_a_terminal(rules)
+
+
 def test_an_empty_table_can_be_shown() -> None:
     empty = Table(COLUMNS, ())
     assert markdown(empty).count("\n") == 2

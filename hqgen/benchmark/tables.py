@@ -72,7 +72,11 @@ def _splits(source: SourceFacts) -> Iterator[tuple[str, list[str]]]:
 
 
 def _quality(found: Benchmark, source: SourceFacts, keys: Sequence[str]) -> Table:
-    rows = [ResultRow(TRUTH, _means(source.truth, keys))] if source.truth.keys() & {*keys} else []
+    rows = (
+        [ResultRow(TRUTH, _means(source.truth, keys), competes=False)]
+        if source.truth.keys() & {*keys}
+        else []
+    )
     notes = list[str]()
     for method in found.methods:
         result = found.result(method.label, source.name)
@@ -141,7 +145,7 @@ def _regret(rules: Sequence[RuleRegret]) -> Table:
         rows.append(ResultRow(regret.rule, cells))
     notes = [f"{item.rule}: {item.missing}" for item in rules if item.missing is not None]
     notes += [f"{item.rule}: no pick of {count(item.unpicked, 'sample')}" for item in rules if item.unpicked]
-    return Table(REGRETS, tuple(rows), {"samples": max(item.samples for item in rules)}, tuple(notes))
+    return Table(REGRETS, tuple(rows), {"samples": max(item.samples for item in rules)}, tuple(notes), "rule")
 
 
 def _cost(found: Benchmark) -> Table:

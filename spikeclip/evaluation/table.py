@@ -51,6 +51,11 @@ class ResultTable:
             Column("latency", "Latency (ms)", "cost", 2, None),
         )
 
+    @property
+    def rows_are(self) -> str:
+        """See `hqgen.tables.Tabular`; a network is listed under this heading, too."""
+        return "method"
+
     def row(self, name: str) -> ResultRow:
         """The row with that name.
 
