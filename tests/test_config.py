@@ -22,6 +22,7 @@ from spikeclip.training.settings import TrainSettings
 
 COMMANDS = {
     "hqgen build": ("hqgen.builder.settings:BuildCommand", "hq-store", {"sources": "demo"}),
+    "hqgen repick": ("hqgen.builder.settings:RepickSettings", "", {"out": "x"}),
     "hqgen train-method": ("hqgen.training.recipe:Recipe", "", {}),
     "spikeclip train": ("spikeclip.training.settings:TrainCommand", "train", {}),
     "spikeclip evaluate": ("spikeclip.evaluation.settings:EvaluateCommand", "evaluate", {"spikes": "x"}),
@@ -44,6 +45,7 @@ TABLES: dict[str, type[BaseModel]] = {
 }
 
 ARGUMENTS = {
+    "hqgen repick": ["a"],
     "spikeclip evaluate": ["a.pth"],
     "spikeclip prepare": ["a"],
     "spikeclip simulate": ["a", "--out", "a"],
@@ -189,7 +191,9 @@ def test_a_setting_is_the_same_however_it_is_said(
         return
     text = ",".join(value) if isinstance(value, list) else str(value)
     flag = f"--{setting.flag.replace('_', '-')}"
-    assert called(monkeypatch, command, *as_flags(needed), flag, text) == expected
+    switch = [flag if value else f"--no-{flag[2:]}"]
+    said = switch if isinstance(value, bool) else [flag, text]
+    assert called(monkeypatch, command, *as_flags(needed), *said) == expected
     if setting.mark.variable:
         program = command.split()[0].upper()
         usual = f"{program}_{setting.flag.upper()}"
@@ -207,7 +211,8 @@ def test_the_help_of_a_command_says_what_its_model_says(
     shown = "".join(capsys.readouterr().out.split())
     for setting in ALL:
         if setting.command == command and setting.mark is not None:
-            assert f"--{setting.flag.replace('_', '-')}<" in shown
+            flag = setting.flag.replace("_", "-")
+            assert f"--{flag}/--no-{flag}" in shown or f"--{flag}<" in shown
             assert setting.item.description
             assert "".join(setting.item.description.split()) in shown
 
