@@ -33,6 +33,7 @@ BUILT_IN = {
     "tfp": "hqgen.methods.tfp:TFP",
     "tfi": "hqgen.methods.tfi:TFI",
     "tfstp": "hqgen.methods.tfstp:TFSTP",
+    "variational": "hqgen.methods.variational:Variational",
     "spk2imgnet": "hqgen.methods.learned.spk2imgnet:Spk2ImgNet",
     "ssml": "hqgen.methods.learned.ssml:SSML",
     "wgse": "hqgen.methods.learned.wgse:WGSE",

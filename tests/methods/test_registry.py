@@ -31,6 +31,7 @@ RANKS = {
     "tfp": 10,
     "tfi": 20,
     "tfstp": 30,
+    "variational": 32,
     "spk2imgnet": 40,
     "ssml": 50,
     "wgse": 60,
