@@ -31,6 +31,7 @@ FIRST_FOREIGN_RANK = 1000
 
 BUILT_IN = {
     "tfp": "hqgen.methods.tfp:TFP",
+    "mtfp": "hqgen.methods.mtfp:MTFP",
     "tfi": "hqgen.methods.tfi:TFI",
     "tfstp": "hqgen.methods.tfstp:TFSTP",
     "variational": "hqgen.methods.variational:Variational",

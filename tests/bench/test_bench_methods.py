@@ -2,7 +2,7 @@
 
 `pytest -m bench -s tests/bench/test_bench_methods.py`; 250x400, random spikes at a rate of 0.3, on 2
 cores of an AMD EPYC with AVX-512 shared with other work: TFP 0.4 ms (4 times as fast), TFI 0.8 ms (14), TFSTP
-41 ms (5).
+41 ms (5). MTFP is measured on a moving picture, in processor time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hqgen.methods.mtfp import MTFP
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.methods.tfstp import TFSTP
+from hqgen.simulation.camera import Sensor, simulate
+from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.spikes.packed import PackedSpikes, Window
 
 pytestmark = pytest.mark.bench
@@ -75,3 +78,17 @@ def test_methods_against_unpacked_frames() -> None:
         ours = seconds(lambda method=method, shown=shown: method.reconstruct(shown))  # type: ignore[misc]
         theirs = seconds(lambda reference=reference, shown=shown: reference(shown))  # type: ignore[misc]
         print(f"\n{method}: {ours * 1e3:.2f} ms, unpacked {theirs * 1e3:.1f} ms, {theirs / ours:.0f} times")
+
+
+def test_mtfp_against_tfp() -> None:
+    picture = np.random.default_rng(0).random((100, 160), np.float32)
+    scene = moving_picture(picture, 41, 250, 400, Motion(right=0.3, rotation=0.05))
+    window = Window(simulate(scene, Sensor(sensitivity=0.6), seed=0), 20)
+    times = []
+    for method in (MTFP(), TFP()):
+        method.reconstruct(window)
+        start = time.process_time()
+        for _ in range(3):
+            method.reconstruct(window)
+        times.append((time.process_time() - start) / 3)
+    print(f"\n{MTFP()}: {times[0]:.2f} s of one core, {times[0] / times[1]:.0f} times TFP")

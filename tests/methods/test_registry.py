@@ -29,6 +29,7 @@ from hqgen.spikes.packed import Window
 
 RANKS = {
     "tfp": 10,
+    "mtfp": 15,
     "tfi": 20,
     "tfstp": 30,
     "variational": 32,
