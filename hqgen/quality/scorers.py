@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality.batch import FLAT, Scores
 from hqgen.quality.brisque import brisque_scores, machine
+from hqgen.quality.grain import grain_scores
 from hqgen.quality.ilniqe import TEMPLATE_SHA256, ilniqe_scores, template
 from hqgen.quality.niqe import pristine, score_images
 from hqgen.quality.pictures import read_picture, stacked
@@ -95,6 +96,7 @@ _FUNCTIONS: dict[str, Callable[[NDArray[Any]], Scores]] = {
     "niqe": score_images,
     "brisque": brisque_scores,
     "piqe": piqe_scores,
+    "grain": grain_scores,
 }
 
 
@@ -202,6 +204,7 @@ _SCORERS: dict[str, Own | IlNiqe | Pyiqa] = {
         Own("brisque", version=2),  # version 1 of these two was pyiqa's
         Own("piqe", version=2),
         IlNiqe(),
+        Own("grain"),
         Pyiqa("pyiqa-niqe", "niqe", smallest=96),
         Pyiqa("pyiqa-brisque", "brisque", smallest=14),
         Pyiqa("pyiqa-piqe", "piqe", smallest=16),

@@ -29,7 +29,7 @@ ENSEMBLES = {
     "all of these": (*MODEL_BASED, "tfp:window=81", "base", "ssml:variant=simple", "ssir"),
     "tfp, tfi, tfstp, tfp:window=7": (*MODEL_BASED, "tfp:window=7"),
 }
-JUDGES = ("niqe", "brisque", "piqe")
+JUDGES = ("niqe", "grain")
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_regret_has_a_row_per_rule_and_says_which_cannot_pick(found: Benchmark) 
     assert [row.name for row in table.rows] == rule_names()
     assert table.rows[0].cells["psnr_worst"].value >= table.rows[0].cells["psnr_mean"].value >= 0
     assert table.rows[-1].cells == {}
-    assert any(note.startswith("consensus: ") and "brisque" in note for note in table.notes)
+    assert any(note.startswith("consensus: ") and "grain" in note for note in table.notes)
 
 
 def test_splits_of_a_source_have_tables_of_their_own(found: Benchmark) -> None:

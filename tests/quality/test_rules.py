@@ -31,7 +31,7 @@ numbers = st.one_of(st.just(INF), st.floats(0.125, 100, width=32))
 def samples(draw: st.DrawFn) -> Measures:
     count = draw(st.integers(1, 7))
     column = st.lists(numbers, min_size=count, max_size=count)
-    return measures(**{name: draw(column) for name in ("niqe", "brisque", "piqe", "consistency")})
+    return measures(**{name: draw(column) for name in ("niqe", "grain", "consistency")})
 
 
 def test_the_default_rule_is_the_smallest_niqe() -> None:
@@ -51,22 +51,26 @@ def test_a_candidate_that_repeats_the_noise_does_not_shut_out_the_others() -> No
 
 
 def test_a_candidate_without_a_score_is_not_the_measure_of_consistency() -> None:
-    assert Guarded().pick(measures(niqe=[INF, 4, 3], consistency=[1, 5, 7])) == 1
+    assert Guarded().pick(measures(niqe=[INF, 4, 3], consistency=[1, 5, 9])) == 1
 
 
-def test_the_consensus_is_the_best_mean_rank() -> None:
-    sample = measures(niqe=[3, 4, 5], brisque=[50, 10, 20], piqe=[50, 20, 10], consistency=[1, 1, 1])
+def test_the_consensus_weighs_the_score_against_the_root_of_the_grain() -> None:
+    sample = measures(niqe=[4, 5], grain=[0.2, 0.1], consistency=[1, 1])
     assert Consensus().pick(sample) == 1
+    assert Guarded().pick(sample) == 0
+
+
+def test_the_consensus_weighs_the_consistency_from_one_on() -> None:
+    assert Consensus().pick(measures(niqe=[4, 5], grain=[0.1, 0.1], consistency=[1.5, 1])) == 1
+    assert Consensus().pick(measures(niqe=[4, 5], grain=[0.1, 0.1], consistency=[1, 0.2])) == 0
 
 
 def test_the_consensus_hears_only_candidates_that_agree_with_the_spikes() -> None:
-    sample = measures(niqe=[3, 4, 5], brisque=[1, 2, 3], piqe=[1, 2, 3], consistency=[9, 1, 1])
-    assert Consensus().pick(sample) == 1
+    assert Consensus().pick(measures(niqe=[3, 4], grain=[0.1, 0.2], consistency=[9, 1])) == 1
 
 
-def test_a_candidate_that_one_judge_cannot_score_is_last_there() -> None:
-    sample = measures(niqe=[3, 4], brisque=[INF, 10], piqe=[30, 20], consistency=[1, 1])
-    assert Consensus().pick(sample) == 1
+def test_a_candidate_without_grain_takes_no_part_in_the_consensus() -> None:
+    assert Consensus().pick(measures(niqe=[3, 4], grain=[INF, 0.2], consistency=[1, 9])) == 1
 
 
 @pytest.mark.parametrize("rule", RULES, ids=by_name)
@@ -128,10 +132,6 @@ def test_another_score_takes_the_place_of_niqe(name: str) -> None:
     assert rule.needs[0] == "ilniqe"
     assert "niqe" not in rule.needs
     assert rule.name == name
-
-
-def test_a_score_that_is_a_judge_too_counts_once() -> None:
-    assert get_rule("consensus", score="piqe").needs == ("piqe", "brisque", "consistency")
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:

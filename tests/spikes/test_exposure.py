@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.spikes.exposure import SHORTEST, SPAN, WANTED, key_exposure
+from hqgen.spikes.exposure import key_exposure
 from hqgen.spikes.packed import PackedSpikes, Window
 
 
@@ -19,33 +19,16 @@ def random_frames(rate: float, count: int = 41, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).random((count, 9, 13)) < rate).astype(np.uint8)
 
 
-def test_a_bright_scene_is_counted_over_the_shortest_exposure() -> None:
-    frames = random_frames(0.4)
-    middle = slice(20 - SHORTEST // 2, 20 + SHORTEST // 2 + 1)
-    np.testing.assert_array_equal(key_exposure(window(frames)), frames[middle].sum(0))
-
-
-def test_a_dim_scene_is_counted_until_there_are_enough_spikes() -> None:
-    frames = random_frames(0.03)
-    counts = key_exposure(window(frames))
-    assert WANTED * 0.6 < counts.mean() < 2 * WANTED
-
-
-def test_a_very_dim_scene_is_counted_over_the_whole_span() -> None:
-    frames = random_frames(0.004)
-    np.testing.assert_array_equal(key_exposure(window(frames)), frames.sum(0))
+@pytest.mark.parametrize("rate", [0.01, 0.4])
+def test_seven_frames_around_the_key_frame_are_counted(rate: float) -> None:
+    frames = random_frames(rate)
+    np.testing.assert_array_equal(key_exposure(window(frames)), frames[17:24].sum(0))
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_a_short_recording_gives_the_frames_that_are_there(count: int) -> None:
-    frames = random_frames(0.01, count)
-    np.testing.assert_array_equal(key_exposure(window(frames, 0)), frames[: SPAN[1] + 1].sum(0))
-
-
-def test_frames_beyond_the_span_change_nothing() -> None:
-    frames = random_frames(0.01, 101)
-    near = frames[50 - SPAN[0] : 50 + SPAN[1] + 1]
-    np.testing.assert_array_equal(key_exposure(window(frames)), key_exposure(window(near)))
+def test_the_end_of_a_recording_gives_the_frames_that_are_there(count: int) -> None:
+    frames = random_frames(0.3, count)
+    np.testing.assert_array_equal(key_exposure(window(frames, 0)), frames[:4].sum(0))
 
 
 def test_without_any_spike_the_exposure_is_zero() -> None:
@@ -58,4 +41,4 @@ def test_the_counts_are_whole_numbers_of_a_float32_picture(rate: float, seed: in
     assert counts.dtype == np.float32
     assert counts.shape == (9, 13)
     assert np.array_equal(counts, np.rint(counts))
-    assert counts.max() <= count
+    assert counts.max() <= min(count, 7)
