@@ -34,6 +34,7 @@ BUILT_IN = {
     "mtfp": "hqgen.methods.mtfp:MTFP",
     "tfi": "hqgen.methods.tfi:TFI",
     "tfstp": "hqgen.methods.tfstp:TFSTP",
+    "retina": "hqgen.methods.retina:Retina",
     "variational": "hqgen.methods.variational:Variational",
     "spk2imgnet": "hqgen.methods.learned.spk2imgnet:Spk2ImgNet",
     "ssml": "hqgen.methods.learned.ssml:SSML",

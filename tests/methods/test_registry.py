@@ -32,6 +32,7 @@ RANKS = {
     "mtfp": 15,
     "tfi": 20,
     "tfstp": 30,
+    "retina": 35,
     "variational": 32,
     "spk2imgnet": 40,
     "ssml": 50,
