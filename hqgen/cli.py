@@ -248,10 +248,11 @@ def check_weights(
     """
     from hqgen.errors import MethodError
     from hqgen.methods.registration import check_weights
+    from hqgen.methods.registry import method_of_weights
     from hqgen.methods.weights import list_weights
 
     damaged = 0
-    for name in names or [entry.method for entry in list_weights(weights)]:
+    for name in names or [method_of_weights(entry.name) for entry in list_weights(weights)]:
         try:
             check_weights(_network_method(name))
             typer.echo(f"{name}: sound")
@@ -376,11 +377,12 @@ def train_method(
         Path | None, typer.Option(help="For `bsn`: a recording, or a folder of those of one camera.")
     ] = None,
     start: Annotated[
-        Literal["base"] | None, typer.Option(help="For `bsn`: adapt these weights instead.")
+        Path | None, typer.Option(help="For `base`: weights to begin with. For `bsn`: `base`, to adapt it.")
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file. [default: of pipelines/]")] = None,
     height: console.Height = None,
     width: console.Width = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train `base`.")] = "cpu",
 ) -> int:
     """Train a method's network.
 
@@ -398,23 +400,31 @@ def train_method(
         from hqgen.training.recipe import Recipe, load_recipe
 
         source = _training_data(method, "pictures", pictures, recordings)
-        if start is not None:
-            raise UsageError("`--start` belongs to `bsn`", hint="`hqgen train-method bsn --start base`")
         settings = load_recipe(recipe) if recipe else Recipe()
         with console.stopping() as stop:
-            train_base(source, out, settings, observer=observer, stop=lambda: stop.asked)
+            train_base(
+                source,
+                out,
+                settings,
+                start=start,
+                device=device,
+                observer=observer,
+                stop=lambda: stop.asked,
+            )
         return 130 if stop.asked else 0
     from hqgen.training.blind import BlindRecipe, load_blind_recipe
     from hqgen.training.bsn import train_bsn
 
     source = _training_data(method, "recordings", recordings, pictures)
+    if start not in (None, Path("base")):
+        raise UsageError(f"`bsn` cannot start from `{start}`", hint="`--start base` adapts `base`")
     blind = load_blind_recipe(recipe) if recipe else BlindRecipe()
     with console.stopping() as stop:
         train_bsn(
             source,
             out,
             blind,
-            start=start,
+            start=None if start is None else "base",
             height=height or 250,
             width=width or 400,
             observer=observer,

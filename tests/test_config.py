@@ -111,7 +111,7 @@ def another(setting: Setting) -> Any:
     default = setting.default
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     special: dict[str, Any] = {"device": "cpu", "stages": ["coarse"], "source_methods": {"reds": "tfi"}}
-    special["phases"] = [{"steps": 2, "batch": 2, "patch": 18}]
+    special["phases"] = [{"steps": 2, "batch": 2, "patch": 20}]
     if setting.place[-1] in special:
         return special[setting.place[-1]]
     if choices:

@@ -34,8 +34,8 @@ BUILT_IN = {
     "mtfp": "hqgen.methods.mtfp:MTFP",
     "tfi": "hqgen.methods.tfi:TFI",
     "tfstp": "hqgen.methods.tfstp:TFSTP",
-    "retina": "hqgen.methods.retina:Retina",
     "variational": "hqgen.methods.variational:Variational",
+    "retina": "hqgen.methods.retina:Retina",
     "spk2imgnet": "hqgen.methods.learned.spk2imgnet:Spk2ImgNet",
     "ssml": "hqgen.methods.learned.ssml:SSML",
     "wgse": "hqgen.methods.learned.wgse:WGSE",
@@ -175,10 +175,21 @@ def every_method() -> list[Availability]:
     found = {item.name: item for item in available_methods()}
     for entry in list_weights():
         with suppress(HqgenError):  # weights may be left over of a method that is no longer installed
-            method = parse_method(entry.method)
+            method = parse_method(method_of_weights(entry.name))
             label = method_label(method)
             found.setdefault(label, Availability(label, method, method.unavailable()))
     return _by_rank(found.values())
+
+
+def method_of_weights(name: str) -> str:
+    """The method that registered weights are for, as users type it: of a variant they are `method-variant`.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        MethodError: its code cannot be loaded.
+    """
+    method, _, variant = name.partition("-")
+    return f"{method}:{getattr(_load(method), 'variants', 'variant')}={variant}" if variant else method
 
 
 def default_ensemble() -> list[Method]:

@@ -47,11 +47,6 @@ class WeightsEntry:
     source: str
     brightness: OutputScale
 
-    @property
-    def method(self) -> str:
-        """The method as users type it: weights of a variant are registered as `method-variant`."""
-        return self.name.replace("-", ":variant=")
-
 
 def list_weights(folder: str | Path | None = None) -> list[WeightsEntry]:
     """All registered weights by name, the user's before the shipped ones.

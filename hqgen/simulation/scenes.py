@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from pydantic import AfterValidator, Field
 
 from hqgen.compiled import compiled
@@ -25,7 +25,7 @@ CENTRE = 20
 OVERSAMPLING = 2
 """Texture pixels per patch pixel: the blur of bilinear sampling stays below the scale of the patch."""
 MARGIN = 16
-"""Patch pixels of picture that are kept around the patch for the motion; beyond them it is mirrored."""
+"""Patch pixels of picture around the patch, for the motion; beyond them the border is repeated."""
 
 Floats = NDArray[np.float32]
 
@@ -36,7 +36,9 @@ class SceneBatch(NamedTuple):
     spikes: NDArray[np.uint8]
     """(B, 41, P, P), values 0 and 1."""
     rate: Floats
-    """(B, P, P): noise-free firing rate at the centre frame, spikes per frame."""
+    """(B, P, P): noise-free firing rate, spikes per frame, `Scenes.offset` frames after the centre frame."""
+    white: Floats
+    """(B,): firing rate of white in each scene, spikes per frame."""
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,27 @@ class SceneMaker:
         rng = np.random.default_rng([self.seed, index])
         spikes = np.empty((size, FRAMES, patch, patch), np.uint8)
         rate = np.empty((size, patch, patch), np.float32)
+        white = np.array([_white(rng, self.scenes) for _ in range(size)], np.float32)
         for item in range(size):
-            frames = self._frames(rng, patch)
-            rate[item] = frames[CENTRE]
+            scene = self._brightness(rng, patch)
+            scene *= white[item]
+            frames, rate[item] = scene[:FRAMES], scene[FRAMES]
             soften(frames, _side_weight(rng.uniform(*self.scenes.optics)))
             fire_scene(*_sensor(rng, frames, self.scenes.sensor), spikes[item])
-        return SceneBatch(spikes, rate)
+            if self.scenes.ends and rng.random() < self.scenes.ends:
+                spikes[item] = spikes[item][_near_an_end(rng)]
+        return SceneBatch(spikes, rate, white)
 
-    def _frames(self, rng: np.random.Generator, patch: int) -> Floats:
-        """Render the firing rate of one scene, float32 (41, P, P)."""
+    def _brightness(self, rng: np.random.Generator, patch: int) -> Floats:
+        """Render one scene, float32 (42, P, P) in [0, 1]: its frames, then the target."""
         scenes = self.scenes
         back = self._texture(rng, patch)
         layered = rng.random() < scenes.layered
         fore = self._texture(rng, patch) if layered else back
-        poses = np.stack([_path(rng, scenes.motion, back), _path(rng, scenes.motion, fore)])
-        frames = np.empty((FRAMES, patch, patch), np.float32)
+        times = np.append(np.arange(FRAMES) - CENTRE, scenes.offset) / (FRAMES - 1)
+        poses = np.stack([_path(rng, scenes.motion, layer, times) for layer in (back, fore)])
+        frames = np.empty((len(times), patch, patch), np.float32)
         render(back, fore, poses, _mask(rng, patch) if layered else NO_MASK, frames)
-        frames *= np.float32(_peak_rate(rng, scenes))
         return frames
 
     def _texture(self, rng: np.random.Generator, patch: int) -> Floats:
@@ -93,7 +99,49 @@ class SceneMaker:
             piece = piece.filter(ImageFilter.GaussianBlur(blur))
         if rng.random() < 0.5:
             piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if rng.random() < self.scenes.drawn:
+            piece = draw_shapes(rng, piece)
         return _tone(rng, np.asarray(piece, np.float32) / np.float32(255))
+
+
+def draw_shapes(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    """Draw what photographs of this size have little of: thin lines, gratings and sharp-edged shapes.
+
+    Args:
+        rng: decides what is drawn.
+        picture: 8-bit gray; it is changed.
+    """
+    pen = ImageDraw.Draw(picture)
+    size = np.array(picture.size)
+    for _ in range(rng.integers(1, 12)):
+        grey, width = int(rng.integers(256)), int(rng.integers(1, 7))
+        points = [tuple(point) for point in (rng.random((3, 2)) * size).tolist()]
+        kind = rng.integers(4)
+        if kind == 0:
+            pen.line(points, grey, width)
+        elif kind == 1:
+            pen.polygon(points, grey)
+        elif kind == 2:
+            radius = rng.uniform(2, size.min() / 4)
+            (x, y) = points[0]
+            outline = grey if rng.random() < 0.5 else None
+            box = (x - radius, y - radius, x + radius, y + radius)
+            pen.ellipse(box, None if outline is not None else grey, outline, width)
+        else:
+            _draw_grating(rng, pen, size, grey, width)
+    return picture.filter(ImageFilter.GaussianBlur(0.35 * OVERSAMPLING))  # hard edges would alias
+
+
+def _draw_grating(
+    rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: NDArray[np.int_], grey: int, width: int
+) -> None:
+    """Parallel lines, like a fence or blinds, in one place of the picture."""
+    along = _direction(rng)
+    across = np.array([-along[1], along[0]]) * width * rng.uniform(1.5, 5)
+    start, length = rng.random(2) * size, along * rng.uniform(0.1, 0.8) * size.min()
+    for number in range(rng.integers(3, 16)):
+        left = start + number * across
+        pen.line([tuple(left.tolist()), tuple((left + length).tolist())], grey, width)
 
 
 def _tone(rng: np.random.Generator, brightness: Floats) -> Floats:
@@ -103,7 +151,16 @@ def _tone(rng: np.random.Generator, brightness: Floats) -> Floats:
     return toned.astype(np.float32)
 
 
-def _peak_rate(rng: np.random.Generator, scenes: Scenes) -> float:
+def _near_an_end(rng: np.random.Generator) -> NDArray[np.int_]:
+    """Frames of a window that reaches over an end of its recording, where a build mirrors them in time."""
+    real = int(rng.integers(CENTRE))  # frames there are behind the centre frame
+    last = CENTRE + real
+    frames = last - np.abs(last - np.arange(FRAMES))
+    return frames if rng.random() < 0.5 else FRAMES - 1 - frames[::-1]
+
+
+def _white(rng: np.random.Generator, scenes: Scenes) -> float:
+    """Firing rate of white; each factor of light is as frequent as any other."""
     low, high = scenes.dim_rates if rng.random() < scenes.dim else scenes.rates
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -114,13 +171,14 @@ def _side_weight(deviation: float) -> float:
     return side / (1 + 2 * side)
 
 
-def _path(rng: np.random.Generator, motion: MotionLimits, texture: Floats) -> Floats:
-    """The affine map from patch to texture pixels in each frame, float32 (41, 6).
+def _path(
+    rng: np.random.Generator, motion: MotionLimits, texture: Floats, time: NDArray[np.float64]
+) -> Floats:
+    """The affine map from patch to texture pixels at each time, float32 (T, 6); a window is 1 long.
 
     Row t is (a, b, c, d, e, f): texture column a x + b y + c, texture row d x + e y + f, where x and y count
     from the middle of the patch.
     """
-    time = np.linspace(-0.5, 0.5, FRAMES)
     # Squared: slow scenes are the common case, and the fast ones must not take all the capacity.
     way = motion.shift * rng.random() ** 2 * _direction(rng)
     bend = motion.bend * rng.random() * way[::-1] * rng.choice([-1, 1])
@@ -176,15 +234,6 @@ def _sensor(rng: np.random.Generator, frames: Floats, sensor: SensorLimits) -> t
 
 
 @compiled
-def mirror(index: int, size: int) -> int:
-    """The pixel that a reflected border shows at `index`."""
-    if 0 <= index < size:
-        return index
-    index = abs(index) % (2 * size - 2)
-    return min(index, 2 * size - 2 - index)
-
-
-@compiled
 def soften(frames: Floats, side: float) -> None:
     """What the lens and the area of the pixels leave of the scene: a blur along rows and columns, in place.
 
@@ -193,29 +242,31 @@ def soften(frames: Floats, side: float) -> None:
         side: what a pixel gets from each of its two neighbours along an axis, in [0, 1/3].
     """
     count, height, width = frames.shape
+    bottom, right = height - 1, width - 1
     middle, outer = np.float32(1 - 2 * side), np.float32(side)
     row = np.empty((height, width), np.float32)
     for t in range(count):
         for y in range(height):
             for x in range(width):
-                neighbours = frames[t, y, abs(x - 1)] + frames[t, y, mirror(x + 1, width)]
+                neighbours = frames[t, y, abs(x - 1)] + frames[t, y, right - abs(right - x - 1)]
                 row[y, x] = middle * frames[t, y, x] + outer * neighbours
         for y in range(height):
             for x in range(width):
-                neighbours = row[abs(y - 1), x] + row[mirror(y + 1, height), x]
+                neighbours = row[abs(y - 1), x] + row[bottom - abs(bottom - y - 1), x]
                 frames[t, y, x] = middle * row[y, x] + outer * neighbours
 
 
 @compiled
-def bilinear(texture: Floats, column: float, row: float) -> float:
-    """Brightness of the texture, mirrored at its borders, at a position between its pixels."""
+def sample(texture: Floats, column: np.float32, row: np.float32) -> float:
+    """Brightness of the texture between its pixels; beyond its border it shows the border."""
     height, width = texture.shape
-    x, y = int(np.floor(column)), int(np.floor(row))
-    fx, fy = np.float32(column - x), np.float32(row - y)
-    x0, x1, y0, y1 = mirror(x, width), mirror(x + 1, width), mirror(y, height), mirror(y + 1, height)
-    top = texture[y0, x0] + fx * (texture[y0, x1] - texture[y0, x0])
-    bottom = texture[y1, x0] + fx * (texture[y1, x1] - texture[y1, x0])
-    brightness: float = top + fy * (bottom - top)
+    x = np.float32(min(max(column, np.float32(0)), np.float32(width - 1)))
+    y = np.float32(min(max(row, np.float32(0)), np.float32(height - 1)))
+    left, top = min(int(x), width - 2), min(int(y), height - 2)
+    fx, fy = x - np.float32(left), y - np.float32(top)
+    upper = texture[top, left] + fx * (texture[top, left + 1] - texture[top, left])
+    lower = texture[top + 1, left] + fx * (texture[top + 1, left + 1] - texture[top + 1, left])
+    brightness: float = upper + fy * (lower - upper)
     return brightness
 
 
@@ -240,20 +291,24 @@ def render(back: Floats, fore: Floats, poses: Floats, mask: Floats, frames: Floa
         frames: (T, P, P), written.
     """
     count, height, width = frames.shape
+    half = np.float32(1 / OVERSAMPLING)
+    middle_x, middle_y = np.float32(fore.shape[1] / 2), np.float32(fore.shape[0] / 2)
     for t in range(count):
         b, f = poses[0, t], poses[1, t]
-        middle_x, middle_y = np.float32(fore.shape[1] / 2), np.float32(fore.shape[0] / 2)
         for row in range(height):
-            y = np.float32(row - (height - 1) / 2)
+            y = np.float32(row) - np.float32((height - 1) / 2)
+            line = frames[t, row]
             for column in range(width):
-                x = np.float32(column - (width - 1) / 2)
+                x = np.float32(column) - np.float32((width - 1) / 2)
+                line[column] = sample(back, b[0] * x + b[1] * y + b[2], b[3] * x + b[4] * y + b[5])
+            if mask[5] <= 0:
+                continue
+            for column in range(width):
+                x = np.float32(column) - np.float32((width - 1) / 2)
                 u, v = f[0] * x + f[1] * y + f[2], f[3] * x + f[4] * y + f[5]
-                alpha = 0.0
-                if mask[5] > 0:
-                    alpha = coverage((u - middle_x) / OVERSAMPLING, (v - middle_y) / OVERSAMPLING, mask)
-                behind = bilinear(back, b[0] * x + b[1] * y + b[2], b[3] * x + b[4] * y + b[5])
-                front = bilinear(fore, u, v) if alpha > 0 else behind
-                frames[t, row, column] = behind + alpha * (front - behind)
+                alpha = coverage((u - middle_x) * half, (v - middle_y) * half, mask)
+                if alpha > 0:
+                    line[column] += np.float32(alpha) * (sample(fore, u, v) - line[column])
 
 
 def _ascending(span: tuple[float, float]) -> tuple[float, float]:
@@ -274,7 +329,7 @@ Scales = Annotated[tuple[Scale, Scale], AfterValidator(_ascending)]
 class MotionLimits(Section):
     """How far a layer moves over the 41 frames; each value is the largest that is drawn."""
 
-    shift: Size = 20.0
+    shift: Size = 24.0
     """Pixels; squares of uniform numbers are drawn, so half of the scenes move less than a quarter of it."""
     bend: Size = 0.5
     """Sideways acceleration, as a part of the shift."""
@@ -306,16 +361,22 @@ class Scenes(Section):
 
     layered: Share = 0.5
     """Share of scenes with a second layer in front."""
-    scale: Scales = (0.5, 1.1)
-    """Picture pixels per patch pixel."""
+    scale: Scales = (0.7, 2.0)
+    """Picture pixels per patch pixel: below 1 a picture is enlarged, which makes it soft."""
+    drawn: Share = 0.3
+    """Share of the textures on which lines, gratings and shapes are drawn."""
     blur: Size = 0.8
     """Largest Gaussian blur, pixels; half of the textures have none."""
     rates: Rates = (0.4, 0.95)
     """Firing rate of white."""
     dim: Share = 0.25
     """Share of scenes that take `dim_rates` instead."""
-    dim_rates: Rates = (0.03, 0.4)
+    dim_rates: Rates = (0.01, 0.4)
     """Firing rate of white in dim scenes."""
+    offset: Size = 0.33
+    """Frames from the centre frame to the target; in Spike-REDS it was measured to be 0.27 to 0.4."""
+    ends: Share = 0.0
+    """Share of scenes whose window reaches over an end of the recording: frames beyond it are mirrored."""
     optics: Sizes = (0.4, 0.6)
     """Standard deviation, pixels, of the blur between the scene, which is the target, and the sensor."""
     motion: MotionLimits = MotionLimits()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -68,6 +69,7 @@ class Task(Generic[B]):
         log_every: steps between two points of the learning curve; 0: an epoch.
         checkpoint_every: seconds after which the state is saved within an epoch, too.
         gradient_norm: longer gradients are cut to this length; None: they are not.
+        drawers: batches that are drawn ahead at once, each on a thread of its own.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Task(Generic[B]):
     log_every: int = 0
     checkpoint_every: float = math.inf
     gradient_norm: float | None = None
+    drawers: int = 1
 
     def draw(self, step: int) -> B:
         """The share that this process has of the batch of a step, from 0; called on another thread."""
@@ -163,7 +166,7 @@ class _Loop(Generic[B]):
         task, state = self.task, self.state
         task.begin(state.step)
         with observer.progress(task.name, task.steps, "steps", state.step) as job:
-            for batch in drawn_ahead(task.draw, state.step, task.steps):
+            for batch in drawn_ahead(task.draw, state.step, task.steps, task.drawers):
                 self._step(batch)
                 job.advance()
                 ends = self._epoch_ends()
@@ -280,16 +283,17 @@ class _Loop(Generic[B]):
         self.saved_at = time.monotonic()
 
 
-def drawn_ahead(draw: Callable[[int], B], first: int, steps: int) -> Iterator[B]:
-    """The batches of steps `first` to `steps - 1`, the next one drawn while one is in use."""
-    if first >= steps:
-        return
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(draw, first)
-        for step in range(first + 1, steps):
-            batch, ahead = ahead.result(), pool.submit(draw, step)
+def drawn_ahead(draw: Callable[[int], B], first: int, steps: int, drawers: int = 1) -> Iterator[B]:
+    """The batches of steps `first` to `steps - 1`; the next `drawers` ones are drawn while one is in use."""
+    with ThreadPoolExecutor(drawers) as pool:
+        ahead = deque(pool.submit(draw, step) for step in range(first, min(first + drawers, steps)))
+        for step in range(first + drawers, steps + drawers):
+            if not ahead:
+                return
+            batch = ahead.popleft().result()
+            if step < steps:
+                ahead.append(pool.submit(draw, step))
             yield batch
-        yield ahead.result()
 
 
 def summary(point: Point) -> str:

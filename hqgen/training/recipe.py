@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,10 @@ class Phase(Section):
 
     steps: Count
     batch: Count
-    patch: Annotated[int, Field(ge=16, multiple_of=2)]
-    """Pixels a side, even."""
+    patch: Annotated[int, Field(ge=16, multiple_of=4)]
+    """Pixels a side."""
+    loss: Literal["absolute", "squared"] = "absolute"
+    """What is minimised of the error; `squared` at the end favours PSNR."""
 
 
 class Recipe(Section):
@@ -26,12 +28,14 @@ class Recipe(Section):
     The defaults are those of pipelines/train-base.toml, which made the weights that ship with hqgen.
     """
 
+    size: Literal["large", "small"] = "large"
+    """The network: `base:size=large` or `base:size=small`."""
     seed: int = 0
     learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     """Learning rate of Adam, between warm-up and cool-down."""
-    warm_up: Annotated[int, Field(ge=0)] = 300
+    warm_up: Annotated[int, Field(ge=0)] = 500
     """Steps in which the learning rate rises to that."""
-    cool_down: Annotated[int, Field(ge=0)] = 11000
+    cool_down: Annotated[int, Field(ge=0)] = 30000
     """Last steps, in which it falls to zero."""
     gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     """Longer gradients are cut to this length: without it the loss leaps up now and then."""
@@ -39,11 +43,11 @@ class Recipe(Section):
     """Decay a step of the running mean of the weights; that mean is what is kept."""
     bfloat16: bool = True
     """Run the convolutions of the training in bfloat16 (twice as fast where the CPU has AVX512_BF16)."""
-    validate_every: Count = 100
+    validate_every: Count = 250
     """Steps between two points of the learning curve, which are also the checkpoints."""
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = (
-        Phase(steps=13000, batch=12, patch=48),
-        Phase(steps=1000, batch=6, patch=96),
+        Phase(steps=34000, batch=8, patch=64),
+        Phase(steps=6000, batch=4, patch=96, loss="squared"),
     )
     scenes: Scenes = Scenes()
 

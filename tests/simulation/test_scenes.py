@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from hqgen.pictures import load_pictures
 from hqgen.simulation.scenes import (
@@ -16,10 +17,15 @@ from hqgen.simulation.scenes import (
     SceneMaker,
     Scenes,
     SensorLimits,
-    mirror,
+    _near_an_end,
+    _white,
+    draw_shapes,
     render,
+    sample,
     soften,
 )
+from hqgen.spikes.packed import PackedSpikes
+from hqgen.spikes.recording import ArrayRecording
 
 IDEAL = SensorLimits(noisy=0)
 SHARP = (0.0, 0.0)
@@ -66,9 +72,22 @@ def test_noisy_sensor_deviates_from_the_rate_and_keeps_its_mean(pictures: Path) 
     assert abs(error.mean()) < 2e-3
 
 
-@given(index=st.integers(-40, 40), size=st.integers(2, 9))
-def test_mirror_is_numpys_reflection(index: int, size: int) -> None:
-    assert mirror(index, size) == np.pad(np.arange(size), 50, mode="reflect")[50 + index]
+@given(column=st.floats(-40, 40, width=32), row=st.floats(-40, 40, width=32))
+def test_a_texture_is_sampled_linearly_and_its_border_goes_on_outside(column: float, row: float) -> None:
+    texture = np.arange(35, dtype=np.float32).reshape(5, 7)
+    expected = min(max(column, 0), 6) + 7 * min(max(row, 0), 4)
+    assert sample(texture, np.float32(column), np.float32(row)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_drawn_shapes_change_the_picture_and_depend_on_the_seed_only() -> None:
+    flat = Image.new("L", (64, 48), 128)
+    one, again, other = (
+        np.asarray(draw_shapes(np.random.default_rng(seed), flat.copy())) for seed in (1, 1, 2)
+    )
+    assert one.shape == (48, 64)
+    assert np.ptp(one) > 0
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
 
 
 def poses(shift: float) -> np.ndarray:
@@ -94,11 +113,34 @@ def test_front_layer_hides_what_is_behind_and_moves_over_it() -> None:
     assert covered == [[2, 3, 4], [0, 1, 2], [0]]
 
 
-def test_target_is_the_centre_frame(pictures: Path) -> None:
-    scenes = Scenes(layered=0, sensor=IDEAL)
-    one = maker(pictures, scenes)
-    frames = one._frames(np.random.default_rng([0, 5]), 24)
-    np.testing.assert_array_equal(one.batch(5, 1, 24).rate[0], frames[CENTRE])
+def test_windows_at_an_end_mirror_their_frames_as_those_of_a_recording_do(pictures: Path) -> None:
+    whole = maker(pictures).batch(2, 1, 24).spikes[0]
+    for seed in range(20):
+        frames = _near_an_end(np.random.default_rng(seed))
+        first, last = int(frames.min()), int(frames.max())
+        assert (first, last) != (0, FRAMES - 1)
+        recording = ArrayRecording(PackedSpikes.pack(whole[first : last + 1]))
+        window = recording.window(CENTRE - first, CENTRE, FRAMES - 1 - CENTRE)
+        np.testing.assert_array_equal(whole[frames], window.spikes.frames())
+
+
+def test_scenes_at_the_end_have_the_target_of_whole_ones(pictures: Path) -> None:
+    whole, ends = (maker(pictures, Scenes(ends=share)).batch(1, 1, 24) for share in (0.0, 1.0))
+    np.testing.assert_array_equal(ends.rate, whole.rate)
+    assert not np.array_equal(ends.spikes, whole.spikes)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_target_is_as_many_frames_after_the_centre_frame_as_the_recipe_says(
+    offset: float, pictures: Path
+) -> None:
+    scenes = Scenes(layered=0, sensor=IDEAL, offset=offset)
+    batch = maker(pictures, scenes).batch(5, 1, 24)
+    rng = np.random.default_rng([0, 5])
+    white = _white(rng, scenes)
+    frames = maker(pictures, scenes)._brightness(rng, 24)
+    np.testing.assert_allclose(batch.white, white, rtol=1e-6)
+    np.testing.assert_allclose(batch.rate[0], frames[CENTRE + int(offset)] * np.float32(white), rtol=1e-5)
 
 
 def test_sensor_sees_the_target_through_the_blur_of_the_recipe(pictures: Path) -> None:
@@ -117,7 +159,7 @@ def test_soften_is_a_separable_blur_with_mirrored_borders(side: float) -> None:
 
 
 @pytest.mark.parametrize("patch", [16, 40])
-def test_pictures_smaller_than_a_patch_are_mirrored(patch: int, pictures: Path) -> None:
+def test_pictures_smaller_than_a_patch_give_whole_scenes(patch: int, pictures: Path) -> None:
     small = [p.resize((33, 40)) for p in load_pictures(pictures, longest=480, smallest=32)]
     batch = SceneMaker(small, Scenes(motion=MotionLimits(shift=60)), 0).batch(0, 4, patch)
     assert np.isfinite(batch.rate).all()

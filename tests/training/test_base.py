@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from hqgen.checkpoints import load_weights
-from hqgen.errors import SourceError, UsageError, WeightsError
+from hqgen.errors import MethodError, SourceError, UsageError, WeightsError
 from hqgen.methods.learned.base import Base
 from hqgen.progress import Job
 from hqgen.training import base as trainer
@@ -138,6 +138,37 @@ def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
     recipe = Recipe(warm_up=5, cool_down=0, validate_every=10, phases=(Phase(steps=40, batch=2, patch=24),))
     curve = train_base(pictures, tmp_path / "base.pth", recipe)
     assert curve[-1].losses["loss"] < 0.8 * curve[0].losses["loss"]
+
+
+def test_small_network_is_trained_where_the_recipe_asks_for_it(pictures: Path, tmp_path: Path) -> None:
+    train_base(pictures, tmp_path / "small.pth", RECIPE.model_copy(update={"size": "small"}))
+    load_weights(Base(size="small").network(), tmp_path / "small.pth")
+    with pytest.raises(MethodError):
+        load_weights(Base(size="large").network(), tmp_path / "small.pth")
+
+
+def test_a_phase_can_minimise_the_squared_error(pictures: Path, tmp_path: Path) -> None:
+    phases = {loss: (Phase(steps=1, batch=2, patch=16, loss=loss),) for loss in ("absolute", "squared")}
+    first = {
+        loss: train_base(pictures, tmp_path / f"{loss}.pth", RECIPE.model_copy(update={"phases": phase}))[0]
+        for loss, phase in phases.items()
+    }
+    absolute, squared = (first[loss].losses["loss"] for loss in ("absolute", "squared"))
+    assert absolute**2 <= squared < absolute
+
+
+def test_training_can_begin_with_weights(pictures: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first.pth"
+    train_base(pictures, first, RECIPE)
+    idle = RECIPE.model_copy(update={"learning_rate": 1e-9})
+    train_base(pictures, tmp_path / "second.pth", idle, start=first)
+    torch.testing.assert_close(weights(tmp_path / "second.pth"), weights(first), rtol=0, atol=1e-5)
+
+
+def test_weights_of_another_network_are_no_beginning(pictures: Path, tmp_path: Path) -> None:
+    train_base(pictures, tmp_path / "small.pth", RECIPE.model_copy(update={"size": "small"}))
+    with pytest.raises(MethodError):
+        train_base(pictures, tmp_path / "base.pth", RECIPE, start=tmp_path / "small.pth")
 
 
 def test_checkpoint_of_another_recipe_or_other_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:

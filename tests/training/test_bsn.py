@@ -188,7 +188,7 @@ def test_trust_is_the_share_of_corrections_that_unseen_crops_confirm() -> None:
         (("bsn",), "`bsn` is trained with `--recordings` alone"),
         (("bsn", "--pictures", "p", "--recordings", "r"), "`bsn` is trained with `--recordings` alone"),
         (("base", "--recordings", "r"), "`base` is trained with `--pictures` alone"),
-        (("base", "--pictures", "p", "--start", "base"), "`--start` belongs to `bsn`"),
+        (("bsn", "--recordings", "p", "--start", "old.pth"), "`bsn` cannot start from `old.pth`"),
     ],
 )
 def test_data_that_do_not_suit_the_method_are_a_usage_error(

@@ -119,16 +119,17 @@ def test_a_curve_is_a_table_with_the_columns_of_its_first_row(tmp_path: Path) ->
     assert read == [{key: str(value) for key, value in row.items()} for row in rows]
 
 
-def test_batches_are_drawn_once_in_order_and_not_past_the_end() -> None:
+@pytest.mark.parametrize("drawers", [1, 3, 9])
+def test_batches_are_given_once_in_order_and_not_drawn_past_the_end(drawers: int) -> None:
     drawn = []
 
     def draw(step: int) -> int:
         drawn.append(step)
         return step + 1
 
-    assert list(drawn_ahead(draw, 2, 6)) == [3, 4, 5, 6]
-    assert drawn == [2, 3, 4, 5]
-    assert list(drawn_ahead(draw, 6, 6)) == []
+    assert list(drawn_ahead(draw, 2, 6, drawers)) == [3, 4, 5, 6]
+    assert sorted(drawn) == [2, 3, 4, 5]
+    assert list(drawn_ahead(draw, 6, 6, drawers)) == []
 
 
 def test_error_of_a_batch_reaches_the_loop() -> None:

@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.methods.learned.layers import Residual, conv3x3
+from hqgen.methods.learned.layers import Residual, conv3x3, pad_symmetric
 from hqgen.methods.learned.network import NetworkMethod
 
 FRAMES = 41
 
+Size = Literal["large", "small"]
 
-class BaseNetwork(nn.Module):
-    """41 frames to the firing rate at the centre frame.
 
-    One convolution at full resolution, residual blocks at half resolution, two convolutions at full
-    resolution. Half resolution is four times cheaper and sees twice as far, as far as a fast scene moves in
-    the window.
+def _block(channels: int) -> Residual:
+    """A residual block that at first changes nothing, so that a deep network learns from its first step."""
+    last = conv3x3(channels, channels)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return Residual(first=conv3x3(channels, channels), between=nn.ReLU(), second=last)
+
+
+class LargeNetwork(nn.Module):
+    """41 frames to the firing rate at the centre frame, at three resolutions.
+
+    Full resolution keeps the detail. Half and quarter resolution are cheaper and see farther: a pixel of the
+    result depends on more than a hundred pixels around it, farther than a fast scene moves in the window.
     """
+
+    def __init__(self, fine: int = 32, half: int = 64, quarter: int = 96) -> None:
+        super().__init__()
+        self.head = conv3x3(FRAMES, fine)
+        self.to_half = nn.Conv2d(fine, half, 4, stride=2, padding=1)
+        self.encode = nn.Sequential(*(_block(half) for _ in range(2)))
+        self.to_quarter = nn.Conv2d(half, quarter, 4, stride=2, padding=1)
+        self.body = nn.Sequential(*(_block(quarter) for _ in range(3)))
+        self.from_quarter = nn.Conv2d(quarter, 4 * half, 1)
+        self.decode = nn.Sequential(*(_block(half) for _ in range(2)))
+        self.from_half = nn.Conv2d(half, 4 * fine, 1)
+        self.merge = conv3x3(fine, fine)
+        self.tail = conv3x3(fine, 1)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """(B, 41, H, W) spikes, H and W multiples of 4, to (B, H, W) spikes per frame."""
+        fine = torch.relu(self.head(spikes))
+        half = self.encode(torch.relu(self.to_half(fine)))
+        quarter = self.body(torch.relu(self.to_quarter(half)))
+        half = self.decode(half + functional.pixel_shuffle(self.from_quarter(quarter), 2))
+        fine = torch.relu(fine + functional.pixel_shuffle(self.from_half(torch.relu(half)), 2))
+        rate: Tensor = self.tail(torch.relu(self.merge(fine)))[:, 0]
+        return rate
+
+
+class SmallNetwork(nn.Module):
+    """41 frames to the firing rate at the centre frame, mostly at half resolution: for slow machines."""
 
     def __init__(self, wide: int = 32, deep: int = 48, blocks: int = 3) -> None:
         super().__init__()
@@ -46,22 +82,37 @@ class BaseNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Base(NetworkMethod):
-    """A small network (0.2 M parameters) whose weights ship with hqgen.
+    """A network whose weights ship with hqgen.
 
     It was trained on spikes simulated from moving pictures, never on a real recording or a public data set;
     docs/base.md has the training and the results.
+
+    Args:
+        size: `large` (1 M parameters) or `small` (0.2 M), which is faster and less exact.
     """
 
     name: ClassVar[str] = "base"
     rank: ClassVar[int] = 120
+    version: ClassVar[int] = 2
     citation: ClassVar[str] = "hqgen, docs/base.md: trained by this project on simulated streams"
     weights_licence: ClassVar[str] = "MIT"
     weights_source: ClassVar[str] = "ships with hqgen; remade by `hqgen train-method base`"
+    variants: ClassVar[str] = "size"
 
-    network = BaseNetwork
+    size: Size = "large"
+
+    @property
+    def weights_name(self) -> str:
+        """`base`, or `base-small`."""
+        return self.name if self.size == "large" else f"{self.name}-{self.size}"
+
+    def network(self) -> nn.Module:
+        """`LargeNetwork` or `SmallNetwork`."""
+        return LargeNetwork() if self.size == "large" else SmallNetwork()
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 41, H, W) to (B, H, W), spikes per frame, not negative; odd sides are padded by one."""
+        """(B, 41, H, W) to (B, H, W), spikes per frame, not negative; borders are mirrored as needed."""
         height, width = spikes.shape[-2:]
-        padded = functional.pad(spikes, (0, width % 2, 0, height % 2), mode="replicate")
-        return network(padded)[:, :height, :width].clamp(min=0)
+        padded = pad_symmetric(spikes, 4 if self.size == "large" else 2)
+        rate: Tensor = network(padded)[:, :height, :width].clamp(min=0)
+        return rate

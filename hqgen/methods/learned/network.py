@@ -39,6 +39,7 @@ class NetworkMethod(Method):
         weights_source: where they are published.
         batch_on: windows that the network takes at once on each device; fewer if memory is too small. On a
             CPU a batch is no faster, and one window at a time keeps an image independent of the others.
+        variants: the parameter that chooses between variants with weights of their own.
     """
 
     leg: ClassVar[Leg] = "gpu"
@@ -49,6 +50,7 @@ class NetworkMethod(Method):
     weights_licence: ClassVar[str] = "none stated"
     weights_source: ClassVar[str] = ""
     batch_on: ClassVar[dict[str, int]] = {"cpu": 1, "cuda": 8}
+    variants: ClassVar[str] = "variant"
 
     weights: str | None = field(default=None, kw_only=True)
     device: str = field(default="auto", kw_only=True)
