@@ -60,9 +60,9 @@ def test_agreement_is_whole_where_noise_explains_all_and_none_without_a_value() 
 
 
 def test_what_a_rule_or_limit_needs_is_named() -> None:
-    with pytest.raises(UsageError, match="the rule `consensus` needs the judge `brisque`") as caught:
+    with pytest.raises(UsageError, match="the rule `consensus` needs the judge `grain`") as caught:
         make_decider("consensus", ("niqe", "consistency"), None, None)
-    assert caught.value.hint == "build with `brisque`, `piqe` among the `--judges`"
+    assert caught.value.hint == "build with `grain` among the `--judges`"
     with pytest.raises(UsageError, match="`--min-consistency` needs"):
         make_decider("niqe", ("niqe",), None, 0.5)
     with pytest.raises(UnknownNameError):

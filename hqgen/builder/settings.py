@@ -40,7 +40,7 @@ class StoreSettings(PickSettings):
     """Other methods for single sources."""
     metric: Annotated[str, ENV] = "niqe"
     """What candidates are scored with; lower is better."""
-    judges: Annotated[Names, ENV] = ("consistency", "brisque", "piqe")
+    judges: Annotated[Names, ENV] = ("consistency", "grain", "brisque", "piqe")
     """What else every candidate is measured by: `consistency` and metrics, or `none`."""
     # Enough that a task costs little beside its work, few enough to lose on a kill.
     shard_size: Annotated[Count, ENV] = 32

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality.batch import FLAT, Scores
 from hqgen.quality.brisque import brisque_scores, machine
-from hqgen.quality.grain import grain_scores
 from hqgen.quality.ilniqe import TEMPLATE_SHA256, ilniqe_scores, template
 from hqgen.quality.niqe import pristine, score_images
 from hqgen.quality.pictures import read_picture, stacked
@@ -92,11 +91,17 @@ class IlNiqe:
         return ilniqe_scores(images)
 
 
+def _grain(images: NDArray[Any]) -> Scores:
+    from hqgen.quality.grain import grain_scores  # imports numba, so not at the top
+
+    return grain_scores(images)
+
+
 _FUNCTIONS: dict[str, Callable[[NDArray[Any]], Scores]] = {
     "niqe": score_images,
     "brisque": brisque_scores,
     "piqe": piqe_scores,
-    "grain": grain_scores,
+    "grain": _grain,
 }
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hqgen.config import Device
 from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
-from hqgen.methods.registry import available_methods, method_label
+from hqgen.methods.registry import available_methods, default_ensemble, method_label
 from hqgen.methods.tfp import TFP
 from hqgen.progress import SILENT, Observer
 from hqgen.spikes.packed import PackedSpikes, Window
@@ -182,9 +182,8 @@ def _right(clip: FrozenClip, texts: Any, pictures: Outputs, labels: NDArray[np.i
 
 
 def default_methods(frames: int) -> list[Method]:
-    """TFP of all `frames`, the paper's baseline, and every method of hqgen that can run here."""
-    able = [item.method for item in available_methods() if item.method and item.reason is None]
-    return [TFP(window=frames), *able]
+    """TFP of all `frames`, the paper's baseline, and the methods that a build takes by default."""
+    return [TFP(window=frames), *default_ensemble()]
 
 
 def evaluate(

@@ -193,6 +193,7 @@ def test_a_method_that_kills_its_worker_fails_its_shards_and_says_so(settings: B
 def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:
     """The build as a user starts it, in a process of its own that starts workers."""
     command = [sys.executable, "-m", "hqgen", "build", "--sources", settings.sources[0], "--workers", "2"]
+    command += ["--judges", ",".join(settings.judges)]
     command += ["--methods", str(settings.methods), "--out", str(settings.out), "--shard-size", "2", *flags]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -235,6 +236,7 @@ def test_ctrl_c_reaches_the_whole_process_group_and_loses_no_shard(
         write_dat(recordings / f"scene{seed}.dat", stream(seed))
     command = [sys.executable, "-m", "hqgen", "build", "--sources", settings.sources[0], "--workers", "2"]
     command += ["--methods", "tfp,tfi,tfstp", "--out", str(settings.out), "--shard-size", "1"]
+    command += ["--judges", ",".join(settings.judges)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not list(settings.out.glob("hq.build/records/*/*.json")):
         time.sleep(0.01)

@@ -157,7 +157,7 @@ def test_a_method_gets_no_more_frames_where_a_judge_looks_at_more() -> None:
 
 values = st.sampled_from([1.0, 2.0, 3.0, float("inf")])
 tables = st.lists(st.tuples(*[values] * 4), min_size=1, max_size=3)
-MEASURES = ("niqe", "consistency", "brisque", "piqe")
+MEASURES = ("niqe", "consistency", "grain", "brisque", "piqe")
 
 
 def result_of(shard: Shard, table: Mapping[str, NDArray[np.float32]], methods: Sequence[int]) -> LegResult:

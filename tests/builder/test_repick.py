@@ -137,7 +137,7 @@ def test_damaged_candidates_are_found_before_they_win(built: Path, tmp_path: Pat
 
 
 def test_a_rule_whose_judges_the_store_lacks_is_refused(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="needs the judge `brisque`"):
+    with pytest.raises(UsageError, match="needs the judge `grain`"):
         repicked(built, tmp_path / "new", rule="consensus")
     assert not (tmp_path / "new").exists()
 
