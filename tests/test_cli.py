@@ -225,7 +225,7 @@ def test_a_method_is_ready_once_its_weights_are_added(tmp_path: Path, checkpoint
     assert states["wgse"] == "not ready"
     assert "ssir" not in below
     checked = run("weights", "check", env=weights)
-    assert (checked.returncode, checked.stdout) == (0, "base: sound\nssir: sound\n")
+    assert (checked.returncode, checked.stdout) == (0, "base: sound\nbase:size=small: sound\nssir: sound\n")
     assert {row["name"] for row in json.loads(run("weights", "list", "--json", env=weights).stdout)} == {
         "base",
         "ssir",
