@@ -228,6 +228,7 @@ def test_a_method_is_ready_once_its_weights_are_added(tmp_path: Path, checkpoint
     assert (checked.returncode, checked.stdout) == (0, "base: sound\nbase:size=small: sound\nssir: sound\n")
     assert {row["name"] for row in json.loads(run("weights", "list", "--json", env=weights).stdout)} == {
         "base",
+        "base-small",
         "ssir",
     }
 
