@@ -75,7 +75,19 @@ def split_names(value: Any) -> Any:
     )
 
 
+def join_names(value: Any) -> Any:
+    """A text of names, as a flag holds it; a list of them becomes one, and an empty list None."""
+    return ",".join(value) or None if isinstance(value, list | tuple) else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
+
+
+class WeightsFolder(Section):
+    """Where networks find their weights."""
+
+    weights_dir: Annotated[Path | None, Flag("HQGEN_WEIGHTS")] = None
+    """Folder of the registered weights."""
 
 
 class Cluster(Section):

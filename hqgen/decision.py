@@ -6,21 +6,18 @@ record and the manifest. So a finished store can be decided again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UsageError
 from hqgen.manifest import Plan, SampleRecord
-from hqgen.provenance import require_same
+from hqgen.provenance import require_same, specification
 from hqgen.quality import consistency
-from hqgen.quality.rules import Rule, Smallest, get_rule
-
-Measures = Mapping[str, NDArray[np.float32]]
-"""By name, the score or a judge's value of every candidate of one sample (M,); +inf where there is none."""
+from hqgen.quality.rules import Measures, Rule, Smallest, get_rule
 
 
 class Decision(NamedTuple):
@@ -67,7 +64,7 @@ class Decider:
         require_same(
             f"the plan has another rule `{rule.name}` than this hqgen",
             plan.rule,
-            rule_spec(rule),
+            specification(rule),
             hint="use the version of hqgen that made the store, or `hqgen repick` it by a rule of this one",
             error=StoreError,
         )
@@ -147,11 +144,6 @@ def agreement(value: float) -> float:
         value: a consistency of `hqgen.quality.consistency`: that difference in units of the counting noise.
     """
     return 1.0 if value <= 1 else 1 / value
-
-
-def rule_spec(rule: Rule) -> dict[str, Any]:
-    """A rule as a plan fixes it."""
-    return {"name": rule.name, "version": rule.version, "parameters": rule.parameters()}
 
 
 def measures_of(sample: SampleRecord, methods: Sequence[str], score: str) -> dict[str, NDArray[np.float32]]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hqgen.errors import HqgenError, PlanMismatchError
 from hqgen.files import write_atomically
@@ -20,6 +20,26 @@ Document = Mapping[str, Any]
 
 NAMED = 5
 """Names that a line of differences lists; the rest is counted."""
+
+
+class Specified(Protocol):
+    """A part of a plan that has a version: a scorer, a rule."""
+
+    @property
+    def name(self) -> str:
+        """What users type."""
+
+    @property
+    def version(self) -> int:
+        """Goes up by one when it would give another result than before."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything else that decides its results, as plain JSON values."""
+
+
+def specification(part: Specified) -> dict[str, Any]:
+    """A part as a plan fixes it."""
+    return {"name": part.name, "version": part.version, "parameters": part.parameters()}
 
 
 def short_digest(pieces: Iterable[str]) -> str:

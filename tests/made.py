@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hqgen.decision import rule_spec
 from hqgen.manifest import (
     Manifest,
     MethodSpec,
@@ -24,6 +23,7 @@ from hqgen.manifest import (
     dump,
 )
 from hqgen.methods.registry import get_method
+from hqgen.provenance import specification
 from hqgen.quality.normalise import Normalisation
 from hqgen.quality.rules import get_rule
 from hqgen.spikes.packed import ENDS
@@ -62,7 +62,7 @@ def manifest(
         normalisation=Normalisation().parameters(),
         ends=ENDS,
         judges=(),
-        rule=rule_spec(get_rule(rule, score=scorer)),
+        rule=specification(get_rule(rule, score=scorer)),
         keep_candidates=keep_candidates,
         sources=tuple(_spec(name, samples) for name, samples in sources.items()),
     )

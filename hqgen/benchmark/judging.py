@@ -15,7 +15,7 @@ from hqgen.inspection.regret import fair_image
 from hqgen.inspection.truth import as_brightness, psnr, ssim
 from hqgen.quality import consistency
 from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.quality.scorers import Scorer, get_scorer, scorer_names
+from hqgen.quality.scorers import Scorer, scorer_names, usable_scorers
 
 Image = NDArray[np.float32]
 
@@ -99,18 +99,8 @@ def panel(names: str | None, geometries: Iterable[tuple[int, int]]) -> tuple[Pan
         UnknownNameError: there is no such judge.
     """
     listed = [name.strip() for name in names.split(",")] if names else _own()
-    scorers, notes = list[Scorer](), list[str]()
-    for name in dict.fromkeys(listed):
-        try:
-            scorer = get_scorer(name)
-            for geometry in geometries:
-                # A flat picture has no score, but one of a size that the judge refuses has an error.
-                scorer.score(np.zeros((1, *geometry), np.uint8))
-        except ScoreError as error:
-            notes.append(f"`{name}` does not judge: {error.message}")
-        else:
-            scorers.append(scorer)
-    return Panel(tuple(scorers)), notes
+    scorers, reasons = usable_scorers(dict.fromkeys(listed), geometries)
+    return Panel(scorers), [f"`{name}` does not judge: {reason}" for name, reason in reasons.items()]
 
 
 def _own() -> list[str]:

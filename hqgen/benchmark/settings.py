@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from hqgen.config import ENV, Count, Device, Flag, Names, Section
-
-
-def _joined(value: Any) -> Any:
-    return ",".join(value) or None if isinstance(value, list | tuple) else value
+from hqgen.config import ENV, Count, Device, Flag, Names, Section, WeightsFolder, join_names
 
 
 class BenchmarkSettings(Section):
@@ -19,9 +15,9 @@ class BenchmarkSettings(Section):
 
     sources: Annotated[Names, Field(min_length=1), ENV]
     """Datasets, separated by commas: see `hqgen sources`; also `demo` and `folder:PATH`."""
-    methods: Annotated[str, BeforeValidator(_joined), ENV] = "all"
+    methods: Annotated[str, BeforeValidator(join_names), ENV] = "all"
     """As in `tfp:window=81,tfi`; `all` stands for every method that can run here."""
-    judges: Annotated[str | None, BeforeValidator(_joined), ENV] = None
+    judges: Annotated[str | None, BeforeValidator(join_names), ENV] = None
     """No-reference scores, separated by commas. [default: all of hqgen's own]"""
     samples: Annotated[int | None, Field(ge=1), ENV] = None
     """Samples of each source, spread evenly. [default: all]"""
@@ -37,8 +33,5 @@ class BenchmarkSettings(Section):
     """Folder that receives the results; what is there already is not measured again."""
 
 
-class BenchmarkCommand(BenchmarkSettings):
+class BenchmarkCommand(BenchmarkSettings, WeightsFolder):
     """The settings of `hqgen benchmark`."""
-
-    weights_dir: Annotated[Path | None, Flag("HQGEN_WEIGHTS")] = None
-    """Folder of the registered weights."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from hqgen.builder.scoring import Scoring, scorer_spec
-from hqgen.decision import Decider, rule_spec
+from hqgen.builder.scoring import Scoring
+from hqgen.decision import Decider
 from hqgen.errors import UsageError
 from hqgen.manifest import Document, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
-from hqgen.provenance import document_id, require_same
+from hqgen.provenance import document_id, require_same, specification
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
@@ -168,11 +168,11 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
     """
     rules = Plan(
         shard_size=request.shard_size,
-        scorer=scorer_spec(request.scoring.scorer),
+        scorer=specification(request.scoring.scorer),
         normalisation=request.scoring.normalisation.parameters(),
         ends=ENDS,
         judges=request.scoring.judge_specs(),
-        rule=rule_spec(request.decider.rule),
+        rule=specification(request.decider.rule),
         max_score=request.decider.max_score,
         min_consistency=request.decider.min_consistency,
         keep_candidates=request.keep_candidates,

@@ -21,13 +21,13 @@ from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_fil
 from hqgen.builder.output import Output
 from hqgen.builder.plan import by_name
 from hqgen.builder.settings import RepickSettings
-from hqgen.decision import Decider, make_decider, measures_of, rule_spec
+from hqgen.decision import Decider, make_decider, measures_of
 from hqgen.errors import StoreError, UsageError
 from hqgen.files import sync
 from hqgen.interrupt import Stop, stoppable
 from hqgen.manifest import Manifest, Origin, Plan, ShardDigest, ShardRecord, SourceFiles, SourceManifest
 from hqgen.progress import Observer
-from hqgen.provenance import require_same
+from hqgen.provenance import require_same, specification
 from hqgen.store import StoreWriter, candidates_of, digest_images, open_described
 
 THREADS = 4
@@ -75,7 +75,7 @@ def _plan(manifest: Manifest, settings: RepickSettings, path: Path) -> Plan:
     measures = (str(plan.scorer["name"]), *(str(judge["name"]) for judge in plan.judges))
     decider = make_decider(settings.rule, measures, settings.max_score, settings.min_consistency)
     changes = {
-        "rule": rule_spec(decider.rule),
+        "rule": specification(decider.rule),
         "max_score": settings.max_score,
         "min_consistency": settings.min_consistency,
         "keep_candidates": settings.keep_candidates,

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hqgen.errors import UnknownNameError
 from hqgen.methods.base import Span
+from hqgen.provenance import specification
 from hqgen.quality import consistency
 from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.quality.scorers import Scorer, get_scorer, scorer_names
+from hqgen.quality.scorers import Scorer, check_size, get_scorer, scorer_names
 from hqgen.spikes import exposure
 from hqgen.spikes.packed import Window
 
@@ -48,7 +49,7 @@ class Scoring:
 
     def judge_specs(self) -> tuple[dict[str, Any], ...]:
         """The judges as a plan fixes them, in order of their names."""
-        found = [scorer_spec(judge) for judge in self.judges]
+        found = [specification(judge) for judge in self.judges]
         if self.consistency:
             spec = {"name": consistency.NAME, "version": consistency.VERSION}
             found.append(spec | {"parameters": consistency.parameters()})
@@ -95,18 +96,11 @@ class Scoring:
         Raises:
             ScoreError: one does not.
         """
-        # A flat picture has no score, but one of a size that the metric refuses has an error.
-        picture = np.zeros((1, height, width), np.uint8)
-        self.scorer.score(picture)
-        for judge in self.judges:
-            judge.score(picture)
+        for scorer in (self.scorer, *self.judges):
+            check_size(scorer, height, width)
         if self.consistency:
-            consistency.consistency(picture, np.zeros((height, width), np.float32))
-
-
-def scorer_spec(scorer: Scorer) -> dict[str, Any]:
-    """A scorer as a plan fixes it."""
-    return {"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()}
+            flat = np.zeros((height, width), np.uint8)
+            consistency.consistency(flat[None], flat.astype(np.float32))
 
 
 def make_scoring(metric: str, judges: Sequence[str]) -> Scoring:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section
+from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section, WeightsFolder, join_names
 
 Existing = Literal["error", "resume", "append", "overwrite"]
-
-
-def _joined(value: Any) -> Any:
-    return ",".join(value) or None if isinstance(value, list | tuple) else value
 
 
 class PickSettings(Section):
@@ -34,7 +30,7 @@ class StoreSettings(PickSettings):
 
     data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
     """Folder of the datasets."""
-    methods: Annotated[str | None, BeforeValidator(_joined), ENV] = None
+    methods: Annotated[str | None, BeforeValidator(join_names), ENV] = None
     """The ensemble, as in `tfp:window=21,tfi`. [default: every method that can run here]"""
     source_methods: dict[str, str] = Field(default_factory=dict)
     """Other methods for single sources."""
@@ -76,10 +72,5 @@ class RepickSettings(PickSettings):
     """What to do if there is already a store in that folder."""
 
 
-class _WeightsFolder(Section):
-    weights_dir: Annotated[Path | None, Flag("HQGEN_WEIGHTS")] = None
-    """Folder of the registered weights."""
-
-
-class BuildCommand(BuildSettings, _WeightsFolder):
+class BuildCommand(BuildSettings, WeightsFolder):
     """The settings of `hqgen build`."""

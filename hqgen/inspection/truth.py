@@ -20,7 +20,7 @@ from hqgen.errors import HqgenError, ScoreError, StoreError
 from hqgen.inspection.candidates import Remake, source_settings
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
-from hqgen.provenance import require_same
+from hqgen.provenance import require_same, specification
 from hqgen.quality.scorers import Scorer, get_scorer
 from hqgen.sources import load_catalog
 from hqgen.sources.source import Source, read_demo, read_folder
@@ -183,7 +183,7 @@ def _scorer(manifest: Manifest) -> Scorer:
     require_same(
         "the store was scored by another scorer than this hqgen has",
         planned,
-        {"name": scorer.name, "version": scorer.version, "parameters": scorer.parameters()},
+        specification(scorer),
         hint="scores can only be compared by the version of hqgen that made them",
         error=StoreError,
     )

@@ -5,7 +5,7 @@ A rule sees no pixels, so another rule can be applied to a finished store withou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -79,8 +79,8 @@ class Smallest:
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """The smallest score wins among the candidates that agree with the spikes.
+class _Guard:
+    """Lets only the candidates win that agree with the spikes.
 
     A candidate agrees if its consistency is at most `factor` times the best one of the sample.
 
@@ -91,70 +91,75 @@ class Guarded:
             that repeats the noise of the very frames it is compared with does not shut out the others.
     """
 
-    name: ClassVar[str] = "niqe-guarded"
-    version: ClassVar[int] = 1
-
     score: str = "niqe"
     factor: float = FACTOR
     floor: float = FLOOR
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the score, and the numbers."""
+        return asdict(self)
+
+    def agreeing(self, scores: NDArray[np.float64], consistencies: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which candidates have a score and agree with the spikes: bool (M,)."""
+        known = np.isfinite(scores) & np.isfinite(consistencies)
+        best = np.min(consistencies, initial=np.inf, where=known)
+        return known & (consistencies <= self.factor * max(best, self.floor))
+
+
+@dataclass(frozen=True)
+class Guarded(_Guard):
+    """The smallest score wins among the candidates that agree with the spikes.
+
+    The parameters are `_Guard`'s.
+    """
+
+    name: ClassVar[str] = "niqe-guarded"
+    version: ClassVar[int] = 1
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The score and `consistency`."""
         return (self.score, "consistency")
 
-    def parameters(self) -> dict[str, Any]:
-        """The name of the score, and the two numbers."""
-        return asdict(self)
-
     def pick(self, measures: Measures) -> int | None:
         """Pick a candidate; see `Rule`."""
         scores, consistencies = _needed(measures, self.needs)
-        return _smallest(np.where(_agreeing(scores, consistencies, self.factor, self.floor), scores, np.inf))
+        return _smallest(np.where(self.agreeing(scores, consistencies), scores, np.inf))
 
 
 @dataclass(frozen=True)
-class Consensus:
+class Consensus(_Guard):
     """The least product of score, root of the grain and square of the consistency wins.
 
     Only candidates that agree with the spikes take part. The score alone can take noise for texture, and the
     grain alone prefers what is smooth. A consistency below 1 counts as 1: the spikes say nothing against it.
-
-    Args:
-        score: the name of the score; negative scores count as 0.
-        factor: as in `Guarded`.
-        floor: as in `Guarded`.
+    Negative scores count as 0. The parameters are `_Guard`'s.
     """
 
     name: ClassVar[str] = "consensus"
     version: ClassVar[int] = 1
-
-    score: str = "niqe"
-    factor: float = FACTOR
-    floor: float = FLOOR
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The score, `consistency` and `grain`."""
         return (self.score, "consistency", "grain")
 
-    def parameters(self) -> dict[str, Any]:
-        """The name of the score, and the numbers."""
-        return asdict(self)
-
     def pick(self, measures: Measures) -> int | None:
         """Pick a candidate; see `Rule`."""
         scores, consistencies, grains = _needed(measures, self.needs)
         known = np.isfinite(grains)
         scores = np.where(known, scores, np.inf)
-        chosen = _agreeing(scores, consistencies, self.factor, self.floor)
+        chosen = self.agreeing(scores, consistencies)
         products = np.maximum(scores, 0) ** 2 * grains * np.maximum(consistencies, 1) ** 4
         return _smallest(np.where(chosen, products, np.inf))
 
 
+_RULES: dict[str, Callable[[str], Rule]] = {rule.name: rule for rule in (Smallest, Guarded, Consensus)}
+
+
 def rule_names() -> list[str]:
     """The names that `get_rule` knows, the default first."""
-    return [Smallest.name, Guarded.name, Consensus.name]
+    return list(_RULES)
 
 
 def get_rule(name: str, *, score: str = "niqe") -> Rule:
@@ -167,13 +172,9 @@ def get_rule(name: str, *, score: str = "niqe") -> Rule:
     Raises:
         UnknownNameError: there is no such rule.
     """
-    if name == Smallest.name:
-        return Smallest(score)
-    if name == Guarded.name:
-        return Guarded(score)
-    if name == Consensus.name:
-        return Consensus(score)
-    raise UnknownNameError("rule", name, rule_names())
+    if name not in _RULES:
+        raise UnknownNameError("rule", name, _RULES)
+    return _RULES[name](score)
 
 
 def _needed(measures: Measures, names: tuple[str, ...]) -> list[NDArray[np.float64]]:
@@ -198,12 +199,3 @@ def _quoted(names: list[str] | tuple[str, ...]) -> str:
 def _smallest(values: NDArray[np.float64]) -> int | None:
     """The column of the smallest finite value; of equal ones the first."""
     return int(np.argmin(values)) if np.isfinite(values).any() else None
-
-
-def _agreeing(
-    scores: NDArray[np.float64], consistencies: NDArray[np.float64], factor: float, floor: float
-) -> NDArray[np.bool_]:
-    """Which candidates have a score and agree with the spikes: bool (M,)."""
-    known = np.isfinite(scores) & np.isfinite(consistencies)
-    best = np.min(consistencies, initial=np.inf, where=known)
-    return known & (consistencies <= factor * max(best, floor))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError, UnknownNameError
+from hqgen.provenance import Specified
 from hqgen.quality.batch import FLAT, Scores
 from hqgen.quality.brisque import brisque_scores, machine
 from hqgen.quality.ilniqe import TEMPLATE_SHA256, ilniqe_scores, template
@@ -26,19 +27,8 @@ from hqgen.quality.pictures import read_picture, stacked
 from hqgen.quality.piqe import piqe_scores
 
 
-class Scorer(Protocol):
+class Scorer(Specified, Protocol):
     """A no-reference metric; lower is better."""
-
-    @property
-    def name(self) -> str:
-        """What users type."""
-
-    @property
-    def version(self) -> int:
-        """Goes up by one when the same picture would get another score than before."""
-
-    def parameters(self) -> dict[str, Any]:
-        """Everything else that decides the scores, as plain JSON values; it goes into the plan."""
 
     def score(self, images: NDArray[Any]) -> Scores:
         """Score grey pictures, each independently of the others.
@@ -237,6 +227,40 @@ def get_scorer(name: str) -> Scorer:
     elif isinstance(scorer, IlNiqe):
         template()
     return scorer
+
+
+def check_size(scorer: Scorer, height: int, width: int) -> None:
+    """Make sure that a scorer takes pictures of a size.
+
+    Raises:
+        ScoreError: it does not.
+    """
+    # A flat picture has no score, but one of a size that the scorer refuses has an error.
+    scorer.score(np.zeros((1, height, width), np.uint8))
+
+
+def usable_scorers(
+    names: Iterable[str], sizes: Iterable[tuple[int, int]]
+) -> tuple[tuple[Scorer, ...], dict[str, str]]:
+    """Find the scorers that can run here and take pictures of all these sizes, (H, W) each.
+
+    Returns:
+        The scorers; and by name why others cannot.
+
+    Raises:
+        UnknownNameError: there is no such scorer.
+    """
+    usable, reasons, sizes = list[Scorer](), dict[str, str](), list(sizes)
+    for name in names:
+        try:
+            scorer = get_scorer(name)
+            for height, width in sizes:
+                check_size(scorer, height, width)
+        except ScoreError as error:
+            reasons[name] = error.message
+        else:
+            usable.append(scorer)
+    return tuple(usable), reasons
 
 
 class FileScore(NamedTuple):

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
-from hqgen.quality import Scorer, get_scorer
+from hqgen.quality import Scorer
 from hqgen.quality.normalise import to_uint8
-from hqgen.quality.scorers import Pyiqa
+from hqgen.quality.scorers import Pyiqa, usable_scorers
 
 NIQE_BLOCK = 96
 """Pixels a side of the blocks that NIQE measures."""
@@ -72,22 +72,16 @@ def usable_metrics(names: Iterable[str], height: int, width: int) -> Metrics:
     Raises:
         UnknownNameError: there is no such metric.
     """
-    scorers, notes = list[Scorer](), list[str]()
-    for name in names:
-        try:
-            scorer = get_scorer(name)
-            scorer.score(np.zeros((1, height, width), np.uint8))  # refuses what is too small for it
-        except ScoreError as error:
-            notes.append(f"{name.upper()} is n/a: {error.message.replace(str(Path.home()), '~')}")
-        else:
-            scorers.append(scorer)
+    scorers, reasons = usable_scorers(names, [(height, width)])
+    home = str(Path.home())
+    notes = [f"{name.upper()} is n/a: {reason.replace(home, '~')}" for name, reason in reasons.items()]
     blocks = (height // NIQE_BLOCK) * (width // NIQE_BLOCK)
     if blocks == 1 and any(scorer.name == "niqe" for scorer in scorers):
         notes.append(
             f"NIQE of {height}x{width} pixels rests on a single block of {NIQE_BLOCK}x{NIQE_BLOCK}, without "
             "the spread between blocks: compare it only within this table"
         )
-    return Metrics(tuple(scorers), tuple(notes))
+    return Metrics(scorers, tuple(notes))
 
 
 def brightened(image: Image) -> NDArray[np.uint8] | str:

@@ -17,6 +17,7 @@ from PIL import Image
 import hqgen.quality.scorers as scorers_module
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality import brisque, get_scorer, niqe, piqe, score_files, scorer_names
+from hqgen.quality.scorers import usable_scorers
 
 OWN = {"niqe": niqe, "brisque": brisque, "piqe": piqe}
 WITH_PYIQA = ["pyiqa-niqe", "pyiqa-brisque", "pyiqa-piqe"]
@@ -165,6 +166,15 @@ def test_files_are_scored_by_another_metric(tmp_path: Path) -> None:
 def test_an_unknown_metric_for_files_is_an_error_before_any_is_read(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
         score_files([tmp_path / "missing.png"], metric="ssim")
+
+
+def test_scorers_that_refuse_one_of_the_sizes_are_left_out_with_the_reason() -> None:
+    usable, reasons = usable_scorers(["niqe", "piqe"], [(200, 200), (90, 200)])
+    assert [scorer.name for scorer in usable] == ["piqe"]
+    assert list(reasons) == ["niqe"]
+    assert "90x200" in reasons["niqe"]
+    with pytest.raises(UnknownNameError):
+        usable_scorers(["beauty"], [])
 
 
 def test_importing_quality_imports_nothing_heavy() -> None:
