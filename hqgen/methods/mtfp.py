@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from hqgen.compiled import compiled
-from hqgen.methods.base import Method, Span
 from hqgen.methods.flow import Flow, estimate_flow
 from hqgen.methods.flow_kernels import sampled
 from hqgen.methods.intervals import interval_rates
+from hqgen.methods.tfp import Exposure
 from hqgen.spikes.packed import Window
 
 Floats = NDArray[np.float32]
@@ -42,7 +42,7 @@ LOW, HIGH = 0.3, 1.5
 
 
 @dataclass(frozen=True)
-class MTFP(Method):
+class MTFP(Exposure):
     """Spikes per frame, averaged along the motion.
 
     Frames centre - window // 2 .. centre + (window - 1) // 2 are used, as by TFP. Frames that a window
@@ -60,16 +60,6 @@ class MTFP(Method):
     citation: ClassVar[str] = (
         "TFP (Zhu et al., A Retina-inspired Sampling Method for Visual Texture, ICME 2019) along the motion"
     )
-
-    window: int = 41
-
-    def __post_init__(self) -> None:
-        self.require("window", 1)
-
-    @property
-    def span(self) -> Span:
-        """`window` frames, the centre frame among them."""
-        return self.window // 2, (self.window - 1) // 2
 
     def reconstruct(self, window: Window) -> Floats:
         """float32 (H, W), spikes per frame in [0, 1]."""

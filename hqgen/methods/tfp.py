@@ -14,7 +14,26 @@ from hqgen.spikes.packed import Window
 
 
 @dataclass(frozen=True)
-class TFP(Method):
+class Exposure(Method):
+    """A method that looks at `window` frames, centre - window // 2 .. centre + (window - 1) // 2.
+
+    Args:
+        window: frames, at least 1.
+    """
+
+    window: int = 41
+
+    def __post_init__(self) -> None:
+        self.require("window", 1)
+
+    @property
+    def span(self) -> Span:
+        """`window` frames, the centre frame among them."""
+        return self.window // 2, (self.window - 1) // 2
+
+
+@dataclass(frozen=True)
+class TFP(Exposure):
     """Spikes per frame over a centred window: the picture that an ordinary exposure would give.
 
     Frames centre - window // 2 .. centre + (window - 1) // 2 are counted, exactly `window` of them; an even
@@ -35,16 +54,6 @@ class TFP(Method):
     rank: ClassVar[int] = 10
     version: ClassVar[int] = 2
     citation: ClassVar[str] = "Zhu et al., A Retina-inspired Sampling Method for Visual Texture, ICME 2019"
-
-    window: int = 41
-
-    def __post_init__(self) -> None:
-        self.require("window", 1)
-
-    @property
-    def span(self) -> Span:
-        """`window` frames, the centre frame among them."""
-        return self.window // 2, (self.window - 1) // 2
 
     def reconstruct(self, window: Window) -> NDArray[np.float32]:
         """float32 (H, W), spikes per frame in [0, 1]."""

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field
 from hqgen.compiled import compiled
 from hqgen.config import Section
 from hqgen.simulation.pixels import fire_scene
+from hqgen.spikes.packed import mirrored
 
 FRAMES = 41
 CENTRE = 20
@@ -151,11 +152,10 @@ def _tone(rng: np.random.Generator, brightness: Floats) -> Floats:
     return toned.astype(np.float32)
 
 
-def _near_an_end(rng: np.random.Generator) -> NDArray[np.int_]:
+def _near_an_end(rng: np.random.Generator) -> NDArray[np.int64]:
     """Frames of a window that reaches over an end of its recording, where a build mirrors them in time."""
-    real = int(rng.integers(CENTRE))  # frames there are behind the centre frame
-    last = CENTRE + real
-    frames = last - np.abs(last - np.arange(FRAMES))
+    there = CENTRE + 1 + int(rng.integers(CENTRE))
+    frames = mirrored(0, FRAMES, there)
     return frames if rng.random() < 0.5 else FRAMES - 1 - frames[::-1]
 
 

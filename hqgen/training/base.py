@@ -23,7 +23,7 @@ from hqgen.progress import SILENT, Observer
 from hqgen.simulation.scenes import SceneBatch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware, hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
+from hqgen.training.loop import Losses, Point, Stop, Task, train, trapezium, write_curve
 from hqgen.training.recipe import Recipe
 
 LONGEST = 480
@@ -140,14 +140,8 @@ class _BaseTask(Task[Drawn]):
         return spikes.contiguous(memory_format=torch.channels_last)
 
     def before_step(self, step: int) -> None:
-        """A linear rise, a plateau, and a linear fall over the last steps.
-
-        Up to the fall nothing depends on the length of the training, so a longer one starts as a shorter one
-        did.
-        """
-        rise = (step + 1) / max(self.recipe.warm_up, 1)
-        fall = (self.steps - step) / max(self.recipe.cool_down, 1)
-        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * min(rise, 1, fall)
+        part = trapezium(step, self.steps, self.recipe.warm_up, self.recipe.cool_down)
+        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * part
 
     def after_step(self, step: int) -> None:
         decay = min(self.recipe.ema, step / (step + 10))  # a short memory while the weights move fast

@@ -15,7 +15,7 @@ from hqgen.config import Count, Section, read_toml, validated
 from hqgen.methods.learned.bsn import BlindNetwork, half_width, measured
 from hqgen.training.crops import Crops
 from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Task, write_curve
+from hqgen.training.loop import Losses, Point, Task, trapezium, write_curve
 
 VALIDATION = (8, 2)
 """Windows, and crops of each, of what draws the learning curve."""
@@ -109,12 +109,9 @@ class Blind(Task[Batch]):
         return {"loss": mean_square(predicted.float() - self.target(part))}
 
     def before_step(self, step: int) -> None:
-        """A linear rise, a plateau, and a linear fall over the last steps."""
-        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * self._factor(step)
-
-    def _factor(self, step: int) -> float:
-        rise = (step + 1) / max(self.recipe.warm_up, 1)
-        return min(rise, 1, (self.steps - step) / max(self.recipe.cool_down, 1))
+        """See `Task`."""
+        part = trapezium(step, self.steps, self.recipe.warm_up, self.recipe.cool_down)
+        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * part
 
     def validate(self) -> dict[str, float]:
         """See `Task`."""

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hqgen.errors import MethodError, UsageError
 from hqgen.methods import variational_kernels
 from hqgen.methods.variational import Variational, spikes_by_step
-from hqgen.methods.variational_model import Problem, light
+from hqgen.methods.variational_model import Problem
 from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.spikes.recording import ArrayRecording
 from tests.methods.test_variational_links import random_links
+from tests.methods.variational_proof import light
 from tests.methods.windows import REDS, random_window, reds, window
 
 

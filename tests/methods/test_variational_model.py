@@ -11,8 +11,9 @@ from scipy.optimize import minimize
 
 from hqgen.methods.variational_kernels import State, iterate, start
 from hqgen.methods.variational_links import at_rest, bounds
-from hqgen.methods.variational_model import Floats, Problem, energy, light, lower_bound, metric, violation
+from hqgen.methods.variational_model import Floats, Problem, metric
 from tests.methods.test_variational_links import random_links
+from tests.methods.variational_proof import energy, light, lower_bound, violation
 
 SHAPE = (4, 6, 5)
 """Rows, steps, columns of the small problem."""

@@ -1,26 +1,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from hqgen.checkpoints import load_weights
 from hqgen.errors import MethodError, SourceError, UsageError, WeightsError
 from hqgen.methods.learned.base import Base
-from hqgen.progress import Job
 from hqgen.training import base as trainer
 from hqgen.training.base import train_base
-from hqgen.training.loop import Point, Stop
+from hqgen.training.loop import Point
 from hqgen.training.recipe import Phase, Recipe
 from tests.builder.small import Recorder
+from tests.training.runs import Killed, assert_same, stop_after, weights
 
 RECIPE = Recipe(
     warm_up=2,
@@ -35,44 +31,12 @@ def small_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "VALIDATION", (2, 32))
 
 
-def weights(path: Path) -> dict[str, Tensor]:
-    loaded: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return loaded
-
-
-def assert_same(one: Path, other: Path) -> None:
-    torch.testing.assert_close(weights(one), weights(other), rtol=0, atol=0)
-
-
 def steps_done(out: Path) -> int:
     return int(torch.load(out.with_suffix(".checkpoint"), weights_only=True)["step"])
 
 
 def without_time(curve: list[Point]) -> list[tuple[int, float, float]]:
     return [(point.step, point.losses["loss"], point.validation["psnr"]) for point in curve]
-
-
-def stop_after(calls: int) -> Stop:
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= calls
-
-    return stop
-
-
-class Killed(Recorder):
-    """Ends the process, or as good as, at the first point of the learning curve."""
-
-    @contextmanager
-    def progress(self, *_: Any, **__: Any) -> Iterator[Job]:
-        class Last(Job):
-            def tell(self, text: str, *, landmark: bool = False) -> None:
-                raise KeyboardInterrupt(text, landmark)
-
-        yield Last()
 
 
 def test_two_runs_of_one_seed_give_equal_weights_and_another_seed_others(

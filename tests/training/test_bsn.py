@@ -1,28 +1,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from hqgen.checkpoints import load_weights
 from hqgen.errors import SourceError, UsageError
 from hqgen.methods.learned.base import Base
 from hqgen.methods.learned.bsn import BlindNetwork
-from hqgen.progress import Job
 from hqgen.simulation.camera import preset, simulate
 from hqgen.training.adapt import Trust
 from hqgen.training.blind import BlindRecipe, load_blind_recipe
 from hqgen.training.bsn import Start, train_bsn
-from hqgen.training.loop import Point, Stop
+from hqgen.training.loop import Point
 from tests.builder.small import Recorder
 from tests.command_line import run
+from tests.training.runs import Killed, assert_same, stop_after, weights
 
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "train-bsn.toml"
 RECIPE = BlindRecipe(steps=7, windows=2, crops=2, patch=16, warm_up=2, cool_down=3, validate_every=3)
@@ -40,34 +36,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def weights(path: Path) -> dict[str, Tensor]:
-    loaded: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return loaded
-
-
-def assert_same(one: Path, other: Path) -> None:
-    torch.testing.assert_close(weights(one), weights(other), rtol=0, atol=0)
-
-
-def stop_after(calls: int) -> Stop:
-    asked = iter(range(1, calls))
-    return lambda: next(asked, None) is None
-
-
 def without_time(curve: list[Point]) -> list[tuple[int, dict[str, float], dict[str, float]]]:
     return [(point.step, point.losses, point.validation) for point in curve]
-
-
-class Killed(Recorder):
-    """Ends the process, or as good as, at the first point of the learning curve."""
-
-    @contextmanager
-    def progress(self, *_: Any, **__: Any) -> Iterator[Job]:
-        class Last(Job):
-            def tell(self, text: str, *, landmark: bool = False) -> None:
-                raise KeyboardInterrupt(text, landmark)
-
-        yield Last()
 
 
 @pytest.mark.parametrize("start", STARTS)

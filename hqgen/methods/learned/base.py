@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.methods.learned.layers import Residual, conv3x3, pad_symmetric
+from hqgen.methods.learned.layers import Residual, conv3x3, pad_symmetric, residual3x3
 from hqgen.methods.learned.network import NetworkMethod
 
 FRAMES = 41
@@ -19,6 +19,7 @@ Size = Literal["large", "small"]
 
 def _block(channels: int) -> Residual:
     """A residual block that at first changes nothing, so that a deep network learns from its first step."""
+    # drawn before the first one, unlike in `residual3x3`: the training of the shipped weights began so
     last = conv3x3(channels, channels)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
@@ -63,12 +64,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.head = conv3x3(FRAMES, wide)
         self.down = conv3x3(4 * wide, deep)
-        self.body = nn.Sequential(
-            *(
-                Residual(first=conv3x3(deep, deep), between=nn.ReLU(), second=conv3x3(deep, deep))
-                for _ in range(blocks)
-            )
-        )
+        self.body = nn.Sequential(*(residual3x3(deep) for _ in range(blocks)))
         self.up = conv3x3(deep // 4 + wide, wide)
         self.tail = conv3x3(wide, 1)
 

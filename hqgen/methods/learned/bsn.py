@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hqgen.errors import MethodError
-from hqgen.methods.learned.layers import Residual, conv3x3
+from hqgen.methods.learned.layers import conv3x3, residual3x3
 from hqgen.methods.learned.network import NetworkMethod
 
 FRAMES = 41
@@ -59,7 +59,7 @@ class BlindNetwork(nn.Module):
         super().__init__()
         self.register_buffer("scale", torch.ones(()))  # mean rate of the recordings
         self.head = conv3x3(3 * FRAMES + 4 * guesses, channels)
-        self.body = nn.Sequential(*(_block(channels) for _ in range(blocks)))
+        self.body = nn.Sequential(*(residual3x3(channels) for _ in range(blocks)))
         self.last = conv3x3(channels, channels)
         self.tail = nn.Conv2d(channels, 1, 1)
 
@@ -97,10 +97,6 @@ class BlindNetwork(nn.Module):
 def _shifted(odd: int, size: int) -> slice:
     """Padded pixels, even in number, of which the first and every second one are hidden."""
     return slice(0, size + 2 - size % 2) if odd else slice(1, 1 + size + size % 2)
-
-
-def _block(channels: int) -> nn.Module:
-    return Residual(first=conv3x3(channels, channels), between=nn.ReLU(), second=conv3x3(channels, channels))
 
 
 def half_width(rate: float) -> int:

@@ -45,6 +45,11 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
 
 
+def residual3x3(channels: int) -> Residual:
+    """Two 3x3 convolutions, `first` and `second`, with a ReLU between them, added to their input."""
+    return Residual(first=conv3x3(channels, channels), between=nn.ReLU(), second=conv3x3(channels, channels))
+
+
 def channels_last() -> nn.Module:
     """(B, C, H, W) to (B, H, W, C)."""
     return Permute([0, 2, 3, 1])
