@@ -20,22 +20,16 @@ from hqgen.inspection.choices import SourceChoices, compare_candidates
 from hqgen.inspection.regret import fair_image
 from hqgen.inspection.truth import psnr
 from hqgen.report.choices import ROWS, choices_view
-from hqgen.spikes.recording import write_dat
 from hqgen.store import open_store
-from tests.builder.small import build_again, settings_for, stream
-from tests.inspection.test_truth import NAMES, SETTINGS, truth
+from tests.builder.small import build_again, settings_for
+from tests.inspection.test_truth import NAMES, truth, write_lab
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three samples, of which the first two have ground truth, in `out`."""
     root = tmp_path_factory.mktemp("choices")
-    (root / "lab" / "gt").mkdir(parents=True)
-    (root / "lab" / "source.toml").write_text(SETTINGS)
-    for seed, name in enumerate(NAMES):
-        write_dat(root / "lab" / f"{name}.dat", stream(seed))
-    for seed, name in enumerate(NAMES[:2]):
-        Image.fromarray(truth(seed)).save(root / "lab" / "gt" / f"{name}.png")
+    write_lab(root)
     build_again(settings_for(root / "lab", out=root / "out"))
     return root
 

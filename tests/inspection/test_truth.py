@@ -67,16 +67,21 @@ def truth(seed: int) -> NDArray[np.uint8]:
     return np.clip(np.rint(255 * (brightness(seed) + noise)), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three samples, of which the first two have ground truth, in `out`; its source is `lab`."""
-    root = tmp_path_factory.mktemp("truth")
+def write_lab(root: Path) -> None:
+    """A source `lab` of three recordings, of which the first two have ground truth."""
     (root / "lab" / "gt").mkdir(parents=True)
     (root / "lab" / "source.toml").write_text(SETTINGS)
     for seed, name in enumerate(NAMES):
         write_dat(root / "lab" / f"{name}.dat", stream(seed))
     for seed, name in enumerate(NAMES[:2]):
         Image.fromarray(truth(seed)).save(root / "lab" / "gt" / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three samples, of which the first two have ground truth, in `out`; its source is `lab`."""
+    root = tmp_path_factory.mktemp("truth")
+    write_lab(root)
     sources = (f"folder:{root / 'lab'}",)
     build_again(
         BuildSettings(sources=sources, data_root=root, out=root / "out", methods="tfp", scheduler="sync")
