@@ -418,6 +418,8 @@ def train_method(
     source = _training_data(method, "recordings", recordings, pictures)
     if start not in (None, Path("base")):
         raise UsageError(f"`bsn` cannot start from `{start}`", hint="`--start base` adapts `base`")
+    if device == "cuda":
+        raise UsageError("`bsn` is trained on the CPU", hint="leave out `--device`")
     blind = load_blind_recipe(recipe) if recipe else BlindRecipe()
     with console.stopping() as stop:
         train_bsn(

@@ -159,6 +159,7 @@ def test_trust_is_the_share_of_corrections_that_unseen_crops_confirm() -> None:
         (("bsn", "--pictures", "p", "--recordings", "r"), "`bsn` is trained with `--recordings` alone"),
         (("base", "--recordings", "r"), "`base` is trained with `--pictures` alone"),
         (("bsn", "--recordings", "p", "--start", "old.pth"), "`bsn` cannot start from `old.pth`"),
+        (("bsn", "--recordings", "p", "--device", "cuda"), "`bsn` is trained on the CPU"),
     ],
 )
 def test_data_that_do_not_suit_the_method_are_a_usage_error(
