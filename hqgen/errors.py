@@ -14,6 +14,7 @@
     ├── StoreError              an HQ store that is missing, damaged or in use
     ├── BuildError              a build that could not continue: no space, no worker, lost shards
     ├── WeightsError            weights or a checkpoint that are missing or of the wrong form
+    ├── DownloadError           a file that cannot be downloaded, or is another one than expected
     └── TrainingError           a training that could not continue: a loss that is not a number, no data
 
 The command line prints `error:` and the message, then `hint:` and the hint, without a traceback.
@@ -100,6 +101,10 @@ class BuildError(HqgenError):
 
 class WeightsError(HqgenError):
     """Weights or a checkpoint that are missing or of the wrong form."""
+
+
+class DownloadError(HqgenError):
+    """A file that cannot be downloaded, or is another one than expected."""
 
 
 class TrainingError(HqgenError):
