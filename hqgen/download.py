@@ -132,7 +132,6 @@ def _try_again_and_again(
     for usual in (*PAUSES, None):
         try:
             _fetch_rest(remote, partial, observer)
-            return
         except _AgainError as problem:
             wait = usual if problem.after is None else problem.after
             if usual is None or wait is None or wait > LONGEST_PAUSE:
@@ -143,6 +142,8 @@ def _try_again_and_again(
                 ) from problem
             observer.note(f"{problem}; trying again in {duration(wait)}")
             pause(wait)
+        else:
+            return
 
 
 def _fetch_rest(remote: RemoteFile, partial: Path, observer: Observer) -> None:
