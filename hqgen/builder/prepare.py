@@ -13,7 +13,7 @@ from hqgen.builder.settings import BuildSettings
 from hqgen.decision import make_decider
 from hqgen.errors import UsageError
 from hqgen.methods.base import Method
-from hqgen.methods.registry import available_methods, default_ensemble, parse_methods
+from hqgen.methods.registry import default_ensemble, method_label, missing_methods, parse_methods
 from hqgen.progress import Observer
 from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
@@ -52,10 +52,12 @@ def _shared_methods(settings: BuildSettings, observer: Observer) -> Sequence[Met
     """The methods of all sources that have none of their own in the settings."""
     if settings.methods is not None:
         return _parsed(settings.methods, settings)
-    left_out = [item.name for item in available_methods() if item.reason is not None]
-    if left_out:
+    if left_out := missing_methods():
         observer.note(f"not available (`hqgen methods` says why): {', '.join(left_out)}")
-    return [method.on(settings.device) for method in default_ensemble()]
+    methods = default_ensemble()
+    if variants := [label for method in methods if (label := method_label(method)) != method.name]:
+        observer.note(f"by the variant that has weights here: {', '.join(variants)}")
+    return [method.on(settings.device) for method in methods]
 
 
 def _parsed(text: str, settings: BuildSettings) -> Sequence[Method]:

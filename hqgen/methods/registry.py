@@ -6,7 +6,7 @@ package adds a method by an entry point of the group `hqgen.methods`; docs/metho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
@@ -23,7 +23,7 @@ from hqgen.methods.parameters import (
     read_parameter,
     without_default,
 )
-from hqgen.methods.weights import list_weights
+from hqgen.methods.weights import WeightsEntry, list_weights
 
 GROUP = "hqgen.methods"
 FIRST_FOREIGN_RANK = 1000
@@ -65,7 +65,10 @@ class Availability(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodRow:
-    """What `hqgen methods` shows of a method; None or empty if its code cannot be loaded."""
+    """What `hqgen methods` shows of a method; None or empty if its code cannot be loaded.
+
+    A variant goes by its label, such as `ssml:variant=simple`; its parameters are in the row of its method.
+    """
 
     name: str
     rank: int | None
@@ -170,15 +173,22 @@ def every_method() -> list[Availability]:
 
     Raises:
         UsageError: as `available_methods`.
-        MethodError: the registry of weights cannot be read.
     """
     found = {item.name: item for item in available_methods()}
-    for entry in list_weights():
+    for entry in _registered():
         with suppress(HqgenError):  # weights may be left over of a method that is no longer installed
             method = parse_method(method_of_weights(entry.name))
             label = method_label(method)
             found.setdefault(label, Availability(label, method, method.unavailable()))
     return _by_rank(found.values())
+
+
+def _registered() -> list[WeightsEntry]:
+    """What is registered; nothing if the registry cannot be read, which is the reason of every network."""
+    try:
+        return list_weights()
+    except MethodError:
+        return []
 
 
 def method_of_weights(name: str) -> str:
@@ -193,18 +203,50 @@ def method_of_weights(name: str) -> str:
 
 
 def default_ensemble() -> list[Method]:
-    """Every method that can run here and is `in_default`, with its default parameters, in rank order.
+    """The methods that can run here and are `in_default`, in rank order.
+
+    Each has its default parameters, or, if these have no weights here, is its first variant that has.
 
     Raises:
         UsageError: as `ensemble` and `available_methods`.
     """
-    ready = (item.method for item in available_methods() if item.method and item.reason is None)
-    return ensemble(method for method in ready if method.in_default)
+    return ensemble(_first_ready(every_method()))
+
+
+def missing_methods() -> list[str]:
+    """Names of the methods of which no variant can run here, in rank order.
+
+    Raises:
+        UsageError: as `available_methods`.
+    """
+    found = every_method()
+    ready = {_name(item) for item in found if item.reason is None}
+    return list(dict.fromkeys(name for item in found if (name := _name(item)) not in ready))
+
+
+def _name(item: Availability) -> str:
+    """The method's name, without parameters."""
+    return item.method.name if item.method else item.name
+
+
+def _first_ready(found: Iterable[Availability]) -> list[Method]:
+    """The first of `found` that can run, for each method that is `in_default`."""
+    first: dict[str, Method] = {}
+    for item in found:
+        if item.method and item.reason is None and item.method.in_default:
+            first.setdefault(item.method.name, item.method)
+    return list(first.values())
 
 
 def describe_methods() -> list[MethodRow]:
-    """One row per method, in the order of `available_methods`."""
-    return [_row(item) for item in available_methods()]
+    """One row per method and per variant with weights here, in the order of `every_method`.
+
+    Raises:
+        UsageError: as `available_methods`.
+    """
+    found = every_method()
+    default = _first_ready(found)
+    return [_row(item, default) for item in found]
 
 
 def _foreign() -> dict[str, EntryPoint]:
@@ -285,15 +327,16 @@ def _availability(name: str) -> Availability:
         return Availability(name, None, f"{type(error).__name__}: {error}")
 
 
-def _row(item: Availability) -> MethodRow:
+def _row(item: Availability, default: Sequence[Method]) -> MethodRow:
     method = item.method
+    is_variant = method is not None and item.name != method.name
     return MethodRow(
         name=item.name,
         rank=method.rank if method else None,
-        in_default=method.in_default if method else False,
+        in_default=method in default if item.reason is None else bool(method and method.in_default),
         leg=method.leg if method else None,
         span=method.span if method else None,
-        parameters=parameter_rows(type(method)) if method else (),
+        parameters=parameter_rows(type(method)) if method and not is_variant else (),
         citation=method.citation if method else "",
         weights_licence=getattr(method, "weights_licence", None),
         available=item.reason is None,

@@ -56,9 +56,9 @@ def _data(data_root: Path) -> dict[str, Any]:
 
 def _methods() -> dict[str, Any]:
     from hqgen.files import weights_folder
-    from hqgen.methods.registry import available_methods
+    from hqgen.methods.registry import every_method
 
-    found = available_methods()
+    found = every_method()
     return {
         "available": [item.name for item in found if item.reason is None],
         "unavailable": {item.name: item.reason for item in found if item.reason is not None},

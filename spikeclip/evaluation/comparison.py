@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hqgen.config import Device
 from hqgen.errors import StoreError, UsageError
 from hqgen.methods.base import Method
-from hqgen.methods.registry import available_methods, default_ensemble, method_label
+from hqgen.methods.registry import default_ensemble, method_label, missing_methods
 from hqgen.methods.tfp import TFP
 from hqgen.progress import SILENT, Observer
 from hqgen.spikes.packed import PackedSpikes, Window
@@ -330,8 +330,7 @@ def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
 
 
 def _missing_methods() -> Iterator[str]:
-    missing = [item.name for item in available_methods() if item.reason is not None]
-    if missing:
+    if missing := missing_methods():
         yield f"not available here, so left out: {', '.join(missing)} (see `hqgen methods`)"
 
 

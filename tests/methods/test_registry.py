@@ -16,12 +16,15 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from hqgen.errors import MethodError, UnknownNameError, UsageError
 from hqgen.methods import registry
 from hqgen.methods.base import Leg, Method, Span
+from hqgen.methods.learned.ssml import SSML
 from hqgen.methods.parameters import ParameterRow
+from hqgen.methods.registration import add_weights
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.methods.tfstp import TFSTP
@@ -330,6 +333,39 @@ def test_a_method_can_stay_out_of_the_default_ensemble(install: Install) -> None
     assert registry.parse_methods("quiet") == [Quiet()]
     row = by_name()["quiet"]
     assert (row.available, row.in_default, by_name()["tfp"].in_default) == (True, False, True)
+
+
+@pytest.fixture
+def with_weights(tmp_path: Path) -> Callable[[SSML], None]:
+    def register(method: SSML) -> None:
+        torch.save(method.network().state_dict(), tmp_path / "a.pth")
+        add_weights(tmp_path / "a.pth", method)
+
+    return register
+
+
+def test_a_variant_with_weights_joins_the_default_ensemble_where_the_default_has_none(
+    with_weights: Callable[[SSML], None],
+) -> None:
+    assert "ssml" in registry.missing_methods()
+    simple = SSML(variant="simple")
+    with_weights(simple)
+    assert [method for method in registry.default_ensemble() if method.name == "ssml"] == [simple]
+    assert "ssml" not in registry.missing_methods()
+    rows = by_name()
+    assert (rows["ssml"].available, rows["ssml"].in_default) == (False, True)
+    variant = rows["ssml:variant=simple"]
+    assert (variant.available, variant.in_default, variant.parameters) == (True, True, ())
+
+
+def test_of_two_variants_with_weights_the_default_one_is_in_the_default_ensemble(
+    with_weights: Callable[[SSML], None],
+) -> None:
+    with_weights(SSML(variant="simple"))
+    with_weights(SSML())
+    assert [method for method in registry.default_ensemble() if method.name == "ssml"] == [SSML()]
+    assert (by_name()["ssml"].in_default, by_name()["ssml:variant=simple"].in_default) == (True, False)
+    assert by_name()["base:size=small"].in_default is False
 
 
 def test_a_name_that_hqgen_has_is_an_error(install: Install) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import DeformConv2d
 
+from hqgen.methods.base import Span
 from hqgen.methods.learned.layers import Residual, chain, conv3x3, offsets_and_mask, pad_symmetric, upsample
 from hqgen.methods.learned.network import NetworkMethod
 
-WINDOW, STEP, WINDOWS = 21, 10, 5
-"""Frames per window, frames between the starts of two windows, number of windows; 61 frames in all."""
+Frames = Literal[61, 41]
+
+SPLITS: dict[Frames, tuple[int, int]] = {61: (21, 10), 41: (13, 7)}
+"""Frames per window, and frames between the starts of two windows, by the number of all frames."""
+
+WINDOWS = 5
 
 KEY, NEIGHBOURS = 2, (0, 1, 3, 4)
 """The window in the middle, and the windows that are aligned to it."""
@@ -63,14 +68,14 @@ def conv_pair(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class Representation(nn.Module):
     """Inverse intervals of four lengths to features; the longer ones correct the shortest."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int) -> None:
         super().__init__()
-        self.conv1 = conv_pair(WINDOW, FEATURES)
+        self.conv1 = conv_pair(window, FEATURES)
         self.conv_for_others = nn.ModuleList(conv_pair(FEATURES, FEATURES) for _ in range(3))
         self.conv_fuse = conv_pair(3 * FEATURES, FEATURES)
 
     def forward(self, rates: list[Tensor]) -> Tensor:
-        """Four (B, 21, H, W) to (B, 64, H, W)."""
+        """Four (B, window, H, W) to (B, 64, H, W)."""
         shortest, *longer = (self.conv1(rate) for rate in rates)
         others = [conv(feature) for conv, feature in zip(self.conv_for_others, longer, strict=True)]
         return shortest + self.conv_fuse(torch.cat(others, dim=1))
@@ -173,14 +178,15 @@ class Alignment(nn.Module):
 
 
 class BSFNetwork(nn.Module):
-    """Inverse intervals of 61 frames to the image of the middle one.
+    """Inverse intervals of 61 or 41 frames to the image of the middle one.
 
-    Source: Zhao et al., CVPR 2024, Sec. 4.
+    Source: Zhao et al., CVPR 2024, Sec. 4; the windows for 41 frames are those of Spike-Zoo.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frames: Frames = 61) -> None:
         super().__init__()
-        self.rep = Representation()
+        self.window, self.step = SPLITS[frames]
+        self.rep = Representation(self.window)
         self.encoder = encoder()
         self.align = Alignment()
         self.recons = nn.Sequential(
@@ -192,33 +198,35 @@ class BSFNetwork(nn.Module):
         )
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W), H and W multiples of 4, to (B, H, W)."""
+        """(B, frames, H, W), H and W multiples of 4, to (B, H, W)."""
         rates = [n / dsft.float() for n, dsft in zip((1, 2, 2, 3), spike_intervals(spikes), strict=True)]
-        pyramids = [self._features(rates, STEP * index) for index in range(WINDOWS)]
+        pyramids = [self._features(rates, self.step * index) for index in range(WINDOWS)]
         return self.recons(torch.cat(self.align(pyramids), dim=1))[:, 0]
 
     def _features(self, rates: list[Tensor], start: int) -> list[Tensor]:
         """Feature pyramid of the window that begins with frame `start`."""
-        window = [rate[:, start : start + WINDOW] for rate in rates]
+        window = [rate[:, start : start + self.window] for rate in rates]
         return self.align.pyramid(self.encoder(self.rep(window)))
 
 
 @dataclass(frozen=True)
 class BSF(NetworkMethod):
-    """BSF: 61 frames as intervals between spikes, in five overlapping windows aligned to the middle one.
+    """BSF: frames as intervals between spikes, in five windows aligned to the middle one.
 
     With the published weights the output is the firing rate; the authors divide it by the light factor of
     their simulator to get the ground truth. That factor is 0.35 to 0.7, so mean rates were about 0.1 to
     0.4. The usable rates are a factor of two wider.
 
-    Source: Zhao et al., CVPR 2024. Intervals end at the ends of the 61 frames, as in Spike-Zoo; the authors
-    look 20 frames further on both sides.
+    Source: Zhao et al., CVPR 2024. Intervals end at the ends of the frames, as in Spike-Zoo; the authors look
+    20 frames further on both sides.
+
+    Args:
+        frames: 61, as the authors published it; or 41, as Spike-Zoo 0.2.3 trained it on Spike-REDS.
     """
 
     name: ClassVar[str] = "bsf"
     rank: ClassVar[int] = 100
-    before: ClassVar[int] = 30
-    after: ClassVar[int] = 30
+    variants: ClassVar[str] = "frames"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_source: ClassVar[str] = "https://github.com/ruizhao26/BSF"
     citation: ClassVar[str] = (
@@ -226,9 +234,23 @@ class BSF(NetworkMethod):
         "Fluctuations, CVPR 2024"
     )
 
-    network = BSFNetwork
+    frames: Frames = 61
+
+    @property
+    def span(self) -> Span:
+        """As many frames before as after."""
+        return self.frames // 2, self.frames // 2
+
+    @property
+    def weights_name(self) -> str:
+        """`bsf`, or `bsf-41`."""
+        return self.name if self.frames == 61 else f"{self.name}-{self.frames}"
+
+    def network(self) -> nn.Module:
+        """Fresh parameters."""
+        return BSFNetwork(self.frames)
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W) to (B, H, W) spikes per frame; sides are mirrored to multiples of 4, then cropped."""
+        """(B, frames, H, W) to (B, H, W) spikes per frame; the sides become multiples of 4."""
         height, width = spikes.shape[-2:]
         return network(pad_symmetric(spikes, 4))[:, :height, :width]

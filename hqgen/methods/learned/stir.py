@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hqgen.methods.base import Span
 from hqgen.methods.learned.layers import (
     Residual,
     chain,
@@ -22,11 +23,16 @@ from hqgen.methods.learned.layers import (
 )
 from hqgen.methods.learned.network import NetworkMethod
 
-BLOCK, STEP = 21, 20
-"""Frames per block, and frames between the starts of two blocks; three blocks, 61 frames in all."""
+Frames = Literal[61, 41]
+
+SPLITS: dict[Frames, tuple[int, int]] = {61: (21, 20), 41: (15, 13)}
+"""Frames in each of the three blocks, and frames between their starts, by the number of all frames."""
+
+LEARNED = 11
+"""Learned features of a block at full size; exposures are added to them."""
 
 CHANNELS = (16, 24, 32, 64, 96)
-"""Features at full size, and at a half, a quarter, an eighth and a sixteenth of it."""
+"""Features of the encoder at full size, and at a half, a quarter, an eighth and a sixteenth of it."""
 
 HIDDEN = 8
 HEADS = 4
@@ -35,16 +41,16 @@ HEADS = 4
 class Summary(nn.Module):
     """A block of frames to features."""
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, block: int, outputs: int) -> None:
         super().__init__()
-        self.conv1 = conv3x3(BLOCK, outputs)
+        self.conv1 = conv3x3(block, outputs)
         self.conv2 = conv3x3(outputs, outputs)
-        self.conv3 = nn.Conv2d(BLOCK, outputs, 1)
+        self.conv3 = nn.Conv2d(block, outputs, 1)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.bn2 = nn.BatchNorm2d(outputs)
 
     def forward(self, block: Tensor) -> Tensor:
-        """(B, 21, H, W) to (B, outputs, H, W)."""
+        """(B, block, H, W) to (B, outputs, H, W)."""
         x = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(block)))))
         return torch.relu(x + self.conv3(block))
 
@@ -63,16 +69,15 @@ def residual_unit(channels: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """Features of one block at five sizes."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int) -> None:
         super().__init__()
-        first = CHANNELS[0]
-        self.conv0 = unit(nn.Conv2d(first, first, 7, padding=3), nn.PReLU())
+        self.conv0 = unit(nn.Conv2d(inputs, CHANNELS[0], 7, padding=3), nn.PReLU())
         for level, (inputs, outputs) in enumerate(pairwise(CHANNELS), start=1):
             self.add_module(f"conv{level}", unit(conv3x3(inputs, outputs, stride=2), nn.PReLU()))
             self.add_module(f"resblocks{level}", residual_unit(outputs))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 16, H, W) to the features at a half to a sixteenth of the size, largest first."""
+        """(B, inputs, H, W) to the features at a half to a sixteenth of the size, largest first."""
         x = self.conv0(x)
         levels = []
         for level in range(1, len(CHANNELS)):
@@ -275,26 +280,29 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
 
 
 class STIRNetwork(nn.Module):
-    """61 frames to the image of the middle one.
+    """61 or 41 frames to the image of the middle one.
 
-    Source: Fan et al., NeurIPS 2024.
+    Source: Fan et al., NeurIPS 2024; the blocks for 41 frames are those of Spike-Zoo.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frames: Frames = 61) -> None:
         super().__init__()
-        coarsest = CHANNELS[-1]
-        self.encoder = Encoder()
+        self.block, self.step = SPLITS[frames]
+        self.trims = range(0, self.block // 2, 2)
+        coarsest, features = CHANNELS[-1], len(self.trims) + LEARNED
+        self.encoder = Encoder(features)
         self.transformer = Transformer(coarsest)
         self.decorder_5nd = TopDecoder(3 * coarsest)
         self.decorder_4nd = Decoder(3 * coarsest, CHANNELS[3])
         self.decorder_3rd = Decoder(3 * CHANNELS[3], CHANNELS[2])
         self.decorder_2nd = Decoder(3 * CHANNELS[2], CHANNELS[1])
-        self.decorder_1st = BottomDecoder(3 * CHANNELS[1], CHANNELS[0])
-        self.resnet = Summary(11)
+        self.decorder_1st = BottomDecoder(3 * CHANNELS[1], features)
+        self.resnet = Summary(self.block, LEARNED)
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W), H and W multiples of 16 and at least 32, to (B, H, W)."""
-        blocks = [self._represent(spikes[:, STEP * index : STEP * index + BLOCK]) for index in range(3)]
+        """(B, frames, H, W), H and W multiples of 16 and at least 32, to (B, H, W)."""
+        starts = (self.step * index for index in range(3))
+        blocks = [self._represent(spikes[:, start : start + self.block]) for start in starts]
         # levels[i]: the features of the three blocks at size 1 / 2 ** (i + 1)
         levels = [list(level) for level in zip(*(self.encoder(block) for block in blocks), strict=True)]
         earlier, middle, later = levels[3]
@@ -305,26 +313,28 @@ class STIRNetwork(nn.Module):
         return self.decorder_1st(estimate, blocks)[:, 0]
 
     def _represent(self, block: Tensor) -> Tensor:
-        """(B, 21, H, W) to 16 channels: five exposures of different lengths, and eleven learned features."""
-        exposures = [block[:, trimmed : BLOCK - trimmed].mean(1, keepdim=True) for trimmed in range(0, 9, 2)]
+        """(B, block, H, W) to exposures of different lengths and learned features."""
+        exposures = [block[:, trim : self.block - trim].mean(1, keepdim=True) for trim in self.trims]
         return torch.cat([*exposures, self.resnet(block)], dim=1)
 
 
 @dataclass(frozen=True)
 class STIR(NetworkMethod):
-    """STIR: 61 frames in three blocks, matched by attention and by flow from coarse to fine.
+    """STIR: frames in three blocks, matched by attention and by flow from coarse to fine.
 
     The output is not changed: the authors clamp it to [0, 1], and Spike-Zoo divides the output of its own
     weights by the light rate of the data set. It was trained on the same simulated streams as BSF, at mean
     rates of about 0.1 to 0.4; the usable rates are a factor of two wider.
 
     Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
+
+    Args:
+        frames: 61, as the authors published it; or 41, as Spike-Zoo 0.2.3 trained it on Spike-REDS.
     """
 
     name: ClassVar[str] = "stir"
     rank: ClassVar[int] = 110
-    before: ClassVar[int] = 30
-    after: ClassVar[int] = 30
+    variants: ClassVar[str] = "frames"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_licence: ClassVar[str] = "research purpose only, contact the authors for commercial use"
     weights_source: ClassVar[str] = "https://github.com/GitCVfb/STIR"
@@ -333,9 +343,23 @@ class STIR(NetworkMethod):
         "Cameras, NeurIPS 2024"
     )
 
-    network = STIRNetwork
+    frames: Frames = 61
+
+    @property
+    def span(self) -> Span:
+        """As many frames before as after."""
+        return self.frames // 2, self.frames // 2
+
+    @property
+    def weights_name(self) -> str:
+        """`stir`, or `stir-41`."""
+        return self.name if self.frames == 61 else f"{self.name}-{self.frames}"
+
+    def network(self) -> nn.Module:
+        """Fresh parameters."""
+        return STIRNetwork(self.frames)
 
     def infer(self, network: nn.Module, spikes: Tensor) -> Tensor:
-        """(B, 61, H, W) to (B, H, W); the edges are repeated to multiples of 16 and cropped again."""
+        """(B, frames, H, W) to (B, H, W); the edges are repeated to multiples of 16 and cropped again."""
         height, width = spikes.shape[-2:]
         return crop_evenly(network(pad_evenly(spikes, 16, "replicate")), height, width)

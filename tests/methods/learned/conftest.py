@@ -18,6 +18,7 @@ def case(request: pytest.FixtureRequest) -> NetworkCase:
 
 @pytest.fixture(scope="module")
 def golden(shared: Path, case: NetworkCase) -> Golden:
+    assert case.golden is not None
     return load_golden(shared, case.golden)
 
 

@@ -20,7 +20,7 @@ from hqgen.methods.learned.ssir import SSIR
 from hqgen.methods.learned.ssml import SSML
 from hqgen.methods.learned.stir import STIR
 from hqgen.methods.learned.wgse import WGSE
-from tests.methods.golden import Golden
+from tests.methods.golden import Golden, formula_state
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class NetworkCase:
 
     Attributes:
         method: with the parameters that belong to its weights.
-        golden: name of its golden.
+        golden: name of its golden; None where there is none.
         parameters: how many the paper, or the authors' code, gives it.
         sizes: (H, W) at which it must give a picture in every test run.
         large: (H, W) at which it must do so, too, but that takes long.
@@ -41,7 +41,7 @@ class NetworkCase:
     """
 
     method: NetworkMethod
-    golden: str
+    golden: str | None
     parameters: int
     sizes: tuple[tuple[int, int], ...]
     large: tuple[tuple[int, int], ...] = ((123, 211),)
@@ -79,6 +79,12 @@ class NetworkCase:
         assert self.picture is not None
         image = golden.arrays[self.picture]
         return (np.clip(image, -1, 1) + 1) / 2 if self.signed else image
+
+    def with_formula(self, gain: float) -> nn.Module:
+        """The network with the weights of the goldens' formula, for one without a golden."""
+        network = self.method.network()
+        network.load_state_dict(formula_state(network, {"gain": gain, "vec": 0.05}))
+        return network.eval()
 
     def noise(self, size: tuple[int, int], count: int = 1) -> Tensor:
         """Random spikes at a rate of a half: float32 (count, frames, H, W)."""
@@ -118,6 +124,7 @@ NETWORKS = {
     "rsir": NetworkCase(RSIR(), "rsir", 254_502, ((32, 32), (33, 47)), picture=None, bounds=(0, np.inf)),
     "ssir": NetworkCase(SSIR(), "ssir", 381_542, ((32, 32), (33, 47), (5, 20)), picture=None, gain=3),
     "bsf": NetworkCase(BSF(), "bsf", 2_476_870, ((24, 28), (17, 23))),
+    "bsf-41": NetworkCase(BSF(frames=41), None, 2_472_262, ((17, 23),), picture=None),
     "stir": NetworkCase(
         STIR(),
         "stir",
@@ -125,4 +132,5 @@ NETWORKS = {
         ((96, 96), (33, 47), (9, 20)),
         plus={"decorder_1st.predict_img.bias": 0.5},
     ),
+    "stir-41": NetworkCase(STIR(frames=41), None, 5_078_698, ((33, 47),), picture=None),
 }

@@ -11,6 +11,7 @@ from torch import nn
 
 from hqgen.methods.learned.bsf import Alignment, PatchAttention, spike_intervals
 from tests.methods.golden import Golden
+from tests.methods.learned.networks import NETWORKS
 
 NETWORK = "bsf"
 
@@ -91,3 +92,12 @@ def test_a_neighbour_behind_the_key_is_fused_with_the_coarser_level_of_the_windo
         moved = alignment(pyramids)
     assert torch.equal(aligned[2], pyramids[2][0])
     assert {i for i in range(5) if not torch.equal(aligned[i], moved[i])} == reached
+
+
+def test_the_network_for_41_frames_gives_the_picture_of_the_published_code() -> None:
+    """Spike-Zoo's network at commit 32e327c, run once with the formula's weights on these spikes."""
+    spikes = (torch.rand(1, 41, 32, 32, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    with torch.inference_mode():
+        (image,) = NETWORKS["bsf-41"].with_formula(gain=3)(spikes)
+    found = [image.mean(), image.std(), image[0, 0], image[16, 16], image[31, 31]]
+    np.testing.assert_allclose(found, [-0.067406, 0.008967, -0.040895, -0.070106, -0.023889], atol=2e-6)

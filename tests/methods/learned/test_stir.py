@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hqgen.methods.learned.stir import STIR, Transformer, attend, warp
+from tests.methods.learned.networks import NETWORKS
 
 NETWORK = "stir"
 
@@ -57,3 +58,12 @@ def test_transformer_keeps_the_middle_block_between_what_it_found_in_the_earlier
         before, _, after = result.chunk(3, dim=1)
         assert torch.equal(before, first) != before_changes
         assert torch.equal(after, last) != after_changes
+
+
+def test_the_network_for_41_frames_gives_the_picture_of_the_published_code() -> None:
+    """Spike-Zoo's network at commit 32e327c, run once with the formula's weights on these spikes."""
+    spikes = (torch.rand(1, 41, 32, 32, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    with torch.inference_mode():
+        (image,) = NETWORKS["stir-41"].with_formula(gain=2.5)(spikes)
+    found = [image.mean(), image.std(), image[0, 0], image[16, 16], image[31, 31]]
+    np.testing.assert_allclose(found, [-0.035799, 0.035651, -0.016498, 0.013584, -0.036899], atol=2e-5)
