@@ -84,7 +84,8 @@ class Remake:
             return DemoRecording(item.path, item.frames, item.size).open()
         folder, settings = self._files
         geometry = (self._spec.height, self._spec.width)
-        file = FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, settings.axes)
+        camera = settings.described_camera.for_file(folder / item.path)
+        file = FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, camera)
         return file.open()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hqgen.config import read_toml, validated
-from hqgen.spikes.recording import Axes
+from hqgen.spikes.camera import FORMATS, PLAIN, RAW, Axes, Camera
 
 MANIFESTS = next(
     (folder for level in (1, 2) if (folder := Path(__file__).parents[level] / "manifests").is_dir()),
@@ -18,13 +18,15 @@ MANIFESTS = next(
 )
 """The folder of the catalog: inside an installed package, at the top of a checkout."""
 
-Format = Literal["dat", "npz", "npy", "hdf5"]
+Format = Literal["dat", "raw", "npz", "npy", "hdf5", "mat"]
 SUFFIXES: dict[str | None, tuple[str, ...]] = {
     "dat": (".dat",),
+    "raw": RAW,
     "npz": (".npz",),
     "npy": (".npy",),
     "hdf5": (".h5", ".hdf5"),
-    None: (".dat", ".npz", ".npy", ".h5", ".hdf5"),
+    "mat": (".mat",),
+    None: FORMATS,
 }
 
 Text = Annotated[str, Field(min_length=1)]
@@ -109,8 +111,9 @@ class SourceSettings(_Strict):
         title: the dataset's own name.
         layout: where the recordings are; by default every supported file below the folder.
         format: the only format of the recordings; None for any supported one.
-        axes: order of the axes of arrays in files.
-        geometry: (H, W); None if the files contain it.
+        camera: how the recordings are laid out, or the name of a preset.
+        axes: short for those of the camera.
+        geometry: short for height and width of the camera.
         order: of the recordings: by path, or by the last number in their name.
         key_frames: the rule by which samples are chosen.
         rate_per_brightness: firing rate (spikes per frame) divided by ground-truth brightness in [0, 1], if
@@ -126,7 +129,8 @@ class SourceSettings(_Strict):
     title: str = ""
     layout: Annotated[tuple[Layout, ...], Field(min_length=1)] = (Layout(recordings=("**/*",)),)
     format: Format | None = None
-    axes: Axes = "THW"
+    camera: Camera = PLAIN
+    axes: Axes | None = None
     geometry: tuple[Size, Size] | None = None
     order: Literal["path", "number"] = "path"
     key_frames: Annotated[KeyIds | Stride | Centre, Field(discriminator="rule")] = Stride(rule="stride")
@@ -137,6 +141,12 @@ class SourceSettings(_Strict):
     citation: str = ""
     licence: str = ""
     obtain: str = ""
+
+    @property
+    def described_camera(self) -> Camera:
+        """The camera, with `geometry` and `axes` where it does not state them."""
+        height, width = self.geometry or (None, None)
+        return self.camera.over(Camera(height=height, width=width, axes=self.axes))
 
     @property
     def has_truth(self) -> bool:

@@ -49,12 +49,12 @@ def _describe(name: str, entry: CatalogEntry, data_root: Path) -> SourceRow:
         source = read_entry(name, entry, data_root)
     except SourceError as error:
         reason = error.message.removeprefix(f"source `{name}`: ")
-        return SourceRow(name, entry, folder, entry.geometry, missing=reason)
+        return SourceRow(name, entry, folder, entry.described_camera.geometry, missing=reason)
     return SourceRow(
         name,
         entry,
         folder,
-        source.geometry if source.recordings else entry.geometry,
+        source.geometry if source.recordings else entry.described_camera.geometry,
         len(source.recordings),
         len(source.samples),
         source.size,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hqgen.errors import RecordingError
 from hqgen.files import blake3_bytes, blake3_file
-from hqgen.spikes.recording import ArrayRecording, Axes, Recording, open_recording
+from hqgen.spikes.camera import PLAIN, Camera
+from hqgen.spikes.recording import ArrayRecording, Recording, open_recording
 
 
 class SourceRecording(ABC):
@@ -48,7 +49,7 @@ class SourceRecording(ABC):
 
 @dataclass(frozen=True, slots=True)
 class FileRecording(SourceRecording):
-    """A recording in a file; `geometry` is its source's (H, W)."""
+    """A recording in a file; `geometry` is (H, W) of its pictures, `camera` is how it is laid out."""
 
     folder: Path
     name: str
@@ -57,7 +58,7 @@ class FileRecording(SourceRecording):
     frames: int
     size: int
     geometry: tuple[int, int]
-    axes: Axes = "THW"
+    camera: Camera = PLAIN
 
     @property
     def path(self) -> Path:
@@ -65,8 +66,7 @@ class FileRecording(SourceRecording):
         return self.folder / self.name
 
     def open(self) -> Recording:  # noqa: D102
-        height, width = self.geometry
-        recording = open_recording(self.path, height=height, width=width, axes=self.axes)
+        recording = open_recording(self.path, self.camera)
         if len(recording) != self.frames:
             raise RecordingError(
                 f"`{self.path}`: has {len(recording)} frames, but had {self.frames} when its source was read",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,9 @@ from hqgen.sources.recordings import DemoRecording, FileRecording, Rejected, Sou
 from hqgen.sources.samples import Sample, index_truth, places
 from hqgen.sources.scan import Found, find_files
 from hqgen.sources.truth import DemoTruth, FileTruth, Truth
+from hqgen.spikes.camera import VIDAR, Camera, is_raw
 from hqgen.spikes.packed import frame_bytes
 from hqgen.spikes.recording import open_recording
-
-VIDAR = (250, 400)
-"""(H, W) of a Vidar camera: the default geometry of a file without a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +63,31 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
 
     No frame is read. For files without a header only the size is looked up; others are opened for their
     shape and label. An unusable file is listed with the reason, and the others are still read. A recording
-    with another geometry than the source, or with a key that another recording has, is unusable too.
+    with a key that another recording has is unusable too.
+
+    All pictures of a source have one geometry: the one that its camera states, or else the one that most
+    files have, of equally many the first by path. A recording with another one is unusable: it would need a
+    source with a name of its own, and that name must not depend on which files are beside it.
     """
     folder = folder.absolute()
     listing = find_files(entry, folder)
-    index, rejected, geometry = index_truth(entry, listing.truth), listing.rejected, entry.geometry
+    index, rejected = index_truth(entry, listing.truth), listing.rejected
+    examined = [(found, _examined(found, folder, entry)) for found in listing.recordings]
+    sizes = Counter(item.geometry for _, item in examined if isinstance(item, FileRecording))
+    geometry = entry.described_camera.geometry or (sizes.most_common(1)[0][0] if sizes else VIDAR)
     recordings: list[FileRecording] = []
     samples: dict[str, Sample] = {}
     truth: dict[str, Truth] = {}
-    for found in listing.recordings:
+    for found, recording in examined:
+        if not isinstance(recording, FileRecording):
+            rejected.append(recording)
+            continue
         try:
-            recording = _examine(found, folder, entry, geometry)
+            _require_geometry(recording, name, geometry)
             by_key = {f"{name}/{place.name}": place for place in places(entry, recording, index)}
             _require_new(by_key, samples)
         except (RecordingError, SourceError) as error:
-            reason = error.message.removeprefix(f"`{folder / found.path}`: ")
-            rejected.append(Rejected(found.path, reason))
+            rejected.append(Rejected(found.path, error.message))
             continue
         for key, place in by_key.items():
             if not 0 <= place.centre < recording.frames:
@@ -93,13 +101,12 @@ def read_folder(name: str, entry: SourceSettings, folder: Path) -> Source:
             if place.truth is not None:
                 truth[key] = FileTruth(folder, place.truth)
         if by_key.keys() & samples.keys():
-            geometry = recording.geometry
             recordings.append(recording)
     return Source(
         name,
         entry,
         folder,
-        geometry or VIDAR,
+        geometry,
         tuple(recordings),
         tuple(samples.values()),
         tuple(sorted(rejected, key=lambda file: file.path)),
@@ -119,8 +126,7 @@ def read_demo(entry: SourceSettings) -> Source:
         for place in places(entry, recording, {})
     )
     truth = {sample.key: DemoTruth(sample.recording.name) for sample in samples}
-    geometry = entry.geometry or VIDAR
-    return Source("demo", entry, None, geometry, tuple(recordings), samples, (), truth)
+    return Source("demo", entry, None, GEOMETRY, tuple(recordings), samples, (), truth)
 
 
 def _require_new(keys: Iterable[str], samples: Mapping[str, Sample]) -> None:
@@ -129,44 +135,64 @@ def _require_new(keys: Iterable[str], samples: Mapping[str, Sample]) -> None:
             raise SourceError(f"its sample `{key}` already belongs to `{samples[key].recording.name}`")
 
 
-def _examine(
-    found: Found, folder: Path, entry: SourceSettings, geometry: tuple[int, int] | None
-) -> FileRecording:
-    """The recording in a file, if its frames and its label fit its source."""
-    (frames, height, width), label, size = _measure(folder / found.path, entry)
-    geometry = geometry or (height, width)
-    if (height, width) != geometry:
+def _require_geometry(recording: FileRecording, source: str, geometry: tuple[int, int]) -> None:
+    if recording.geometry != geometry:
+        (height, width), (rows, columns) = recording.geometry, geometry
         raise RecordingError(
-            f"its frames are {height}x{width}, but those of its source are {geometry[0]}x{geometry[1]}"
+            f"its frames are {height}x{width}, but those of its source `{source}` are {rows}x{columns}: "
+            "recordings of another camera need a folder of their own"
         )
-    if label is not None and entry.labels and not 0 <= label < len(entry.labels):
-        raise RecordingError(f"its label {label} is not one of the {len(entry.labels)} labels")
-    return FileRecording(folder, found.path, found.split, label, frames, size, geometry, entry.axes)
 
 
-def _measure(path: Path, entry: SourceSettings) -> tuple[tuple[int, int, int], int | None, int]:
+def _examined(found: Found, folder: Path, entry: SourceSettings) -> FileRecording | Rejected:
+    """The recording in a file, if it can be used."""
+    path = folder / found.path
+    camera = entry.described_camera.for_file(path)
+    try:
+        (frames, *geometry), label, size = _measure(path, camera)
+        label = _number_of(label, entry.labels)
+    except RecordingError as error:
+        reason = error.message.removeprefix(f"`{path}`: ")
+        return Rejected(found.path, f"{reason} ({error.hint})" if error.hint else reason)
+    height, width = geometry
+    return FileRecording(folder, found.path, found.split, label, frames, size, (height, width), camera)
+
+
+def _number_of(label: int | str | None, labels: tuple[str, ...]) -> int | None:
+    """A label as an index into the labels of its source; None where there are none, so that none is needed.
+
+    Raises:
+        RecordingError: it is not one of them.
+    """
+    if label is None or not labels:
+        return label if isinstance(label, int) else None
+    if label in labels:
+        return labels.index(label)
+    if isinstance(label, str) or not 0 <= label < len(labels):
+        raise RecordingError(f"its label {label} is not one of the {len(labels)} labels")
+    return label
+
+
+def _measure(path: Path, camera: Camera) -> tuple[tuple[int, int, int], int | str | None, int]:
     """Shape (T, H, W), label and bytes of a recording.
 
-    A file without a header is not opened if its size is right, because there may be very many of them.
+    A raw file is not opened if its size is right, because there may be very many of them.
 
     Raises:
         RecordingError: it is not a usable recording.
     """
-    headerless = path.suffix.lower() == ".dat"
-    height, width = entry.geometry or VIDAR
     try:
         status = path.stat()
     except OSError as error:
         raise RecordingError(error.strerror or str(error)) from error
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise RecordingError("is neither a file nor a folder")  # to open a pipe would never end
-    frames, rest = divmod(status.st_size, frame_bytes(height, width))
-    whole = frames > 0 and rest == 0 and height * width % 8 == 0 and stat.S_ISREG(status.st_mode)
-    if headerless and whole and os.access(path, os.R_OK):
-        return (frames, height, width), None, status.st_size
-    recording = (
-        open_recording(path, height=height, width=width)
-        if headerless
-        else open_recording(path, axes=entry.axes)
-    )
+    plain = camera.frame_range is None and camera.geometry is not None and camera.region is None
+    if plain and is_raw(path) and stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
+        height, width = camera.geometry or VIDAR
+        bits = height * (width + (camera.padding or 0))
+        frames, rest = divmod(status.st_size, frame_bytes(1, bits))
+        if frames > 0 and rest == 0 and bits % 8 == 0:
+            return (frames, height, width), None, status.st_size
+    recording = open_recording(path, camera)
     return recording.shape, recording.label, status.st_size

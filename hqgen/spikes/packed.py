@@ -104,6 +104,29 @@ class PackedSpikes:
         """Some frames: a slice shares the data, indices copy it."""
         return PackedSpikes(self.data[frames], self.height, self.width, self.bottom_up)
 
+    def cropped(self, top: int, left: int, height: int, width: int) -> PackedSpikes:
+        """A part of every frame; rows count from the top of the picture.
+
+        Whole bytes are copied where the part begins and ends at multiples of 8 columns; else bits are moved.
+
+        Raises:
+            ValueError: the part is not within the frames.
+        """
+        if not (0 <= top < top + height <= self.height and 0 <= left < left + width <= self.width):
+            raise ValueError(
+                f"a part of {height}x{width} from row {top}, column {left} is not within frames of "
+                f"{self.height}x{self.width}"
+            )
+        if (top, left, height, width) == (0, 0, self.height, self.width):
+            return self
+        if (self.width | left | width) % 8:
+            part = self.frames()[:, top : top + height, left : left + width]
+            return PackedSpikes.pack(part)
+        first = self.height - top - height if self.bottom_up else top
+        rows = self.data.reshape(len(self), self.height, self.width // 8)
+        part = rows[:, first : first + height, left // 8 : (left + width) // 8]
+        return PackedSpikes(part.reshape(len(self), height * width // 8), height, width, self.bottom_up)
+
     def frames(self) -> NDArray[np.uint8]:
         """Unpack to uint8 (T, H, W), values 0 and 1, top row first."""
         bits = np.unpackbits(self.data, axis=1, count=self.height * self.width, bitorder="little")

@@ -1,42 +1,21 @@
-"""Recordings: spike streams in files, opened lazily.
+"""Recordings: spike streams, read by frames; nothing is read until frames are asked for.
 
-=========== ============================================ =========================================
-file        holds                                        geometry
-=========== ============================================ =========================================
-``.dat``    Vidar: packed bits, no header; least         must be given; H * W a multiple of 8
-            significant bit first, bottom row first
-``.npz``    key ``spk`` (T, H, W), optional ``label``    its own; ``axes="HWT"`` for SpikingSIM's
-``.npy``    one array (T, H, W)                          its own
-``.h5``     dataset ``spk``, ``spikes``, or the only     its own
-            one with three axes; (T, H, W)
-=========== ============================================ =========================================
-
-`.dat`, `.npy` and HDF5 are read frame by frame from disk. An `.npz` is a compressed archive: its first access
-decodes the stream whole, packs it (an eighth of the size) and keeps that.
+`hqgen.spikes.formats` has the kinds of files.
 """
 
 from __future__ import annotations
 
-import math
-import mmap
 import os
-import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError, UnreadableError
 from hqgen.files import write_atomically
-from hqgen.spikes.packed import PackedSpikes, Window, frame_bytes, mirrored
-
-Axes = Literal["THW", "HWT"]
-FORMATS = (".dat", ".npz", ".npy", ".h5", ".hdf5")
-_SPIKE_KEYS = ("spk", "spikes", "spike")
+from hqgen.spikes.camera import PLAIN, Axes, Camera
+from hqgen.spikes.packed import PackedSpikes, Window, mirrored
 
 
 class Recording(ABC):
@@ -45,12 +24,14 @@ class Recording(ABC):
     Attributes:
         name: the file's path, for messages.
         shape: (T, H, W).
-        label: class label stored with the stream, if any.
+        label: class label stored with the stream, if any: a number, or a name.
+        camera: how it was read; `height`, `width` and `axes` are stated.
     """
 
     name: str
     shape: tuple[int, int, int]
-    label: int | None = None
+    label: int | str | None = None
+    camera: Camera = PLAIN
 
     @abstractmethod
     def _read(self, start: int, stop: int) -> PackedSpikes:
@@ -73,7 +54,7 @@ class Recording(ABC):
         try:
             return self._read(start, stop)
         except OSError as error:
-            raise UnreadableError(f"`{self.name}`: frames {start}..{stop}: {_reason(error)}") from error
+            raise UnreadableError(f"`{self.name}`: frames {start}..{stop}: {reason_of(error)}") from error
 
     def frames(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
         """Unpacked frames: uint8 (stop - start, H, W), values 0 and 1, top row first."""
@@ -108,232 +89,67 @@ class ArrayRecording(Recording):
         return self._spikes[start:stop]
 
 
-def _require_whole_bytes(path: Path, height: int, width: int) -> None:
-    if height < 1 or width < 1 or height * width % 8:
-        raise RecordingError(
-            f"`{path}`: frames of {height}x{width} are {height * width} bits, not a whole number of bytes "
-            "as .dat needs it",
-            hint="keep such streams as .npz: `numpy.savez_compressed(path, spk=frames)`",
-        )
-
-
-class _DatRecording(Recording):
-    """Packed bits without a header, memory-mapped."""
-
-    def __init__(self, path: Path, height: int | None, width: int | None) -> None:
-        if height is None or width is None:
-            raise RecordingError(
-                f"`{path}`: a .dat file has no header, so its geometry must be given",
-                hint="give height and width; for Vidar cameras 250 and 400",
-            )
-        _require_whole_bytes(path, height, width)
-        size, frame = path.stat().st_size, frame_bytes(height, width)
-        if size == 0:
-            raise RecordingError(f"`{path}`: the file is empty")
-        if size % frame:
-            raise RecordingError(
-                f"`{path}`: {size:,} bytes are {size // frame} frames of {height}x{width} ({frame:,} bytes "
-                f"each) and {size % frame:,} bytes more",
-                hint="either the file is truncated or its frames have another height and width",
-            )
-        self.name, self.shape = str(path), (size // frame, height, width)
-        self._path = path
-
-    @cached_property
-    def _data(self) -> NDArray[np.uint8]:
-        count, height, width = self.shape
-        with self._path.open("rb") as file:
-            # A file that shrank since it was opened would end the process with SIGBUS at the first access.
-            if os.fstat(file.fileno()).st_size < count * frame_bytes(height, width):
-                raise RecordingError(f"`{self._path}`: the file has become shorter since it was opened")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(mapped, np.uint8).reshape(-1, frame_bytes(height, width))
-
-    def _read(self, start: int, stop: int) -> PackedSpikes:
-        return PackedSpikes(self._data[start:stop], self.shape[1], self.shape[2], bottom_up=True)
-
-
-class _ArrayFileRecording(Recording):
-    """Unpacked arrays in a file; slices are read of what `load` gives."""
-
-    def __init__(
-        self,
-        path: Path,
-        stored_shape: tuple[int, ...],
-        axes: Axes,
-        load: Callable[[], Any],
-        label: int | None = None,
-    ) -> None:
-        if len(stored_shape) != 3:
-            raise RecordingError(f"`{path}`: a stream has the axes {axes}, found the shape {stored_shape}")
-        shape = stored_shape if axes == "THW" else (stored_shape[2], *stored_shape[:2])
-        if 0 in shape:
-            raise RecordingError(f"`{path}`: the stream is empty, its shape is {stored_shape}")
-        self.name, self.shape, self.label = str(path), (shape[0], shape[1], shape[2]), label
-        self._path, self._axes, self._load = path, axes, load
-
-    @cached_property
-    def _source(self) -> Any:
-        return self._load()
-
-    def _read(self, start: int, stop: int) -> PackedSpikes:
-        if self._axes == "THW":
-            frames = np.asarray(self._source[start:stop])
-        else:
-            frames = np.moveaxis(np.asarray(self._source[:, :, start:stop]), 2, 0)
-        if frames.dtype.kind not in "bui" or (frames.size and (frames.min() < 0 or frames.max() > 1)):
-            raise RecordingError(
-                f"`{self._path}`: spikes are 0 and 1, found {frames.dtype} values "
-                f"{frames.min()}..{frames.max()} in frames {start}..{stop}"
-            )
-        return PackedSpikes.pack(frames)
-
-
-class _NpzRecording(_ArrayFileRecording):
-    """A compressed archive: decoded and packed once, at the first access."""
-
-    @cached_property
-    def _whole(self) -> PackedSpikes:
-        return super()._read(0, len(self))
-
-    def _read(self, start: int, stop: int) -> PackedSpikes:
-        return self._whole[start:stop]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_source", "_whole")}
-
-
 def open_recording(
     path: str | os.PathLike[str],
+    camera: Camera | str | None = None,
     *,
     height: int | None = None,
     width: int | None = None,
-    axes: Axes = "THW",
+    axes: Axes | None = None,
 ) -> Recording:
     """Open a recording by the ending of its name; no frame is read.
 
     Args:
-        path: a `.dat`, `.npz`, `.npy`, `.h5` or `.hdf5` file.
-        height: H; needed for `.dat`; for the others a check against what the file says.
+        path: a `.dat`, `.raw`, `.bin`, `.npz`, `.npy`, `.h5`, `.hdf5` or `.mat` file.
+        camera: how it is laid out, or the name of a preset, such as `vidar-416`.
+        height: H, which is stronger than the camera's. A raw file needs it; for others it is a check.
         width: W; the same.
-        axes: order of the axes of an array in the file.
+        axes: order of the axes of an array, as in `HWT`; stronger than the camera's.
 
     Raises:
+        UnknownNameError: there is no preset of this name.
         UnreadableError: the file is missing, or may not be read.
         RecordingError: a directory, an unknown ending, an empty or truncated file, or another geometry than
             asked for.
     """
+    from hqgen.spikes.formats import open_file
+
     path = Path(path)
+    named = Camera(preset=camera) if isinstance(camera, str) else camera or Camera()
+    described = Camera(height=height, width=width, axes=axes).over(named)
     try:
-        recording = _open(path, height, width, axes)
+        return open_file(path, described)
     except RecordingError:
         raise
     except OSError as error:
-        raise UnreadableError(f"`{path}`: {_reason(error)}") from error
+        raise UnreadableError(f"`{path}`: {reason_of(error)}") from error
     except Exception as error:
-        raise _damaged(path, error) from error
-    found = recording.shape[1:]
-    if (height or found[0], width or found[1]) != found:
-        raise RecordingError(f"`{path}`: frames are {found[0]}x{found[1]}, expected {height}x{width}")
-    return recording
+        raise damaged(path, error) from error
 
 
-def _open(path: Path, height: int | None, width: int | None, axes: Axes) -> Recording:
-    if path.is_dir():
-        raise RecordingError(f"`{path}`: is a directory, not a recording")
-    with path.open("rb"):  # so that the operating system says what is wrong
-        pass
-    match path.suffix.lower():
-        case ".dat":
-            return _DatRecording(path, height, width)
-        case ".npz":
-            return _open_npz(path, axes)
-        case ".npy":
-            return _open_npy(path, axes)
-        case ".h5" | ".hdf5":
-            return _open_hdf5(path, axes)
-        case other:
-            raise RecordingError(
-                f"`{path}`: unknown ending `{other}`", hint=f"recordings end in {', '.join(FORMATS)}"
-            )
+def damaged(path: Path, error: Exception) -> RecordingError:
+    """One error for all that NumPy, zipfile, zlib, SciPy and h5py raise on damaged files."""
+    return RecordingError(f"`{path}`: is damaged, or not a recording: {reason_of(error)}")
 
 
-def _open_npz(path: Path, axes: Axes) -> Recording:
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        key = _spike_key(path, names)
-        with archive.open(f"{key}.npy") as member:
-            shape, _ = _npy_header(member)
-        label = None
-        if "label" in names:
-            with archive.open("label.npy") as member:
-                label = int(np.lib.format.read_array(member, allow_pickle=False))
-    return _NpzRecording(path, shape, axes, partial(_load_npz, path, key), label)
-
-
-def _load_npz(path: Path, key: str) -> NDArray[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            array: NDArray[Any] = archive[key]
-            return array
-    except OSError:
-        raise
-    except Exception as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    """One error for all that NumPy, zipfile, zlib and h5py raise on damaged files."""
-    return RecordingError(f"`{path}`: is damaged, or not a recording: {_reason(error)}")
-
-
-def _open_npy(path: Path, axes: Axes) -> Recording:
-    with path.open("rb") as file:
-        shape, kind = _npy_header(file)
-        expected = file.tell() + math.prod(shape) * kind.itemsize
-    if path.stat().st_size < expected:
-        raise RecordingError(
-            f"`{path}`: has {path.stat().st_size:,} bytes, its header says {expected:,}; it is truncated"
-        )
-    return _ArrayFileRecording(path, shape, axes, partial(np.load, path, mmap_mode="r"))
-
-
-def _open_hdf5(path: Path, axes: Axes) -> Recording:
-    import h5py
-
-    if not h5py.is_hdf5(path):  # h5py reports damage as an OSError, as if the file could not be read
-        raise RecordingError(f"`{path}`: is not an HDF5 file, or is truncated")
-    with h5py.File(path, "r") as file:
-        streams = [name for name, item in file.items() if isinstance(item, h5py.Dataset) and item.ndim == 3]
-        key = _spike_key(path, streams)
-        shape = tuple(int(size) for size in file[key].shape)
-        label = int(file["label"][()]) if "label" in file else None
-    return _ArrayFileRecording(path, shape, axes, lambda: h5py.File(path, "r")[key], label)
-
-
-def _spike_key(path: Path, names: list[str]) -> str:
-    for key in _SPIKE_KEYS:
-        if key in names:
-            return key
-    if len(names) == 1:
-        return names[0]
-    raise RecordingError(
-        f"`{path}`: holds no `spk`, only {', '.join(f'`{name}`' for name in names) or 'nothing'}",
-        hint="store the stream under the key `spk`",
-    )
-
-
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type from an .npy header, without the data."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(file)
-    return shape, kind
-
-
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """What an error says, without its number."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text or type(error).__name__
+
+
+def require_whole_bytes(path: Path, height: int, width: int) -> None:
+    """Refuse frames that a raw file cannot hold.
+
+    Raises:
+        RecordingError: H * W is not a multiple of 8.
+    """
+    if height < 1 or width < 1 or height * width % 8:
+        raise RecordingError(
+            f"`{path}`: frames of {height}x{width} are {height * width} bits, not a whole number of bytes "
+            "as a raw file needs it",
+            hint="keep such streams as .npz: `numpy.savez_compressed(path, spk=frames)`",
+        )
 
 
 def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
@@ -346,14 +162,14 @@ def write_dat(path: str | os.PathLike[str], spikes: PackedSpikes) -> None:
     """
     path = Path(path)
     count, height, width = spikes.shape
-    _require_whole_bytes(path, height, width)
+    require_whole_bytes(path, height, width)
     if count == 0:
         raise RecordingError(f"`{path}`: a recording needs at least one frame")
     data = spikes.data if spikes.bottom_up else _bottom_up(spikes)
     try:
         write_atomically(path, data.tobytes())
     except OSError as error:
-        raise RecordingError(f"`{path}`: cannot be written: {_reason(error)}") from error
+        raise RecordingError(f"`{path}`: cannot be written: {reason_of(error)}") from error
 
 
 def _bottom_up(spikes: PackedSpikes) -> NDArray[np.uint8]:

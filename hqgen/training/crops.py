@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from hqgen.errors import RecordingError, SourceError
 from hqgen.files import blake3_file
 from hqgen.progress import Observer
+from hqgen.spikes.camera import FORMATS
 from hqgen.spikes.kernels import count_spikes
-from hqgen.spikes.recording import FORMATS, Recording, open_recording
+from hqgen.spikes.recording import Recording, open_recording
 
 LOOKED_AT = 400
 """Frames of a recording, from its start, whose spikes are counted for its mean rate."""

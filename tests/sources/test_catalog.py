@@ -7,6 +7,7 @@ import pytest
 from hqgen.errors import UsageError
 from hqgen.sources import catalog
 from hqgen.sources.catalog import KeyIds, Stride, load_catalog, load_folder_settings
+from hqgen.spikes.camera import FORMATS
 
 
 def test_catalog_holds_the_datasets_of_the_paper_and_the_demo() -> None:
@@ -70,7 +71,7 @@ def test_folder_without_settings_gets_the_defaults(tmp_path: Path) -> None:
     settings = load_folder_settings(tmp_path)
     assert settings.key_frames == Stride(rule="stride", stride=41)
     assert settings.geometry is None
-    assert settings.suffixes == (".dat", ".npz", ".npy", ".h5", ".hdf5")
+    assert settings.suffixes == FORMATS
 
 
 def test_folder_settings_replace_the_defaults(tmp_path: Path) -> None:
@@ -99,7 +100,9 @@ def test_folder_settings_replace_the_defaults(tmp_path: Path) -> None:
         ("geometry = [250]", "geometry"),
         ("geometry = [250, 0]", "geometry.1"),
         ("geometry = ['250', '400']", "geometry.0"),
-        ("axes = 'TWH'", "axes"),
+        ("axes = 'XYT'", "axes"),
+        ("camera = { bit_order = 'middle' }", "camera.bit_order"),
+        ("camera = { rows = 250 }", "camera.rows"),
         ("layout = []", "layout"),
         ("geometry = 1979-05-27", "geometry"),
         ("folder = 'elsewhere'", "folder"),
@@ -140,3 +143,22 @@ def test_documentation_lists_every_dataset_with_its_folder() -> None:
     for name, entry in load_catalog().items():
         assert f"| `{name}` | {entry.title}" in page
         assert entry.folder is None or f"| `{entry.folder}` |" in page
+
+
+def test_a_camera_is_a_preset_or_its_fields_and_stronger_than_geometry(tmp_path: Path) -> None:
+    (tmp_path / "source.toml").write_text(
+        'geometry = [9, 9]\naxes = "HWT"\n'
+        'camera = { preset = "vidar-416", row_order = "top-down", region = [0, 8, 64, 96] }\n'
+    )
+    camera = load_folder_settings(tmp_path).described_camera
+    assert (camera.height, camera.width, camera.padding, camera.axes) == (250, 400, 16, "HWT")
+    assert (camera.row_order, camera.geometry) == ("top-down", (64, 96))
+    (tmp_path / "source.toml").write_text('camera = "vidar-1000"\n')
+    assert load_folder_settings(tmp_path).described_camera.geometry == (1000, 1000)
+
+
+def test_an_unknown_camera_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "source.toml").write_text('camera = "vidar-999"\n')
+    with pytest.raises(UsageError, match="unknown camera `vidar-999`") as caught:
+        load_folder_settings(tmp_path)
+    assert "vidar-1024" in caught.value.hint

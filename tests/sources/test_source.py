@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hqgen.sources import source as source_module
 from hqgen.sources.catalog import SourceSettings, load_catalog
 from hqgen.sources.source import Source, read_folder
 from hqgen.sources.truth import FileTruth
+from hqgen.spikes.camera import Camera
 
 Write = Callable[..., Path]
 
@@ -104,7 +106,7 @@ def test_file_that_may_not_be_read_is_listed(
     write_dat("a.dat", 41)
     locked = write_dat("b.dat", 41)
 
-    def refuse(path: Path, **_: object) -> None:
+    def refuse(path: Path, *_: object) -> None:
         raise RecordingError(f"`{path}`: Permission denied")
 
     monkeypatch.setattr(os, "access", lambda path, mode: path != locked)
@@ -139,15 +141,59 @@ def test_damaged_archives_are_listed(tmp_path: Path, write_npz: Write) -> None:
     assert len(source.rejected) == 9
 
 
-def test_geometry_comes_from_the_first_readable_file(tmp_path: Path, write_npz: Write) -> None:
+def test_geometry_is_the_one_of_most_files_and_a_stray_file_stops_no_other(
+    tmp_path: Path, write_npz: Write
+) -> None:
     (tmp_path / "a.npz").write_bytes(b"")
-    write_npz("b.npz", (9, 6, 8))
-    write_npz("c.npz", (5, 6, 8))
-    write_npz("d.npz", (9, 8, 6))
+    write_npz("b-stray.npz", (9, 8, 6))
+    write_npz("c.npz", (9, 6, 8))
+    write_npz("d.npz", (5, 6, 8))
     source = read_folder("mine", SourceSettings(), tmp_path)
     assert source.geometry == (6, 8)
-    assert [item.name for item in source.recordings] == ["b.npz", "c.npz"]
-    assert reasons(source)["d.npz"] == "its frames are 8x6, but those of its source are 6x8"
+    assert [item.name for item in source.recordings] == ["c.npz", "d.npz"]
+    assert reasons(source)["b-stray.npz"] == (
+        "its frames are 8x6, but those of its source `mine` are 6x8: "
+        "recordings of another camera need a folder of their own"
+    )
+
+
+def test_of_equally_many_the_first_file_decides_on_the_geometry(tmp_path: Path, write_npz: Write) -> None:
+    write_npz("b.npz", (9, 6, 8))
+    write_npz("c.npz", (9, 8, 6))
+    assert read_folder("mine", SourceSettings(), tmp_path).geometry == (6, 8)
+
+
+def test_recordings_are_read_as_their_source_describes_the_camera(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(250 * 416 // 8 * 7))
+    (tmp_path / "b.bin").write_bytes(bytes(250 * 416 // 8 * 7 + 1))
+    source = read_folder("mine", SourceSettings(camera=Camera(preset="vidar-416")), tmp_path)
+    assert source.geometry == (250, 400)
+    assert source.recordings[0].open().shape == (7, 250, 400)
+    assert "250x416" in reasons(source)["b.bin"]
+    part = SourceSettings(camera=Camera(preset="vidar-416", region=(0, 0, 64, 80), frame_range=(1, 5)))
+    source = read_folder("mine", part, tmp_path)
+    assert source.geometry == (64, 80)
+    assert source.recordings[0].open().shape == (4, 64, 80) == (source.recordings[0].frames, 64, 80)
+
+
+@pytest.mark.parametrize("label", ["dog", np.array([1]), np.array(["dog"]), np.array(1.0)])
+def test_labels_of_any_form_are_indices_into_the_list(tmp_path: Path, label: Any) -> None:
+    np.savez(tmp_path / "a.npz", spk=np.ones((9, 6, 8), np.uint8), label=label)
+    (recording,) = read_folder("mine", SourceSettings(labels=("cat", "dog")), tmp_path).recordings
+    assert recording.label == 1
+
+
+@pytest.mark.parametrize("label", ["dog", np.array(["dog"]), np.array([1, 2]), np.array(0.5)])
+def test_labels_cost_no_recording_where_none_is_needed(tmp_path: Path, label: Any) -> None:
+    np.savez(tmp_path / "a.npz", spk=np.ones((9, 6, 8), np.uint8), label=label)
+    (recording,) = read_folder("mine", SourceSettings(), tmp_path).recordings
+    assert recording.label is None
+
+
+def test_a_name_that_is_not_in_the_list_makes_a_recording_unusable(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", spk=np.ones((9, 6, 8), np.uint8), label="cow")
+    source = read_folder("mine", SourceSettings(labels=("cat", "dog")), tmp_path)
+    assert reasons(source) == {"a.npz": "its label cow is not one of the 2 labels"}
 
 
 def test_geometry_that_was_told_is_that_of_the_source(tmp_path: Path, write_npz: Write) -> None:

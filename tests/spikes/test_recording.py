@@ -204,19 +204,29 @@ def test_missing_files_directories_and_unknown_endings_are_told_apart(tmp_path: 
     assert ".npz" in caught.value.hint
 
 
-def test_values_that_are_no_spikes_are_refused(tmp_path: Path, frames: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
+def test_spikes_may_be_any_type_of_number(tmp_path: Path, frames: NDArray[np.uint8], kind: type) -> None:
+    np.save(tmp_path / "r.npy", frames.astype(kind))
+    np.testing.assert_array_equal(opened(tmp_path / "r.npy").frames(), frames)
+
+
+def test_values_that_are_not_spikes_are_refused_with_the_value(
+    tmp_path: Path, frames: NDArray[np.uint8]
+) -> None:
     np.savez(tmp_path / "r.npz", spk=frames * 255)
-    np.save(tmp_path / "r.npy", frames.astype(np.float32))
-    for name in ("r.npz", "r.npy"):
-        with pytest.raises(RecordingError, match="spikes are 0 and 1"):
-            opened(tmp_path / name).frames()
+    np.save(tmp_path / "r.npy", frames * np.float32(0.5))
+    with pytest.raises(RecordingError, match=r"spikes are 0 and 1, found the value 255 \(uint8\)") as caught:
+        opened(tmp_path / "r.npz").frames()
+    assert "`values` is `0/255`" in caught.value.hint
+    with pytest.raises(RecordingError, match=r"found the value 0.5 \(float32\) in frames 0..9"):
+        opened(tmp_path / "r.npy").frames()
 
 
 def test_a_stream_under_another_key_is_refused_with_the_keys_found(
     tmp_path: Path, frames: NDArray[np.uint8]
 ) -> None:
     np.savez(tmp_path / "r.npz", left=frames, right=frames)
-    with pytest.raises(RecordingError, match="only `left`, `right`"):
+    with pytest.raises(RecordingError, match="several other streams: `left`, `right`"):
         opened(tmp_path / "r.npz")
 
 
