@@ -237,6 +237,45 @@ def add_weights(
     typer.echo(f"{entry.name}: {entry.file}", err=True)
 
 
+@weights_app.command("fetch")
+def fetch_weights(
+    methods: Annotated[
+        list[str] | None, typer.Argument(help="Methods, as in `ssml:variant=simple`; or `all`.")
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Who publishes them: `authors`, `spike-zoo-0.1.0`, ... [default: the first that can be "
+            "fetched, for methods that have no weights yet]",
+        ),
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(envvar="HQGEN_WEIGHTS_CATALOG", help="Catalog of your own. [default: hqgen's]"),
+    ] = None,
+    weights: Weights = None,
+    _offline: console.Offline = False,
+    json: console.AsJson = False,
+) -> int:
+    """Download published weights, check them and register them.
+
+    A download that was interrupted continues. Exit code 1: some could not be fetched, and stderr
+    says why.
+    """
+    from hqgen.methods.fetching import fetch_weights
+    from hqgen.methods.published import load_weights_catalog
+    from hqgen.progress import stderr_observer
+    from hqgen.report.terminal import fetched_view
+
+    files, by_hand = load_weights_catalog(catalog).choose(methods or [], origin)
+    for entry in by_hand:
+        typer.echo(f"{entry.method} can only be got by hand: {entry.how}", err=True)
+    found = fetch_weights(files, keep=origin is None, folder=weights, observer=stderr_observer())
+    console.show(found, fetched_view, json)
+    return 1 if console.name_rejected((item.method, item.problem) for item in found) else 0
+
+
 @weights_app.command("check")
 def check_weights(
     names: Annotated[list[str] | None, typer.Argument(help="Methods. [default: all registered]")] = None,

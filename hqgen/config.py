@@ -31,6 +31,12 @@ from hqgen.text import plainer
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MANIFESTS = next(
+    (folder for level in (0, 1) if (folder := Path(__file__).parents[level] / "manifests").is_dir()),
+    Path(__file__).parents[1] / "manifests",
+)
+"""The folder of the catalogs and schemas: inside an installed package, at the top of a checkout."""
+
 
 class Section(BaseModel):
     """A table of settings: unknown keys are errors, values do not change, docstrings are the help."""
@@ -150,6 +156,17 @@ def read_toml(path: Path, kind: str, hint: str = "") -> dict[str, Any]:
         raise UsageError(f"cannot read the {kind} `{path}`: {error.strerror}", hint=hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the {kind} `{path}` is not TOML: {error}", hint=hint) from error
+
+
+def with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same fields with arrays as tuples, which models in strict mode want."""
+    return {name: _with_tuples(value) for name, value in fields.items()}
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return with_tuples(value)
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def read_table(path: Path, command: str) -> dict[str, Any]:

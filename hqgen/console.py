@@ -47,6 +47,18 @@ if TYPE_CHECKING:
 
 QUARANTINED = 3
 
+
+def _forbid_downloads(offline: bool) -> bool:
+    """Let this process and those that it starts download nothing, whatever library does it."""
+    if offline:
+        os.environ["HQGEN_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+    return offline
+
+
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", envvar="HQGEN_OFFLINE", callback=_forbid_downloads, help="Download nothing."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Height = Annotated[int | None, typer.Option(min=1, help="Rows of a headerless `.dat`. [default: 250]")]
 Width = Annotated[int | None, typer.Option(min=1, help="Columns of a headerless `.dat`. [default: 400]")]

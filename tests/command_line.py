@@ -10,10 +10,11 @@ import os
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from unittest import mock
 
 import pytest
 
-SETTINGS = ("HQGEN_", "SPIKECLIP_")
+SETTINGS = ("HQGEN_", "SPIKECLIP_", "HF_HUB_OFFLINE")
 """How the environment variables start that would change what a command does."""
 
 
@@ -26,6 +27,7 @@ def run(
     logger = logging.getLogger("hqgen")
     handlers, level = logger.handlers[:], logger.level
     with (
+        mock.patch.dict(os.environ),  # which a command may change for the workers that it starts
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),

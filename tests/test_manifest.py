@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hqgen.config import MANIFESTS
 from hqgen.errors import StoreError
 from hqgen.manifest import (
     Manifest,
@@ -21,7 +22,6 @@ from hqgen.manifest import (
     read_manifest,
     schemas,
 )
-from hqgen.sources.catalog import MANIFESTS
 from tests.test_store import plan_of
 
 

@@ -44,6 +44,7 @@ def test_catalog_schemas_parameters_and_weights_travel_in_the_wheel(installed: P
     names = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
     assert {
         "hqgen/manifests/reds.toml",
+        "hqgen/manifests/weights.toml",
         "hqgen/manifests/manifest.schema.json",
         "hqgen/quality/niqe_pristine.npz",
         "hqgen/quality/brisque_live.npz",

@@ -21,6 +21,7 @@ from hqgen.text import byte_size, count, first, shortened
 
 if TYPE_CHECKING:
     from hqgen.inspection.truth import Means, SourceTruth
+    from hqgen.methods.fetching import Fetched
     from hqgen.methods.registry import MethodRow
     from hqgen.methods.weights import WeightsEntry
     from hqgen.sources import SourceRow
@@ -173,7 +174,18 @@ def weights_view(entries: Iterable[WeightsEntry]) -> RenderableType:
     for entry in entries:
         add_row(table, entry.name, entry.sha256[:12], entry.licence, entry.source)
     if not table.row_count:
-        return Text("no weights are registered; `hqgen weights add` does it")
+        return Text("no weights are registered; `hqgen weights fetch` or `hqgen weights add` does it")
+    return table
+
+
+def fetched_view(found: Iterable[Fetched]) -> RenderableType:
+    """What `hqgen weights fetch` did."""
+    table = house_table("method", "from", "sha256", "state")
+    for item in found:
+        state = Text("ready" if item.downloaded else "ready before", style="green")
+        failed = Text("failed", style="yellow")
+        digest = "-" if item.sha256 is None else item.sha256[:12]
+        add_row(table, item.method, item.origin, digest, failed if item.problem else state)
     return table
 
 

@@ -9,14 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from hqgen.config import read_toml, validated
+from hqgen.config import MANIFESTS, read_toml, validated, with_tuples
 from hqgen.spikes.camera import FORMATS, PLAIN, RAW, Axes, Camera
 
-MANIFESTS = next(
-    (folder for level in (1, 2) if (folder := Path(__file__).parents[level] / "manifests").is_dir()),
-    Path(__file__).parents[2] / "manifests",
-)
-"""The folder of the catalog: inside an installed package, at the top of a checkout."""
+NOT_SOURCES = {"weights"}
+"""Files in the folder of the catalog that are not entries."""
 
 Format = Literal["dat", "raw", "npz", "npy", "hdf5", "mat"]
 SUFFIXES: dict[str | None, tuple[str, ...]] = {
@@ -183,6 +180,7 @@ def load_catalog() -> dict[str, CatalogEntry]:
     return {
         path.stem: validated(CatalogEntry, _fields(path), f"`{path}`")
         for path in sorted(MANIFESTS.glob("*.toml"))
+        if path.stem not in NOT_SOURCES
     }
 
 
@@ -197,12 +195,4 @@ def load_folder_settings(folder: Path) -> SourceSettings:
 
 
 def _fields(path: Path) -> dict[str, Any]:
-    """What a file holds, with arrays as tuples, which the strict mode wants."""
-    fields: dict[str, Any] = _with_tuples(read_toml(path, "description of a source"))
-    return fields
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+    return with_tuples(read_toml(path, "description of a source"))

@@ -107,7 +107,8 @@ class NetworkMethod(Method):
         source = f" ({self.weights_source})" if self.weights_source else ""
         raise MethodError(
             f"there are no weights `{self.weights_name}` in `{weights_folder()}`",
-            hint=f"get the published file{source} and register it with `hqgen weights add`: docs/weights.md",
+            hint=f"`hqgen weights fetch` gets published files{source}, and `hqgen weights add` registers one "
+            "that you have: docs/weights.md",
         )
 
     def unavailable(self) -> str | None:
