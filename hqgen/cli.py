@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hqgen.builder.finish import Outcome
     from hqgen.builder.settings import BuildCommand
     from hqgen.methods.learned.network import NetworkMethod
+    from hqgen.spikes.camera import Camera
 
 app = console.new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
 weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_help=True, rich_markup_mode=None)
@@ -322,14 +323,13 @@ def doctor(
     console.show(examine(data_root), doctor_view, json)
 
 
-@app.command()
+@app.command(cls=console.settings_command(console.CAMERA))
 def reconstruct(
-    recording: Annotated[Path, typer.Argument(help="A `.dat`, `.npz`, `.npy` or HDF5 file.")],
+    context: typer.Context,
+    recording: Annotated[Path, typer.Argument(help="A recording; docs/sources.md lists the formats.")],
     out: Annotated[Path, typer.Option(help="Picture to write, or `.npy` for the float32 values.")],
     method: Annotated[str, typer.Option(help="As in `tfi:variant=paper`.")] = "tfi",
     frame: Annotated[int | None, typer.Option(min=0, help="Frame, from 0. [default: the middle one]")] = None,
-    height: console.Height = None,
-    width: console.Width = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     _weights: Weights = None,
 ) -> None:
@@ -340,8 +340,8 @@ def reconstruct(
     from hqgen.spikes.recording import open_recording
 
     (chosen,) = parse_methods(method)
-    rows, columns = console.geometry([recording], height, width)
-    spikes = open_recording(recording, height=rows, width=columns)
+    camera: Camera = context.obj
+    spikes = open_recording(recording, camera.for_file(recording))
     write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
 
 
@@ -405,8 +405,9 @@ def simulate(
         typer.echo(path)
 
 
-@app.command("train-method")
+@app.command("train-method", cls=console.settings_command(console.CAMERA))
 def train_method(
+    context: typer.Context,
     method: Annotated[Literal["base", "bsn"], typer.Argument(help="The method to train.")],
     out: Annotated[Path, typer.Option(help="Weights to write; beside them the learning curve.")],
     pictures: Annotated[
@@ -419,8 +420,6 @@ def train_method(
         Path | None, typer.Option(help="For `base`: weights to begin with. For `bsn`: `base`, to adapt it.")
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file. [default: of pipelines/]")] = None,
-    height: console.Height = None,
-    width: console.Width = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train `base`.")] = "cpu",
 ) -> int:
     """Train a method's network.
@@ -466,8 +465,7 @@ def train_method(
             out,
             blind,
             start=None if start is None else "base",
-            height=height or 250,
-            width=width or 400,
+            camera=context.obj,
             observer=observer,
             stop=lambda: stop.asked,
         )

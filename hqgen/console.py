@@ -60,16 +60,6 @@ Offline = Annotated[
     typer.Option("--offline", envvar="HQGEN_OFFLINE", callback=_forbid_downloads, help="Download nothing."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-Height = Annotated[int | None, typer.Option(min=1, help="Rows of a headerless `.dat`. [default: 250]")]
-Width = Annotated[int | None, typer.Option(min=1, help="Columns of a headerless `.dat`. [default: 400]")]
-
-
-def geometry(
-    recordings: Sequence[Path], height: int | None, width: int | None
-) -> tuple[int | None, int | None]:
-    """Rows and columns of recordings: where a headerless `.dat` is among them, those of the usual camera."""
-    headerless = any(path.suffix.lower() == ".dat" for path in recordings)
-    return height or (250 if headerless else None), width or (400 if headerless else None)
 
 
 def new_program(name: str, description: str) -> typer.Typer:
@@ -180,6 +170,10 @@ def _parameter(name: str, item: FieldInfo, mark: Flag, program: str) -> inspect.
 def _option(name: str, kind: Any, info: Any, default: Any = None) -> inspect.Parameter:
     annotation = Annotated[kind, info]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+CAMERA = "hqgen.spikes.camera:Camera"
+"""The model whose fields are the flags that describe a camera: see `settings_command`."""
 
 
 def settings_command(home: str, table: str = "") -> type[TyperCommand]:

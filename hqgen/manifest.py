@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,9 @@ class Document(BaseModel):
     """A part of a document: immutable, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    unwritten: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are not written where they are None: a document without them keeps its id."""
 
 
 class MethodSpec(Document):
@@ -69,11 +72,23 @@ class SampleSpec(Document):
 
 
 class SourceSpec(Document):
-    """One source as a plan fixes it; its samples are in the order of the store."""
+    """One source as a plan fixes it; its samples are in the order of the store.
+
+    Attributes:
+        name: of its group in the store.
+        height, width: of its pictures.
+        camera: fields of the camera's description that are not the default; null for none.
+        methods: by rank.
+        recordings: in the order of the source.
+        samples: in the order of the store.
+    """
+
+    unwritten = frozenset({"camera"})
 
     name: str
     height: int
     width: int
+    camera: dict[str, Any] | None = None
     methods: tuple[MethodSpec, ...]
     recordings: tuple[RecordingSpec, ...]
     samples: tuple[SampleSpec, ...]
@@ -299,7 +314,8 @@ def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
 def _members(value: Any) -> list[tuple[str | None, Any]]:
     """Keys and values of a document or a dict, items of a list without keys; nothing for anything else."""
     if isinstance(value, Document):
-        return [(name, getattr(value, name)) for name in type(value).model_fields]
+        fields = [(name, getattr(value, name)) for name in type(value).model_fields]
+        return [(name, item) for name, item in fields if item is not None or name not in value.unwritten]
     if isinstance(value, dict):
         return list(value.items())
     return [(None, item) for item in value] if isinstance(value, list | tuple) else []

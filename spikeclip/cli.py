@@ -168,13 +168,12 @@ def _named(item: str) -> tuple[str, Path]:
     return (path.resolve().parent.name if path.name == "network.pth" else path.stem), path
 
 
-@app.command()
+@app.command(cls=console.settings_command(console.CAMERA))
 def reconstruct(
+    context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(help="`network.pth` of a training, or a published LRN.")],
-    recordings: Annotated[list[Path], typer.Argument(help="`.dat`, `.npz`, `.npy` or HDF5 files.")],
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings; docs/sources.md lists the formats.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    height: console.Height = None,
-    width: console.Width = None,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Frames per step of a video. [default: 200]")
     ] = None,
@@ -190,13 +189,11 @@ def reconstruct(
     from hqgen.progress import stderr_observer
     from spikeclip.reconstruction import reconstruct
 
-    rows, columns = console.geometry(recordings, height, width)
     found = reconstruct(
         checkpoint,
         recordings,
         out,
-        height=rows,
-        width=columns,
+        camera=context.obj,
         stride=stride,
         video=not no_video,
         raw=raw,

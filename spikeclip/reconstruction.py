@@ -28,6 +28,7 @@ from hqgen.files import write_atomically
 from hqgen.pictures import png
 from hqgen.progress import SILENT, Observer
 from hqgen.quality.normalise import to_uint8
+from hqgen.spikes.camera import PLAIN, Camera
 from hqgen.spikes.recording import Recording, open_recording
 from spikeclip.data.voxels import FRAMES_PER_BIN, voxelize
 
@@ -80,8 +81,7 @@ def reconstruct(
     recordings: Sequence[str | Path],
     out: str | Path,
     *,
-    height: int | None = None,
-    width: int | None = None,
+    camera: Camera = PLAIN,
     stride: int | None = None,
     video: bool = True,
     raw: bool = False,
@@ -97,8 +97,7 @@ def reconstruct(
         checkpoint: a file that `spikeclip.load` takes, or a network, which is put in eval mode.
         recordings: files in any format of hqgen.
         out: folder for the pictures; made where it is missing.
-        height: H; needed for `.dat`.
-        width: W; the same.
+        camera: how they are laid out; raw files of unknown geometry are read as 250x400.
         stride: frames from one picture of a video to the next; None for a whole window, so that no spike
             counts twice.
         video: whether a recording with room for several windows becomes a video too. Its pictures are held
@@ -125,7 +124,7 @@ def reconstruct(
     network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
     network = network.to(resolve_device(device)).eval()
     length = FRAMES_PER_BIN * network.bins
-    jobs = [_job(path, height, width, length, (stride or length) if video else None) for path in files]
+    jobs = [_job(path, camera, length, (stride or length) if video else None) for path in files]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
     with observer.progress("reconstruct", total, "samples") as progress:
         return [
@@ -179,10 +178,10 @@ def _check_names(recordings: Sequence[Path]) -> None:
         )
 
 
-def _job(path: Path, height: int | None, width: int | None, length: int, stride: int | None) -> _Job | str:
+def _job(path: Path, camera: Camera, length: int, stride: int | None) -> _Job | str:
     """What to do for a recording, or why nothing can be done."""
     try:
-        recording = open_recording(path, height=height, width=width)
+        recording = open_recording(path, camera.for_file(path))
     except RecordingError as error:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     room = len(recording) - length

@@ -112,6 +112,7 @@ def another(setting: Setting) -> Any:
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     special: dict[str, Any] = {"device": "cpu", "stages": ["coarse"], "source_methods": {"reds": "tfi"}}
     special["phases"] = [{"steps": 2, "batch": 2, "patch": 20}]
+    special |= {"preset": "vidar-416", "region": [0, 0, 8, 8], "frame_range": [1, 5]}
     if setting.place[-1] in special:
         return special[setting.place[-1]]
     if choices:
@@ -189,7 +190,7 @@ def test_a_setting_is_the_same_however_it_is_said(
 
     if setting.mark is None:
         return
-    text = ",".join(value) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     flag = f"--{setting.flag.replace('_', '-')}"
     switch = [flag if value else f"--no-{flag[2:]}"]
     said = switch if isinstance(value, bool) else [flag, text]

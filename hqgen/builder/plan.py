@@ -212,6 +212,7 @@ def _source_spec(
         name=source.name,
         height=height,
         width=width,
+        camera=source.entry.described_camera.described() or None,
         methods=tuple(planned.spec for planned in planned_methods(methods)),
         recordings=tuple(
             RecordingSpec(path=item.name, size=item.size, blake3=digest(item), frames=item.frames)
@@ -279,6 +280,7 @@ def _source_by_name(source: SourceSpec) -> dict[str, Any]:
     samples = {"samples": [sample.model_dump() for sample in source.samples]}
     return {
         "geometry": f"{source.height}x{source.width}",
+        "camera": source.camera or {},
         "methods": {name: method | method.pop("parameters") for name, method in methods.items()},
         "recordings": {item.path: item.model_dump(exclude={"path"}) for item in source.recordings},
         "samples": f"{len(source.samples)} with the id {document_id(samples)}",

@@ -32,7 +32,8 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
     scoring = make_scoring(settings.metric, settings.judges)
     limits = settings.max_score, settings.min_consistency
     decider = make_decider(settings.rule, scoring.measures, *limits)
-    sources = sorted(resolve_sources(settings.sources, settings.data_root), key=lambda source: source.name)
+    found = resolve_sources(settings.sources, settings.data_root, settings.camera)
+    sources = sorted(found, key=lambda source: source.name)
     names = [source.name for source in sources]
     for name in settings.source_methods:
         if name not in names:

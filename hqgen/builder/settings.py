@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section, WeightsFolder, join_names
+from hqgen.spikes.camera import PLAIN, Camera
 
 Existing = Literal["error", "resume", "append", "overwrite"]
 
@@ -55,6 +56,8 @@ class BuildSettings(StoreSettings, Cluster):
 
     sources: Annotated[Names, Field(min_length=1), ENV]
     """Datasets, separated by commas: see `hqgen sources`; also `demo` and `folder:PATH`."""
+    camera: Camera = PLAIN
+    """How the recordings of `folder:PATH` are laid out; stronger than its `source.toml`."""
     out: Annotated[Path, ENV] = Path()
     """Folder that receives `hq.zarr` and `manifest.json`."""
     existing: Annotated[Existing, ENV] = "resume"

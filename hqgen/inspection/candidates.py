@@ -17,6 +17,7 @@ from hqgen.quality.normalise import Normalisation, to_uint8
 from hqgen.sources import load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording
+from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import ENDS
 from hqgen.spikes.recording import Recording
 
@@ -84,7 +85,9 @@ class Remake:
             return DemoRecording(item.path, item.frames, item.size).open()
         folder, settings = self._files
         geometry = (self._spec.height, self._spec.width)
-        camera = settings.described_camera.for_file(folder / item.path)
+        path = folder / item.path
+        planned = Camera.planned(self._spec.camera, *geometry)
+        camera = planned.over(settings.described_camera).for_file(path)
         file = FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, camera)
         return file.open()
 

@@ -9,27 +9,34 @@ from pathlib import Path
 from hqgen.errors import SourceError, UnknownNameError, UsageError
 from hqgen.sources.catalog import CatalogEntry, load_catalog, load_folder_settings
 from hqgen.sources.source import Source, read_demo, read_folder
+from hqgen.spikes.camera import PLAIN, Camera
 
 _FOLDER = "folder:"
 
 
-def resolve_sources(names: str | Sequence[str], data_root: Path) -> list[Source]:
+def resolve_sources(names: str | Sequence[str], data_root: Path, camera: Camera = PLAIN) -> list[Source]:
     """Read the sources with these names, in the order of the names.
 
     Args:
         names: of the catalog, or `folder:PATH` for any folder of recordings; in a string they are separated
             by commas.
         data_root: the folder that holds the folders of the catalog; `demo` and `folder:PATH` do not need it.
+        camera: of all `folder:PATH`, stronger than their `source.toml`; the catalog knows its own cameras.
 
     Raises:
-        UsageError: there is no name, one name twice, or two folders with one name.
+        UsageError: there is no name, one name twice, two folders with one name, or a camera for no folder.
         UnknownNameError: a name is neither in the catalog nor `folder:PATH`.
         SourceError: a source has no usable recording; the hint says which files were expected and how to get
             them.
     """
     listed = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
     _check_names(listed)
-    return [_usable(_read(name, data_root)) for name in listed]
+    if camera != PLAIN and not any(name.startswith(_FOLDER) for name in listed):
+        raise UsageError(
+            f"a camera is described, but no `{_FOLDER}PATH` is among the sources: {', '.join(listed)}",
+            hint="the catalog describes the cameras of its datasets",
+        )
+    return [_usable(_read(name, data_root, camera)) for name in listed]
 
 
 def _check_names(names: list[str]) -> None:
@@ -68,7 +75,7 @@ def _path(name: str) -> Path:
         raise UsageError(f"`{name}`: {error}") from error
 
 
-def _read(name: str, data_root: Path) -> Source:
+def _read(name: str, data_root: Path, camera: Camera) -> Source:
     if name.startswith(_FOLDER):
         folder = _path(name)
         if not folder.is_dir():
@@ -76,7 +83,9 @@ def _read(name: str, data_root: Path) -> Source:
                 f"source `{name}`: there is no folder `{folder}`",
                 hint="a relative path starts in the folder where the command runs",
             )
-        return read_folder(_group(name), load_folder_settings(folder), folder)
+        settings = load_folder_settings(folder)
+        described = settings.model_copy(update={"camera": camera.over(settings.camera)})
+        return read_folder(_group(name), described, folder)
     return read_entry(name, load_catalog()[name], data_root)
 
 

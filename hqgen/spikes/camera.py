@@ -18,7 +18,6 @@ from hqgen.config import FLAG, Flag, Section, split_names
 from hqgen.errors import UnknownNameError
 
 Axes = Literal["THW", "TWH", "HTW", "WTH", "HWT", "WHT"]
-Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 
 RAW = (".dat", ".raw", ".bin")
 """Endings of files without a header, in lower case."""
@@ -81,8 +80,6 @@ class Camera(Section):
     """The part of the picture to use: top, left, height, width."""
     frame_range: Annotated[Range | None, FLAG] = None
     """The frames to use: from the first to before the second, as in 100:400."""
-    colour: Annotated[Pattern | None, FLAG] = None
-    """The colour filter of a mosaic: its first two rows from the left."""
 
     @model_validator(mode="before")
     @classmethod
@@ -93,7 +90,7 @@ class Camera(Section):
             return fields
         if name not in PRESETS:
             raise UnknownNameError("camera", str(name), PRESETS)
-        stated = {key: value for key, value in fields.items() if value is not None and key != "preset"}
+        stated = {key: value for key, value in fields.items() if value is not None}
         return {**PRESETS[name], **stated}
 
     @model_validator(mode="after")
@@ -117,8 +114,14 @@ class Camera(Section):
         usual: dict[str, Any] = {"padding": 0, "bit_order": "lsb", "values": "0/1"}
         if self.region is None:
             usual |= {"height": self.height, "width": self.width}
-        fields = self.model_dump(mode="json", exclude_none=True)
+        fields = self.model_dump(mode="json", exclude_none=True, exclude={"preset"})
         return {name: value for name, value in fields.items() if usual.get(name) != value}
+
+    @classmethod
+    def planned(cls, described: Mapping[str, Any] | None, height: int, width: int) -> Camera:
+        """The description of a plan, and its height and width of pictures: the inverse of `described`."""
+        camera = cls.model_validate(described or {})
+        return camera if camera.region else camera.over(cls(height=height, width=width))
 
     def for_file(self, path: Path) -> Camera:
         """The same; a file without a header has the geometry of a Vidar camera unless another is stated."""

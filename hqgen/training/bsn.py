@@ -18,6 +18,7 @@ from hqgen.files import sha256_file
 from hqgen.methods.learned.base import Base
 from hqgen.methods.learned.bsn import FRAMES
 from hqgen.progress import SILENT, Observer
+from hqgen.spikes.camera import PLAIN, Camera
 from hqgen.training.adapt import Adapted
 from hqgen.training.blind import Blind, BlindRecipe
 from hqgen.training.checkpoint import Checkpoint, require_free
@@ -36,8 +37,7 @@ def train_bsn(
     recipe: BlindRecipe,
     *,
     start: Start | None = None,
-    height: int | None = None,
-    width: int | None = None,
+    camera: Camera = PLAIN,
     observer: Observer = SILENT,
     stop: Stop = lambda: False,
 ) -> list[Point]:
@@ -50,8 +50,7 @@ def train_bsn(
         out: where the weights go: a state_dict in half precision, of `bsn`, or of `base` with `start`.
         recipe: everything else that decides them.
         start: `base` adapts the weights of `base` that are in use.
-        height: rows of headerless `.dat` files.
-        width: their columns.
+        camera: how the recordings are laid out.
         observer: gets the progress, and a line for each recording that is left out.
         stop: once it says so, the state is saved and the call returns.
 
@@ -70,10 +69,10 @@ def train_bsn(
         WeightsError: the checkpoint is damaged.
     """
     require_free(out)
-    found = find_recordings(
-        recordings, height=height, width=width, frames=FRAMES, patch=recipe.patch, observer=observer
-    )
+    found = find_recordings(recordings, camera=camera, frames=FRAMES, patch=recipe.patch, observer=observer)
     plan: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "recordings": found.digests}
+    if described := camera.described():
+        plan["camera"] = described
     held = found.recordings[::HELD_OUT]
     taught = [recording for number, recording in enumerate(found.recordings) if number % HELD_OUT] or held
     series = Crops(taught, FRAMES, recipe.seed), Crops(held, FRAMES, recipe.seed + 1)

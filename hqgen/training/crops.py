@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hqgen.errors import RecordingError, SourceError
 from hqgen.files import blake3_file
 from hqgen.progress import Observer
-from hqgen.spikes.camera import FORMATS
+from hqgen.spikes.camera import FORMATS, Camera, is_raw
 from hqgen.spikes.kernels import count_spikes
 from hqgen.spikes.recording import Recording, open_recording
 
@@ -78,17 +78,14 @@ class Found:
     rate: float
 
 
-def find_recordings(
-    path: Path, *, height: int | None, width: int | None, frames: int, patch: int, observer: Observer
-) -> Found:
+def find_recordings(path: Path, *, camera: Camera, frames: int, patch: int, observer: Observer) -> Found:
     """Open a recording, or all in a folder and its subfolders, and leave out those that teach nothing.
 
     Those are recordings with too few frames, with frames that are too small, or without a spike.
 
     Args:
         path: a file or a folder.
-        height: rows of headerless `.dat` files.
-        width: their columns.
+        camera: how they are laid out; arrays may have other heights and widths.
         frames: that a recording must have.
         patch: pixels that each side must have.
         observer: gets one line for each recording that is left out.
@@ -107,10 +104,8 @@ def find_recordings(
     digests: dict[str, str] = {}
     rates: list[float] = []
     for file in files:
-        headerless = file.suffix.lower() == ".dat"
-        recording = open_recording(
-            file, height=height if headerless else None, width=width if headerless else None
-        )
+        of_any_size = camera.model_copy(update={"height": None, "width": None})
+        recording = open_recording(file, camera.for_file(file) if is_raw(file) else of_any_size)
         rate = _rate(recording)
         if reason := _objection(recording.shape, rate, frames, patch):
             observer.note(f"`{file}` is left out: {reason}")

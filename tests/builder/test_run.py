@@ -29,6 +29,7 @@ from hqgen.manifest import Plan
 from hqgen.methods.api import reconstruct
 from hqgen.quality.niqe import niqe
 from hqgen.quality.normalise import to_uint8
+from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording, write_dat
 from hqgen.store import StoreWriter, open_store
@@ -511,3 +512,26 @@ def test_stale_partial_files_of_a_killed_writer_are_removed(settings: BuildSetti
     (settings.out / f"hq.build/records/{NAME}/000000.json").unlink()
     build_again(settings)
     assert content(settings.out) == before
+
+
+def test_a_camera_of_the_command_is_in_the_plan_and_the_pictures_are_those_of_the_plain_file(
+    settings: BuildSettings, recordings: Path, tmp_path: Path
+) -> None:
+    plain = build(settings, Recorder()).manifest
+    assert plain.plan.sources[0].camera is None
+    assert '"camera"' not in (recordings.parent / "out" / "manifest.json").read_text()
+    folder = tmp_path / "msb" / recordings.name
+    folder.mkdir(parents=True)
+    for path in recordings.glob("*.dat"):
+        rows = open_recording(path, height=HEIGHT, width=WIDTH).frames()
+        rows = np.pad(rows, ((0, 0), (0, 0), (0, 8)))
+        (folder / path.name).with_suffix(".raw").write_bytes(np.packbits(rows).tobytes())
+    camera = Camera(height=HEIGHT, width=WIDTH, padding=8, bit_order="msb", row_order="top-down")
+    changes = {"sources": (f"folder:{folder}",), "out": tmp_path / "msb-out", "camera": camera}
+    described = build(settings.model_copy(update=changes), Recorder()).manifest
+    (spec,) = described.plan.sources
+    assert spec.camera == {"padding": 8, "bit_order": "msb", "row_order": "top-down"}
+    assert Camera.planned(spec.camera, HEIGHT, WIDTH) == camera
+    assert [item.images_blake3 for item in described.sources[0].shards] == [
+        item.images_blake3 for item in plain.sources[0].shards
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from hqgen.errors import SourceError, UnknownNameError, UsageError
 from hqgen.sources import resolve_sources
+from hqgen.spikes.camera import Camera
 
 Write = Callable[..., Path]
 
@@ -135,3 +136,16 @@ def test_source_of_bad_files_only_says_what_is_wrong_with_the_first(tmp_path: Pa
 def test_names_are_checked_before_any_folder_is_searched(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
         resolve_sources("reds,nonsense", tmp_path / "none")
+
+
+def test_a_camera_describes_the_folders_and_is_stronger_than_their_settings(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "a.raw").write_bytes(bytes(8 * 24 // 8 * 6))
+    (tmp_path / "lab" / "source.toml").write_text('geometry = [2, 8]\ncamera = { bit_order = "msb" }\n')
+    camera = Camera(height=8, width=16, padding=8)
+    source, demo = resolve_sources(f"folder:{tmp_path / 'lab'},demo", tmp_path, camera)
+    assert (source.geometry, demo.geometry) == ((8, 16), (250, 400))
+    assert source.entry.described_camera.bit_order == "msb"
+    assert source.recordings[0].open().shape == (6, 8, 16)
+    with pytest.raises(UsageError, match="no `folder:PATH` is among the sources: demo"):
+        resolve_sources("demo", tmp_path, camera)

@@ -15,6 +15,7 @@ from torch import nn
 import hqgen
 from hqgen.errors import UsageError, WeightsError
 from hqgen.quality.normalise import to_uint8
+from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import ArrayRecording, write_dat
 from spikeclip.networks import LRN, UNet, build, save_network
@@ -70,7 +71,9 @@ def test_every_format_of_one_stream_becomes_the_same_picture(network: LRN, tmp_p
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["spikes"] = spikes
     paths = [tmp_path / name for name in ("a.npz", "b.npy", "c.dat", "d.h5")]
-    done = reconstruct(network, paths, tmp_path / "out", height=HEIGHT, width=WIDTH, device="cpu")
+    done = reconstruct(
+        network, paths, tmp_path / "out", camera=Camera(height=HEIGHT, width=WIDTH), device="cpu"
+    )
     assert [item.picture and item.picture.name for item in done] == ["a.png", "b.png", "c.png", "d.png"]
     expected = to_uint8(spikes.sum(0).astype(np.float32))
     for item in done:
@@ -179,11 +182,13 @@ def test_a_bad_recording_has_a_reason_and_harms_no_other(network: LRN, tmp_path:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole.png"]
 
 
-def test_a_dat_file_needs_its_geometry(network: LRN, tmp_path: Path) -> None:
+def test_a_dat_file_of_another_camera_needs_its_geometry(network: LRN, tmp_path: Path) -> None:
     write_dat(tmp_path / "r.dat", PackedSpikes.pack(frames(200)))
     (without,) = reconstruct(network, [tmp_path / "r.dat"], tmp_path, device="cpu")
-    (wrong,) = reconstruct(network, [tmp_path / "r.dat"], tmp_path, height=33, width=80, device="cpu")
-    assert "its geometry must be given (give height and width" in (without.reason or "")
+    (wrong,) = reconstruct(
+        network, [tmp_path / "r.dat"], tmp_path, camera=Camera(height=33, width=80), device="cpu"
+    )
+    assert "250x400" in (without.reason or "")
     assert "truncated" in (wrong.reason or "") or "more" in (wrong.reason or "")
 
 
@@ -269,6 +274,6 @@ def test_the_padding_is_the_toolboxes(shared: Path, tmp_path: Path) -> None:
 @pytest.mark.real
 def test_a_vidar_recording_stands_upright(shared: Path, network: LRN, tmp_path: Path) -> None:
     car = shared / "data/recvidar2019/classA/car-100kmh.dat"
-    (done,) = reconstruct(network, [car], tmp_path, height=250, width=400, device="cpu")
+    (done,) = reconstruct(network, [car], tmp_path, device="cpu")
     rate = hqgen.reconstruct("tfp", hqgen.open_recording(car, height=250, width=400), window=200)
     assert np.abs(picture(done.picture).astype(int) - to_uint8(rate)).max() <= 1

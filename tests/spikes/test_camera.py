@@ -15,7 +15,7 @@ def test_every_preset_states_a_geometry_of_whole_bytes(name: str) -> None:
     assert camera.height is not None
     assert camera.width is not None
     assert camera.height * (camera.width + (camera.padding or 0)) % 8 == 0
-    assert camera == Camera.model_validate(name)
+    assert camera == Camera.model_validate(name) == Camera.model_validate(camera.model_dump())
 
 
 def test_fields_are_stronger_than_their_preset() -> None:
@@ -47,7 +47,6 @@ def test_ranges_are_read_from_text() -> None:
         {"frame_range": "-1:4"},
         {"region": "0,0,0,8"},
         {"region": "0,0,8"},
-        {"colour": "RGB"},
         {"frame_rate": 0},
         {"axes": "THWC"},
     ],

@@ -173,7 +173,7 @@ def test_a_file_without_a_stream_names_its_arrays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "advice"),
-    [((T, 3, H, W), "its own recording"), ((T, H, W, 3), "`RGGB`"), ((T, 1, H, W), "squeeze")],
+    [((T, 3, H, W), "its own recording"), ((T, H, W, 3), "colour plane"), ((T, 1, H, W), "squeeze")],
 )
 def test_four_axes_are_refused_with_what_to_do(tmp_path: Path, shape: tuple[int, ...], advice: str) -> None:
     np.savez(tmp_path / "r.npz", spk=np.zeros(shape, np.uint8))

@@ -7,6 +7,7 @@ import pytest
 
 from hqgen.errors import RecordingError, SourceError
 from hqgen.progress import SILENT
+from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import ArrayRecording, write_dat
 from hqgen.training.crops import Crops, Found, find_recordings
@@ -23,7 +24,8 @@ def write(path: Path, spikes: PackedSpikes) -> None:
 
 
 def find(path: Path, observer: Recorder | None = None) -> Found:
-    return find_recordings(path, height=16, width=24, frames=9, patch=16, observer=observer or SILENT)
+    camera = Camera(height=16, width=24)
+    return find_recordings(path, camera=camera, frames=9, patch=16, observer=observer or SILENT)
 
 
 def test_recordings_of_all_formats_and_sizes_are_found_in_subfolders(tmp_path: Path) -> None:
