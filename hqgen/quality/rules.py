@@ -18,7 +18,7 @@ Measures = Mapping[str, NDArray[np.float32]]
 """By judge, one value per candidate of one sample (M,); lower is better, +inf where a candidate has none."""
 
 
-FACTOR, FLOOR = 1.5, 1.2
+FACTOR, FLOOR, UNSEEN = 1.5, 1.2, 0.01
 """Chosen on simulated scenes with truth, in normal and low light: docs/judging.md."""
 
 
@@ -133,11 +133,18 @@ class Consensus(_Guard):
 
     Only candidates that agree with the spikes take part. The score alone can take noise for texture, and the
     grain alone prefers what is smooth. A consistency below 1 counts as 1: the spikes say nothing against it.
-    Negative scores count as 0. The parameters are `_Guard`'s.
+    Negative scores count as 0.
+
+    Args:
+        unseen: grain that is added to that of all: less cannot be seen. Without it the product of an empty
+            picture, which has no grain, would always be the least.
+        score, factor, floor: see `_Guard`.
     """
 
     name: ClassVar[str] = "consensus"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+
+    unseen: float = UNSEEN
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -150,7 +157,7 @@ class Consensus(_Guard):
         known = np.isfinite(grains)
         scores = np.where(known, scores, np.inf)
         chosen = self.agreeing(scores, consistencies)
-        products = np.maximum(scores, 0) ** 2 * grains * np.maximum(consistencies, 1) ** 4
+        products = np.maximum(scores, 0) ** 2 * (grains + self.unseen) * np.maximum(consistencies, 1) ** 4
         return _smallest(np.where(chosen, products, np.inf))
 
 

@@ -33,7 +33,21 @@ PHOTOGRAPHS = (
 )
 
 MOTIONS = ("static", "slow", "fast", "rotating", "zooming", "layered")
-LIGHTS = {"normal": 0.45, "dusk": 0.15, "low": 0.4}
+
+
+class Light(NamedTuple):
+    """How many of the scenes have it, and the spikes per frame that white fires in it: from, to."""
+
+    share: float
+    white: tuple[float, float]
+
+
+LIGHTS = {
+    "normal": Light(0.45, (0.4, 0.8)),
+    "dusk": Light(0.15, (0.1, 0.4)),
+    "low": Light(0.4, (0.02, 0.1)),
+}
+"""The helicopter of U-CALTECH fires 0.03 spikes per frame on average."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,7 @@ def make(index: int, data_root: Path) -> Scene:
     """Simulate scene `index`; its motion is `MOTIONS[index % 6]`, the rest is drawn."""
     rng = np.random.default_rng([2024, index])
     motion = MOTIONS[index % len(MOTIONS)]
-    light = str(rng.choice(list(LIGHTS), p=list(LIGHTS.values())))
+    light = str(rng.choice(list(LIGHTS), p=[light.share for light in LIGHTS.values()]))
     short = rng.random() < 0.3
     frames = 41 if short else 101 if motion == "fast" else 201
     # The middle frame shows the picture at rest; the key frame of a short recording is near one of its ends.
@@ -92,13 +106,17 @@ def make(index: int, data_root: Path) -> Scene:
     pictures = load(data_root)
     views = [_view(rng, pictures, frames, motion) for _ in range(1 + (motion == "layered"))]
     scene = _layers(rng, *views, frames=frames) if motion == "layered" else views[0][0]
-    sensor = replace(preset("low" if light == "low" else "normal"))
-    if light == "dusk":
-        sensor = replace(sensor, sensitivity=0.2)
+    sensor = replace(preset("normal"), sensitivity=_sensitivity(rng, light))
     blur = float(rng.uniform(0.2, 0.6))
     kept: list[Floats] = []
     spikes = simulate(_watched(scene, centre, blur, kept), sensor, seed=[7, index])
     return Scene(spikes, centre, kept[0], motion, light)
+
+
+def _sensitivity(rng: np.random.Generator, light: str) -> float:
+    """Spikes per frame that white fires."""
+    low, high = LIGHTS[light].white
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _watched(scene: Iterable[Floats], centre: int, blur: float, kept: list[Floats]) -> Iterator[Floats]:

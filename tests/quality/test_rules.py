@@ -60,6 +60,13 @@ def test_the_consensus_weighs_the_score_against_the_root_of_the_grain() -> None:
     assert Guarded().pick(sample) == 0
 
 
+def test_an_empty_picture_does_not_win_because_it_has_no_grain() -> None:
+    nearly_flat, grainy = 0, 1
+    sample = measures(niqe=[37.7, 11.6], grain=[0.001, 0.29], consistency=[1.55, 1.2])
+    assert Consensus().pick(sample) == grainy
+    assert Consensus(unseen=0).pick(sample) == nearly_flat
+
+
 def test_the_consensus_weighs_the_consistency_from_one_on() -> None:
     assert Consensus().pick(measures(niqe=[4, 5], grain=[0.1, 0.1], consistency=[1.5, 1])) == 1
     assert Consensus().pick(measures(niqe=[4, 5], grain=[0.1, 0.1], consistency=[1, 0.2])) == 0
