@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import MethodError
-from hqgen.files import sha256_file, write_atomically
+from hqgen.files import is_web_page, sha256_file, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,6 +111,14 @@ def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
     write_atomically(Path(path), data.getvalue())
 
 
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is an archive of TorchScript, made by `torch.jit.save`."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
 def existing_file(path: Path) -> Path:
     """`path`, or a MethodError that says that there is no such file."""
     if not path.is_file():
@@ -168,11 +177,23 @@ def _misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Ite
 def _require_checkpoint(path: Path, shown: Path) -> None:
     """Refuse a file that does not begin like what torch.save writes: a zip archive, or once a pickle."""
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(64)
+    if is_web_page(start):
+        raise MethodError(
+            f"`{shown}` is a web page, not a PyTorch checkpoint",
+            hint="the file host wants something: open the address in a browser and download the file there",
+        )
     if not start.startswith((b"PK\x03\x04", b"\x80\x02")):
         raise MethodError(
-            f"`{shown}` is not a PyTorch checkpoint ({path.stat().st_size} bytes that begin with {start!r})",
-            hint="a file host may have answered with a web page: open the file and look",
+            f"`{shown}` is not a PyTorch checkpoint ({path.stat().st_size} bytes that begin with "
+            f"{start[:4]!r})",
+            hint="download it again",
+        )
+    if is_torchscript(path):
+        raise MethodError(
+            f"`{shown}` is a TorchScript archive, which holds code, not a checkpoint of tensors",
+            hint="if you trust it, save its tensors: `import torch; "
+            f"torch.save(torch.jit.load('{shown.name}').state_dict(), '{shown.stem}.state.pth')`",
         )
 
 

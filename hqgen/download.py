@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from hqgen.errors import DownloadError
-from hqgen.files import sha256_file, sync, write_atomically
+from hqgen.files import is_web_page, sha256_file, sync, write_atomically
 from hqgen.progress import SILENT, Observer
 from hqgen.text import byte_size, duration
 
@@ -35,7 +35,6 @@ PIECE = 1 << 14
 """Bytes that are written at once; what arrived of a piece is lost when the connection ends in it."""
 
 _BUSY = {408, 429, 500, 502, 503, 504}
-_PAGE = (b"<!doctype", b"<html")
 
 
 class RemoteFile(BaseModel):
@@ -222,7 +221,7 @@ def _receive(response: Response, remote: RemoteFile, partial: Path, start: int, 
         observer.progress(f"downloading {name}", total or 0, "bytes", done=start) as job,
     ):
         for piece in response.iter_content(PIECE):
-            if not file.tell() and piece.lstrip().lower().startswith(_PAGE):
+            if not file.tell() and is_web_page(piece):
                 raise _page(remote)
             file.write(piece)
             job.advance(len(piece))

@@ -1,4 +1,4 @@
-"""Write a file whole, take the digest of a file, lock a folder, and find the folder of weights."""
+"""Write a file whole, take its digest, tell a web page, lock a folder, and find the folder of weights."""
 
 from __future__ import annotations
 
@@ -122,6 +122,11 @@ def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def is_web_page(start: bytes) -> bool:
+    """Whether a file that begins so is HTML: what a host sends instead of a file that it does not give."""
+    return start.lstrip().lower().startswith((b"<!doctype", b"<html"))
 
 
 def weights_folder(folder: str | Path | None = None) -> Path:

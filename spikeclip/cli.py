@@ -37,6 +37,7 @@ def train(
     stage: Annotated[
         Literal["coarse", "prompt", "fine"] | None, typer.Option(help="Run only this stage. [default: all]")
     ] = None,
+    _offline: console.Offline = False,
     json: console.AsJson = False,
 ) -> int:
     """Train the network in its three stages.
@@ -129,6 +130,7 @@ def _show_low_light(made: Any, json: bool) -> None:
 def evaluate(
     context: typer.Context,
     checkpoints: Annotated[list[str], typer.Argument(help="Networks: `network.pth`, or NAME=FILE.")],
+    _offline: console.Offline = False,
     json: console.AsJson = False,
 ) -> None:
     """Compare networks and methods as the paper's tables do: quality, accuracy, cost."""
@@ -242,6 +244,7 @@ def _profile_view(found: list[Profile]) -> RichTable:
 def run_recipe(
     context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as those of pipelines/.")],
+    _offline: console.Offline = False,
     json: console.AsJson = False,
 ) -> None:
     """Run a whole recipe: HQ store, low-light set, three stages, evaluation.

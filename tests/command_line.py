@@ -21,7 +21,7 @@ SETTINGS = ("HQGEN_", "SPIKECLIP_", "HF_HUB_OFFLINE")
 def run(
     *arguments: str | Path, program: str = "hqgen", env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> CompletedProcess[str]:
-    """Run `program` with arguments; environment, folder, streams and loggers are as before afterwards."""
+    """Run `program` offline; environment, folder, streams and loggers are as before afterwards."""
     command = [program, *map(str, arguments)]
     stdout, stderr = io.StringIO(), io.StringIO()
     logger = logging.getLogger("hqgen")
@@ -34,7 +34,7 @@ def run(
     ):
         for name in [name for name in os.environ if name.startswith(SETTINGS)]:
             patch.delenv(name)
-        for name, value in ({"NO_COLOR": "1", "COLUMNS": "100"} | (env or {})).items():
+        for name, value in ({"NO_COLOR": "1", "COLUMNS": "100", "HQGEN_OFFLINE": "1"} | (env or {})).items():
             patch.setenv(name, value)
         patch.chdir(cwd or Path.cwd())
         patch.setattr(sys, "argv", command)

@@ -23,7 +23,8 @@ settings.load_profile("hqgen")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let each of several processes of pytest-xdist count with one thread: there is one a core."""
+    """Forbid downloads, and let each of several processes of pytest-xdist count with one thread."""
+    os.environ["HQGEN_OFFLINE"] = "1"
     if config.getoption("numprocesses", None):
         for library in ("OMP", "OPENBLAS", "MKL"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")

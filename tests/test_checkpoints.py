@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_truncated_file_is_called_damaged(
         load_weights(Small(), path)
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n"])
+@pytest.mark.parametrize("content", [b"", b"weights?", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n"])
 def test_other_file_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.pth"
     path.write_bytes(content)
@@ -141,3 +142,16 @@ def test_unfit_checkpoint_leaves_the_network_as_it_was(
 def test_published_checkpoint_loads_safely(shared: Path) -> None:
     path = shared / "weights" / "SSIR_e80.pth"
     assert len(read_checkpoint(path)) == 61
+
+
+def test_a_web_page_and_a_torchscript_archive_are_named_as_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_text("\n<!DOCTYPE html><title>Quota exceeded</title>")
+    with pytest.raises(MethodError, match=r"page\.pth` is a web page, not a PyTorch checkpoint"):
+        read_checkpoint(tmp_path / "page.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(torch.nn.Linear(3, 3))
+        torch.jit.save(scripted, str(tmp_path / "code.pt"))
+    with pytest.raises(MethodError, match=r"code\.pt` is a TorchScript archive, which holds code") as caught:
+        read_checkpoint(tmp_path / "code.pt")
+    assert "torch.jit.load('code.pt').state_dict()" in caught.value.hint

@@ -38,6 +38,7 @@ class Web:
         faults: answers with faults by path, in order; after them the file comes as it is.
         tagged: whether it names versions of its files.
         ranges: whether it sends parts of files.
+        headers: of every answer.
         asked: path, and the header `Range` of every request.
     """
 
@@ -46,6 +47,7 @@ class Web:
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     tagged: bool = True
     ranges: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def put(self, path: str, content: bytes, *faults: Fault) -> str:
@@ -54,53 +56,66 @@ class Web:
         return self.address + path
 
 
+class _Handler(BaseHTTPRequestHandler):
+    @property
+    def web(self) -> Web:
+        assert isinstance(self.server, _Server)
+        return self.server.web
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        web, path = self.web, self.path.partition("?")[0]
+        web.asked.append((self.path, self.headers.get("Range")))
+        fault = web.faults[path].pop(0) if web.faults.get(path) else Fault()
+        if path not in web.files or fault.status != 200:
+            status = fault.status if path in web.files else 404
+            self.answer(status, fault.body or b"", dict(fault.headers), fault)
+            return
+        content = web.files[path] if fault.body is None else fault.body
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        headers = dict(fault.headers) | ({"ETag": tag} if web.tagged else {})
+        start = self.first_byte(tag)
+        if start is None:
+            self.answer(200, content, headers, fault)
+        elif start >= len(content):
+            self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"}, fault)
+        else:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            self.answer(206, content[start:], headers, fault)
+
+    def first_byte(self, tag: str) -> int | None:
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range", tag) == tag
+        return int(asked[1]) if asked and same and self.web.ranges else None
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str], fault: Fault) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | self.web.headers | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: fault.cut])
+        self.close_connection = True
+
+    def log_request(self, code: object = None, size: object = None) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    web: Web
+
+
 @contextmanager
 def serving() -> Iterator[Web]:
     """A server that runs until the block ends."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            web.asked.append((self.path, self.headers.get("Range")))
-            fault = web.faults[path].pop(0) if web.faults.get(path) else Fault()
-            if path not in web.files or fault.status != 200:
-                status = fault.status if path in web.files else 404
-                self.answer(status, fault.body or b"", dict(fault.headers), fault)
-                return
-            content = web.files[path] if fault.body is None else fault.body
-            tag = f'"{hashlib.md5(content).hexdigest()}"'
-            headers = dict(fault.headers) | ({"ETag": tag} if web.tagged else {})
-            start = self.first_byte(tag)
-            if start is None:
-                self.answer(200, content, headers, fault)
-            elif start >= len(content):
-                self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"}, fault)
-            else:
-                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-                self.answer(206, content[start:], headers, fault)
-
-        def first_byte(self, tag: str) -> int | None:
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            same = self.headers.get("If-Range", tag) == tag
-            return int(asked[1]) if asked and same and web.ranges else None
-
-        def answer(self, status: int, body: bytes, headers: dict[str, str], fault: Fault) -> None:
-            self.send_response(status)
-            for name, value in ({"Content-Length": str(len(body))} | headers).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body[: fault.cut])
-            self.close_connection = True
-
-        def log_request(self, code: object = None, size: object = None) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web = Web(f"http://127.0.0.1:{server.server_port}")
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.web = Web(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield web
+        yield server.web
     finally:
         server.shutdown()
         thread.join()

@@ -1,7 +1,7 @@
 """CLIP models on disk: where published weights are, how they are read, and the file form of the small CLIP.
 
-Nothing here asks the internet for anything. Weights are a file that somebody gives, or one that open_clip put
-into its cache before.
+Weights are a file that somebody gives, or one in open_clip's cache. If a published file is not there,
+open_clip downloads it, unless `hqgen.download.is_offline`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from hqgen.checkpoints import DAMAGED, load_weights, read_checkpoint, write_checkpoint
+from hqgen.checkpoints import DAMAGED, is_torchscript, load_weights, read_checkpoint, write_checkpoint
+from hqgen.download import is_offline
 from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
+from hqgen.files import is_web_page
 
 SMALL = "small"
 """The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
@@ -100,7 +102,7 @@ def save_clip(
 
 def is_small_clip(path: Path) -> bool:
     """Whether a file says of itself that it is a small CLIP; reads no tensor."""
-    if not zipfile.is_zipfile(path) or _is_torchscript(path):
+    if not zipfile.is_zipfile(path) or is_torchscript(path):
         return False
     try:
         content = torch.load(path, map_location="meta", weights_only=True)
@@ -210,7 +212,10 @@ def _published_tags(name: str) -> dict[str, Config]:
 
 
 def _find_published(name: str, tag: str, published: Config) -> Path:
-    """The weights of a tag in the caches of open_clip: Hugging Face's, then its own older one."""
+    """The weights of a tag in the caches of open_clip: Hugging Face's, then its own older one.
+
+    If they are in none of them, open_clip downloads them.
+    """
     import huggingface_hub
 
     repository, files = _hub_files(published.get("hf_hub", ""))
@@ -222,7 +227,23 @@ def _find_published(name: str, tag: str, published: Config) -> Path:
     old = Path("~/.cache/clip").expanduser() / old_name if old_name else None
     if old is not None and old.is_file():
         return old
-    raise _absent(name, tag, repository, files, old)
+    if is_offline():
+        raise _absent(name, tag, repository, files, old)
+    return _downloaded(name, tag, published)
+
+
+def _downloaded(name: str, tag: str, published: Config) -> Path:
+    import open_clip
+
+    try:
+        path: str = open_clip.download_pretrained(published)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"the weights `{tag}` of the CLIP model `{name}` cannot be downloaded: {_brief(error)}",
+            hint=f"try again, or give the file with `--clip-weights {tag}:FILE`; "
+            "`--clip small` needs no download",
+        ) from error
+    return Path(path)
 
 
 def _hub_files(location: str) -> tuple[str, list[str]]:
@@ -245,8 +266,9 @@ def _absent(name: str, tag: str, repository: str, files: list[str], old: Path | 
     places += [f"no `{old}`"] if old else []
     wanted = f"`{files[0]}` of `{repository}` from the Hugging Face hub" if files else f"`{old}`"
     return WeightsError(
-        f"the weights `{tag}` of the CLIP model `{name}` are not on this machine: {', '.join(places)}",
-        hint=f"get {wanted} where there is internet and give the file with `--clip-weights {tag}:FILE`"
+        f"the weights `{tag}` of the CLIP model `{name}` are not on this machine, and `--offline` forbids to "
+        f"download them: {', '.join(places)}",
+        hint=f"leave out `--offline`, or get {wanted} elsewhere and give it with `--clip-weights {tag}:FILE`"
         + (f", or put `{old.name}` into `{old.parent}`" if old else "")
         + "; `--clip small` is a stand-in that comes with spikeclip",
     )
@@ -260,14 +282,20 @@ def _load_published(
     The tag decides preprocessing and activation. Without one they are those that the weights of all tags
     share.
     """
-    scripted = _is_torchscript(path)
+    with path.open("rb") as file:
+        if is_web_page(file.read(64)):
+            raise WeightsError(
+                f"`{path}` is a web page, not weights of the CLIP model `{name}`",
+                hint="the file host wants something: open the address in a browser, download the file there",
+            )
+    scripted = is_torchscript(path)
     published = tags.get("openai", {}) if scripted else tags[tag] if tag else _shared(name, path, tags)
     # OpenAI trained with QuickGELU; open_clip's `ViT-B-32` without the suffix has it off.
     config["quick_gelu"] = scripted or _quick(config) or _quick(published)
     model = build_clip(config, published)
     try:
         _load_into(model, path, scripted)
-    except (*DAMAGED, SafetensorError) as error:
+    except (*DAMAGED, AssertionError, SafetensorError) as error:  # open_clip asserts that widths are equal
         raise WeightsError(
             f"`{path}` is damaged, or does not hold weights of the CLIP model `{name}`: {_brief(error)}",
             hint="name the model that it is of with `--clip`, or get the file again",
@@ -303,13 +331,6 @@ def _load_into(model: nn.Module, path: Path, scripted: bool) -> None:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and what OpenAI published stays in it
         state = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
     model.load_state_dict({key: tensor for key, tensor in state.items() if key not in SCRIPTED_CONSTANTS})
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _brief(error: Exception) -> str:

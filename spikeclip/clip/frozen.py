@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
+from hqgen.download import is_offline
 from hqgen.errors import UsageError, WeightsError
 from spikeclip.clip.files import read_clip
 
@@ -167,11 +168,11 @@ def load_clip(
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
 ) -> FrozenClip:
-    """Load a frozen CLIP, without asking the internet for anything.
+    """Load a frozen CLIP; published weights that are not in open_clip's cache are downloaded to it.
 
     Args:
         model: one of open_clip's models by name, or `small` for the one that comes with spikeclip.
-        weights: the tag of published weights in open_clip's cache; or a file; or `TAG:FILE`, which says that
+        weights: the tag of published weights; or a file; or `TAG:FILE`, which says that
             the file holds those weights, or was trained from them. A file of a small CLIP says itself what
             model it is, whatever `model` says. None: the weights that OpenAI published, or the only ones that
             there are.
@@ -179,8 +180,8 @@ def load_clip(
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: the weights are absent (the message says which file to put where), damaged, or of
-            another model.
+        WeightsError: the weights cannot be downloaded, or may not be (`hqgen.download.is_offline`; the
+            message says which file to put where), or are damaged or of another model.
         UsageError: its text tower takes no learned prompts, or its weights must be named.
     """
     network, name, config = read_clip(model, weights)
@@ -211,11 +212,13 @@ def _tokenizer(name: str, text: Mapping[str, Any]) -> Callable[[list[str]], Tens
         parameters = json.dumps(text.get("tokenizer_kwargs", {}))
         return simple_tokenizer(text.get("context_length", 77), parameters)
     try:
-        tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(name, local_files_only=True)
+        tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(
+            name, local_files_only=is_offline()
+        )
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"the tokenizer `{text['hf_tokenizer_name']}` of the CLIP model `{name}` is not in the cache of "
-            "Hugging Face",
+            f"Hugging Face, and {'`--offline` forbids' if is_offline() else 'it failed'} to download it",
             hint=f"where there is internet, run `open_clip.get_tokenizer('{name}')` once and copy the cache; "
             "models such as `ViT-B-32` need no such file",
         ) from error

@@ -17,8 +17,8 @@ class ClipSettings(Section):
     """A model of open_clip by name, or `small`, the stand-in that comes with spikeclip (and with
     `--spikes demo`)."""
     weights: Annotated[str | None, Flag(variable="SPIKECLIP_CLIP_WEIGHTS", name="clip_weights")] = None
-    """A tag of published weights in open_clip's cache, or a file. [default: openai, or the model's only
-    ones]"""
+    """A tag of published weights, which open_clip downloads if needed, or a file. [default: openai, or the
+    model's only ones]"""
 
 
 class SmallClipSettings(Section):

@@ -43,6 +43,7 @@ def server() -> Iterator[Web]:
 
 @pytest.fixture
 def web(server: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
+    monkeypatch.setenv("HQGEN_OFFLINE", "0")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr("hqgen.download.PAUSES", (0.0,) * len(PAUSES))
     server.files, server.faults, server.asked = {}, {}, []
@@ -236,7 +237,7 @@ def test_the_command_fetches_from_a_catalog_of_ones_own(
     mine = catalog(
         tmp_path, publish(content), publish(b"-", Fault(status=404), path="/no.pth", method="ssir")
     )
-    where = {"HQGEN_WEIGHTS": str(weights_home), "HQGEN_WEIGHTS_CATALOG": str(mine)}
+    where = {"HQGEN_WEIGHTS": str(weights_home), "HQGEN_WEIGHTS_CATALOG": str(mine), "HQGEN_OFFLINE": "0"}
     done = run("weights", "fetch", "all", "--json", env=where)
     small, ssir = json.loads(done.stdout)
     assert (done.returncode, small["problem"], small["downloaded"]) == (1, None, True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from spikeclip.clip.files import is_small_clip, save_clip
 from spikeclip.clip.frozen import FrozenClip, load_clip
 from spikeclip.networks import build
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
+from tests.web import Web, serving
 
 INCEPTION = (0.5, 0.5, 0.5)
 URL = "a-host/clip/models/0123/tiny-test.pt"
@@ -116,6 +119,65 @@ def scripted() -> torch.jit.ScriptModule:
     return traced
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Web]:
+    with serving() as web:
+        yield web
+
+
+@pytest.fixture
+def hub(server: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """A hub of Hugging Face's kind on this machine, which downloads may use."""
+    constants = huggingface_hub.constants
+    path = "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.address + path)
+    monkeypatch.setenv("HQGEN_OFFLINE", "0")
+    server.files, server.faults, server.asked = {}, {}, []
+    server.headers = {"X-Repo-Commit": "1" * 40}
+    return server
+
+
+def downloads(hub: Web) -> list[str]:
+    return [path for path, _ in hub.asked if "/resolve/" in path]
+
+
+def test_published_weights_that_are_not_here_are_downloaded_once(
+    hub: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file(state(), tmp_path / "a.safetensors")
+    path = "/someone/tiny-test/resolve/main/open_clip_model.safetensors"
+    hub.put(path, (tmp_path / "a.safetensors").read_bytes())
+    assert same_weights(load_clip("tiny-test"))
+    assert set(downloads(hub)) == {path}
+    hub.asked.clear()
+    monkeypatch.setenv("HQGEN_OFFLINE", "1")
+    assert same_weights(load_clip("tiny-test"))
+    assert not hub.asked
+
+
+def test_a_hub_that_does_not_give_the_file_is_one_error(hub: Web) -> None:
+    with pytest.raises(WeightsError, match=r"the weights `openai` of .* cannot be downloaded") as caught:
+        load_clip("tiny-test")
+    assert "`--clip-weights openai:FILE`" in caught.value.hint
+
+
+def test_a_web_page_from_the_hub_is_one_error(hub: Web) -> None:
+    hub.put("/someone/tiny-named/resolve/main/tiny.bin", b"<!DOCTYPE html><p>Sign in</p>")
+    with pytest.raises(WeightsError, match=r"tiny\.bin` is a web page, not weights of the CLIP model"):
+        load_clip("tiny-test", "named_file")
+
+
+def test_offline_no_socket_is_opened(hub: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setenv("HQGEN_OFFLINE", "1")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(WeightsError, match="not on this machine, and `--offline` forbids to download them"):
+        load_clip("tiny-test")
+
+
 def test_openais_own_form_is_read_with_its_activation(tmp_path: Path) -> None:
     old_cache = tmp_path / "home" / ".cache" / "clip"
     old_cache.mkdir(parents=True)
@@ -176,7 +238,7 @@ def test_a_tag_before_a_file_that_is_not_there_is_refused(tmp_path: Path) -> Non
         load_clip("tiny-test", f"openai:{tmp_path / 'absent.pt'}")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04 and no more"])
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 and no more"])
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     for name in ("a.pt", "a.safetensors"):
         (tmp_path / name).write_bytes(content)
@@ -184,10 +246,30 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
             load_clip("tiny-test", f"openai:{tmp_path / name}")
 
 
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    torch.save(tiny_clip(tiny_config(layers=3)).model.state_dict(), tmp_path / "a.pt")
+@pytest.mark.parametrize("change", [{"layers": 3}, {"width": 64}], ids=["depth", "width"])
+def test_weights_of_another_model_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    torch.save(tiny_clip(tiny_config(**change)).model.state_dict(), tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="does not hold weights of the CLIP model `tiny-test`"):
         load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
+
+
+def test_a_torchscript_archive_of_another_network_is_refused(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = torch.jit.script(torch.nn.Linear(3, 3))
+        torch.jit.save(other, str(tmp_path / "a.pt"))
+    with pytest.raises(WeightsError, match="does not hold weights of the CLIP model `tiny-test`"):
+        load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
+    with pytest.raises(WeightsError, match="is a TorchScript archive, which holds code"):
+        load_clip("small", tmp_path / "a.pt")
+
+
+def test_a_web_page_is_refused_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_text("<html>not found</html>")
+    with pytest.raises(WeightsError, match="is a web page, not weights"):
+        load_clip("tiny-test", f"openai:{tmp_path / 'a.pt'}")
+    with pytest.raises(WeightsError, match="is a web page, not a PyTorch checkpoint"):
+        load_clip("small", tmp_path / "a.pt")
 
 
 def test_a_tokenizer_that_is_not_here_is_named_and_not_fetched(
