@@ -83,7 +83,8 @@ def train_base(
     if start is not None:
         plan["start"] = sha256_file(existing_file(start))
     checkpoint = Checkpoint(out.with_suffix(".checkpoint"), plan)
-    with hardware(device, bfloat16=recipe.bfloat16, compiles=False) as place:
+    bfloat16 = None if recipe.bfloat16 else False
+    with hardware(device, bfloat16=bfloat16, compiles=False) as place:
         return train(_BaseTask(gray, out, recipe, place, start), checkpoint, observer, stop)[1]
 
 

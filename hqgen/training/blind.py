@@ -14,7 +14,7 @@ from hqgen.checkpoints import write_checkpoint
 from hqgen.config import Count, Section, read_toml, validated
 from hqgen.methods.learned.bsn import BlindNetwork, half_width, measured
 from hqgen.training.crops import Crops
-from hqgen.training.hardware import Hardware
+from hqgen.training.hardware import Hardware, has_bfloat16
 from hqgen.training.loop import Losses, Point, Task, trapezium, write_curve
 
 VALIDATION = (8, 2)
@@ -48,7 +48,7 @@ class BlindRecipe(Section):
     gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     """Longer gradients are cut to this length."""
     bfloat16: bool = True
-    """Run the convolutions of the training in bfloat16."""
+    """Run the convolutions in bfloat16 where the processor computes in it, and elsewhere in float32."""
     validate_every: Count = 100
     """Steps between two points of the learning curve, which are also the checkpoints."""
 
@@ -80,7 +80,8 @@ class Blind(Task[Batch]):
 
     def __init__(self, crops: Crops, held: Crops, out: Path, recipe: BlindRecipe, rate: float) -> None:
         self.crops, self.out, self.recipe, self.rate = crops, out, recipe, rate
-        self.hardware = Hardware(torch.device("cpu"), bfloat16=recipe.bfloat16)
+        cpu = torch.device("cpu")
+        self.hardware = Hardware(cpu, bfloat16=recipe.bfloat16 and has_bfloat16(cpu))
         self.steps, self.epoch_steps = recipe.steps, recipe.validate_every
         self.gradient_norm = recipe.gradient_norm
         self.half = half_width(rate)

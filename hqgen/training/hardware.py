@@ -111,7 +111,7 @@ def hardware(
     on_gpu = device.type == "cuda"
     found = Hardware(
         device,
-        bfloat16=_has_bfloat16(device) if bfloat16 is None else bfloat16,
+        bfloat16=has_bfloat16(device) if bfloat16 is None else bfloat16,
         compiles=on_gpu if compiles is None else compiles,
         rank=rank,
         world=world,
@@ -135,8 +135,8 @@ def _device(name: str) -> torch.device:
     return torch.device(device)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware computes in bfloat16; where it is only emulated, it is slower than float32."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16; emulated it is many times slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported())
