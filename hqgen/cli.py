@@ -438,6 +438,11 @@ def train_method(
         from hqgen.training.recipe import Recipe, load_recipe
 
         source = _training_data(method, "pictures", pictures, recordings)
+        if described := context.obj.stated():
+            raise UsageError(
+                f"`base` is trained with pictures, and `{next(iter(described))}` describes recordings",
+                hint="leave out the flags that describe a camera",
+            )
         settings = load_recipe(recipe) if recipe else Recipe()
         with console.stopping() as stop:
             train_base(

@@ -80,21 +80,25 @@ class Adapted(Blind):
         del network
         if part.step >= self.moves_from:
             return {"loss": self._distance(part)}
-        said, difference = self._said(part), self._difference(part, self.first)
+        said, difference = self._said(part), self._difference(part)
         self.trust.look(inner(said.detach()), inner(difference))
         return {"loss": mean_square(difference - said)}
 
-    def _difference(self, part: Batch, network: nn.Module) -> Tensor:
-        """Between what hidden pixels fired and the picture, in units of the mean rate."""
+    def _difference(self, part: Batch) -> Tensor:
+        """Between what hidden pixels fired and the first picture, in units of the mean rate."""
         with torch.no_grad(), self.hardware.autocast():
-            seen = Base().infer(network, part.spikes)[:, ::2, ::2]
+            seen = Base().infer(self.first, part.spikes)[:, ::2, ::2]
         return self.target(part) - seen.float() / self.rate
+
+    def _blindly(self, part: Batch, network: nn.Module) -> Tensor:
+        """A picture made without the hidden pixels, in units of the mean rate."""
+        with torch.no_grad(), self.hardware.autocast():
+            return Base().infer(network, _filled(part)).float() / self.rate
 
     def _said(self, part: Batch) -> Tensor:
         """That difference as far as the pixels around predict it."""
+        guess = self._blindly(part, self.first)
         with self.hardware.autocast():
-            with torch.no_grad():
-                guess = Base().infer(self.first, _filled(part)) / self.rate
             return self.blind.hidden(part.spikes, guess).float()
 
     def _distance(self, part: Batch) -> Tensor:
@@ -120,12 +124,17 @@ class Adapted(Blind):
         seeing["lr"] = recipe.start_learning_rate * after / (self.steps - self.moves_from) if moves else 0.0
 
     def validate(self) -> dict[str, float]:
-        """See `Task`."""
-        error = mean_square(self._difference(self.held, self.seeing))
+        """What is left of the mistakes of the first `base`: by what the blind network says, and by the move.
+
+        The move is that of a picture made without the hidden pixels. With them it could copy their noise, and
+        the noise of the target is the same: a worse picture would look better.
+        """
+        difference = self._difference(self.held)
         said = self._said(self.held) * self.trust.share()
-        left = mean_square(self._difference(self.held, self.first) - said)
-        whole = mean_square(self._difference(self.held, self.first))
-        return {"error": float(left / whole), "picture": float(error / whole), "trust": self.trust.share()}
+        moved = (self._blindly(self.held, self.seeing) - self._blindly(self.held, self.first))[:, ::2, ::2]
+        left, picture = (float(mean_square(difference - part)) for part in (said, moved))
+        whole = float(mean_square(difference))
+        return {"error": left / whole, "picture": picture / whole, "trust": self.trust.share()}
 
     def result(self) -> nn.Module:
         """The adapted network."""

@@ -58,7 +58,8 @@ def train_bsn(
         The learning curve. `loss` and `error` are mean squares in units of the mean rate squared: between
         what pixels fired and what is predicted of them, in training and in held-out crops. With `start`,
         `error` is divided by that of the first `base`: below 1, there is something to learn. `picture` is
-        the same of the adapted `base` alone, and `trust` the share of the blind network's word that counts.
+        the same with the move of `base`, and `trust` the share of the blind network's word that counts. A
+        last `picture` of 1 or more means that adapting did not help; the observer gets a note of it.
 
     Raises:
         SourceError: there is no recording of enough frames and pixels, with spikes.
@@ -83,4 +84,10 @@ def train_bsn(
         file, sha256 = Base().checkpoint()
         plan["start"] = sha256_file(file)
         task = Adapted(*series, out, recipe, found.rate, file, sha256)
-    return train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)[1]
+    complete, curve = train(task, Checkpoint(out.with_suffix(".checkpoint"), plan), observer, stop)
+    if complete and start is not None and (picture := curve[-1].validation["picture"]) >= 1:
+        observer.note(
+            f"`base` did not become better: `picture` is {picture:.4f} in held-out crops, and the shipped "
+            "weights have 1; keep those"
+        )
+    return curve

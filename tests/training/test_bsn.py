@@ -80,6 +80,15 @@ def test_adapted_base_is_weights_of_base_and_stays_near_them(recordings: Path, t
     assert 0 < max(moved) < 0.01
 
 
+def test_an_adapted_base_that_did_not_become_better_is_told(recordings: Path, tmp_path: Path) -> None:
+    for rate, told in ((1e-12, True), (1e-2, True), (1e-4, False)):
+        seen = Recorder()
+        recipe = RECIPE.model_copy(update={"start_learning_rate": rate})
+        curve = train_bsn(recordings, tmp_path / f"{rate}.pth", recipe, start="base", observer=seen)
+        assert (curve[-1].validation["picture"] >= 1) == told, curve
+        assert any("did not become better" in note for note in seen.notes) == told
+
+
 def test_training_lowers_the_error_of_held_out_crops(recordings: Path, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"steps": 60, "validate_every": 20})
     curve = train_bsn(recordings, tmp_path / "bsn.pth", recipe)
@@ -158,6 +167,8 @@ def test_trust_is_the_share_of_corrections_that_unseen_crops_confirm() -> None:
         (("bsn",), "`bsn` is trained with `--recordings` alone"),
         (("bsn", "--pictures", "p", "--recordings", "r"), "`bsn` is trained with `--recordings` alone"),
         (("base", "--recordings", "r"), "`base` is trained with `--pictures` alone"),
+        (("base", "--pictures", "p", "--height", "9"), "`height` describes recordings"),
+        (("base", "--pictures", "p", "--bit-order", "msb"), "`bit_order` describes recordings"),
         (("bsn", "--recordings", "p", "--start", "old.pth"), "`bsn` cannot start from `old.pth`"),
         (("bsn", "--recordings", "p", "--device", "cuda"), "`bsn` is trained on the CPU"),
     ],
