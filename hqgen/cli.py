@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = console.new_program("hqgen", "Build high-quality image sets from spike-camera recordings.")
 weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(weights_app, name="weights")
+sources_app = typer.Typer(help="Datasets of the catalog.", cls=console.ListingGroup, rich_markup_mode=None)
+app.add_typer(sources_app, name="sources")
 
 
 def _use_weights(folder: Path | None) -> Path | None:
@@ -183,13 +185,36 @@ def benchmark(context: typer.Context, json: console.AsJson = False) -> int:
     return 0
 
 
-@app.command()
+@sources_app.command("list")
 def sources(data_root: DataRoot = Path("data"), json: console.AsJson = False) -> None:
     """List the datasets of the catalog: what is there, what is missing and how to get it."""
     from hqgen.report.terminal import sources_view
     from hqgen.sources.describe import describe_sources
 
     console.show(describe_sources(data_root), sources_view, json)
+
+
+@sources_app.command("fetch")
+def fetch_sources(
+    names: Annotated[list[str], typer.Argument(help="Datasets of the catalog.")],
+    data_root: DataRoot = Path("data"),
+    _offline: console.Offline = False,
+    json: console.AsJson = False,
+) -> None:
+    """Download the files of datasets that a program can fetch, and say how to get the others."""
+    from hqgen.progress import stderr_observer
+    from hqgen.sources.catalog import load_catalog
+    from hqgen.sources.fetching import fetch_source
+
+    found = []
+    for name in names:
+        found += fetch_source(name, data_root, observer=stderr_observer())
+        typer.echo(f"{name}: the rest is got by hand. {load_catalog()[name].obtain}", err=True)
+    if json:
+        console.print_json(found)
+    else:
+        for file in found:
+            typer.echo(file.path)
 
 
 @app.command()

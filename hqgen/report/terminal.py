@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
+from hqgen.sources.fetching import what_can_be_fetched
 from hqgen.text import byte_size, count, first, shortened
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
         "source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5)
     )
     notes = [
-        _note("\n", row.name, f": {row.missing}\n", (row.entry.obtain, "dim")) for row in rows if row.missing
+        _note("\n", row.name, f": {row.missing}\n", (_how_to_get(row), "dim")) for row in rows if row.missing
     ]
     for row in rows:
         geometry = f"{row.geometry[0]}x{row.geometry[1]}" if row.geometry else "-"
@@ -147,6 +148,12 @@ def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
         cells = ["-"] * 3 if row.missing else numbers
         add_row(table, row.name, geometry, row.entry.light or "-", *cells, state)
     return Group(table, *notes)
+
+
+def _how_to_get(row: SourceRow) -> str:
+    part = what_can_be_fetched(row.entry)
+    fetch = f"\n`hqgen sources fetch {row.name}` gets {part}." if part else ""
+    return row.entry.obtain + fetch
 
 
 def _note(before: str, name: str, *more: str | tuple[str, str]) -> RenderableType:

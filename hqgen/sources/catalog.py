@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hqgen.config import MANIFESTS, read_toml, validated, with_tuples
+from hqgen.download import RemoteFile
 from hqgen.spikes.camera import FORMATS, PLAIN, RAW, Axes, Camera
 
 NOT_SOURCES = {"weights"}
@@ -101,6 +102,43 @@ class Annotations(_Strict):
     columns: tuple[Text, ...]
 
 
+class OfferedFile(_Strict):
+    """A file that a program can fetch.
+
+    Attributes:
+        path: where it goes, relative to the folder of the source.
+        at: where it is, relative to the base of its offer; by default `path`.
+        size: in bytes.
+        git_sha1: see `hqgen.download.RemoteFile`.
+    """
+
+    path: Text
+    at: Text | None = None
+    size: Size
+    git_sha1: Text
+
+
+class Offer(_Strict):
+    """Files of a dataset in somebody's repository.
+
+    Attributes:
+        what: which part of the dataset they are.
+        licence: in the words of the publisher.
+        base: the beginning of their addresses.
+        files: the files.
+    """
+
+    what: Text
+    licence: Text
+    base: Text
+    files: Annotated[tuple[OfferedFile, ...], Field(min_length=1)]
+
+    def remote(self, file: OfferedFile) -> RemoteFile:
+        """Where a file is, and how to know it."""
+        address = self.base + (file.at or file.path)
+        return RemoteFile(address=address, size=file.size, git_sha1=file.git_sha1)
+
+
 class SourceSettings(_Strict):
     """How to read a source: the fields of a `source.toml`, all optional.
 
@@ -161,9 +199,11 @@ class CatalogEntry(SourceSettings):
 
     Attributes:
         folder: of its files, under the data root; None if it needs no files.
+        fetch: the files that a program can fetch.
     """
 
     folder: Text | None = None
+    fetch: tuple[Offer, ...] = ()
     title: Text
     citation: Text
     licence: Text
