@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tomli_w
+import torch
 
-from hqgen.methods.registry import parse_method
+import hqgen
+from hqgen.config import MANIFESTS
+from hqgen.download import PIECE
+from hqgen.methods.registry import method_label, parse_method
+from hqgen.sources import catalog
 from hqgen.sources.catalog import load_catalog
+from hqgen.spikes.recording import write_dat
+from tests.builder.small import HEIGHT, WIDTH, stream
 from tests.command_line import run
+from tests.methods.golden import CONTAINERS, load_golden
+from tests.methods.learned.networks import NETWORKS
+from tests.web import Fault, Web, serving
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 BUILDS = [path for path in sorted(PIPELINES.glob("*.toml")) if "build" in tomllib.loads(path.read_text())]
@@ -34,3 +51,102 @@ def test_a_build_recipe_names_sources_and_methods_that_exist(recipe: Path) -> No
 def test_a_recipe_opens_with_its_command(recipe: Path) -> None:
     head = recipe.read_text().split("\n\n")[0]
     assert any(line.startswith(("#   hqgen ", "#   spikeclip ")) for line in head.splitlines())
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the server of a test publishes.
+
+    Attributes:
+        web: the server.
+        env: lets commands find the catalog of its weights, and a folder for them.
+    """
+
+    web: Web
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Web]:
+    with serving() as web:
+        yield web
+
+
+@pytest.fixture
+def published(server: Web, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+    """Every network's weights, filled by the formula where its golden is, in one published container each."""
+    rows = []
+    for (name, case), container in zip(NETWORKS.items(), cycle(CONTAINERS.values()), strict=False):
+        golden = load_golden(shared, case.golden) if case.golden and case.picture else None
+        network = case.fresh() if golden is None else case.filled(golden)
+        data = BytesIO()
+        torch.save(container(network.state_dict()), data)
+        row = {
+            "method": method_label(case.method),
+            "from": "authors",
+            "address": server.put(f"/{name}.pth", data.getvalue()),
+            "frames": case.frames,
+            "brightness": case.method.output,
+            "licence": "none stated",
+        }
+        rows.append(row)
+    (tmp_path / "catalog.toml").write_text(tomli_w.dumps({"weights": rows}))
+    monkeypatch.setattr("hqgen.download.PAUSES", (0.0, 0.0))
+    places = {"HQGEN_WEIGHTS": "weights", "HQGEN_WEIGHTS_CATALOG": "catalog.toml"}
+    return Published(server, {name: str(tmp_path / place) for name, place in places.items()})
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One small recording of each dataset of the paper, in the layout in which it is published."""
+    files = {
+        "spike-reds/train/spike/000_part1_key_id21.dat": 41,
+        "recvidar2019/classA/ballon.dat": 50,
+        "motvidar2020/spike59/spikes.dat": 50,
+        "momvidar2021/Apple_1.dat": 50,
+    }
+    for seed, (name, frames) in enumerate(files.items()):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True)
+        write_dat(path, stream(seed, frames))
+    (tmp_path / "manifests").mkdir()
+    for path in MANIFESTS.glob("*.toml"):
+        text = path.read_text().replace("geometry = [250, 400]", f"geometry = [{HEIGHT}, {WIDTH}]")
+        (tmp_path / "manifests" / path.name).write_text(text)
+    monkeypatch.setattr(catalog, "MANIFESTS", tmp_path / "manifests")
+    load_catalog.cache_clear()
+    yield tmp_path / "data"
+    load_catalog.cache_clear()
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_papers_ensemble_runs_from_fetched_weights(
+    published: Published, datasets: Path, tmp_path: Path
+) -> None:
+    web, offline = published.web, published.env
+    env = offline | {"HQGEN_OFFLINE": "0"}
+    web.faults["/wgse.pth"] = [Fault(cut=64 * PIECE), Fault(status=503), Fault(status=503)]
+    first = run("weights", "fetch", "all", "--json", env=env)
+    assert first.returncode == 1
+    assert [row["method"] for row in json.loads(first.stdout) if row["problem"]] == ["wgse"]
+    web.asked.clear()
+    second = run("weights", "fetch", "all", env=env)
+    assert second.returncode == 0, second.stderr
+    assert web.asked == [("/wgse.pth", f"bytes={64 * PIECE}-")]
+
+    rows = json.loads(run("methods", "--json", env=offline).stdout)
+    # `bsn` has no published weights: it is trained on one's own recordings.
+    assert [row["name"] for row in rows if not row["available"]] == ["bsn"]
+    assert {"ssml:variant=simple", "bsf:frames=41", "stir:frames=41"} <= {row["name"] for row in rows}
+
+    flags: list[str | Path] = ["--data-root", datasets, "--out", tmp_path / "hq", "--scheduler", "sync"]
+    built = run("build", "--config", PIPELINES / "paper-hq.toml", *flags, env=offline)
+    assert built.returncode == 0, built.stderr
+    store = hqgen.open_store(tmp_path / "hq" / "hq.zarr")
+    paper = ("tfp", "tfi", "spk2imgnet", "ssml", "wgse")
+    expected = dict.fromkeys(("momvidar2021", "motvidar2020", "recvidar2019"), paper) | {"reds": ("wgse",)}
+    assert {name: store[name].methods for name in store.sources} == expected
+    for name in store.sources:
+        assert np.isfinite(store[name].scores).all(), name
+        assert store[name].valid.all()
