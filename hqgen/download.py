@@ -87,6 +87,23 @@ def require_online(what: str) -> None:
         )
 
 
+def require_reachable(address: str) -> None:
+    """Make sure that a server answers, before a library asks it again and again for a minute.
+
+    Raises:
+        DownloadError: offline, or no server answers.
+    """
+    import requests
+
+    require_online(f"a file of `{address}`")
+    try:
+        requests.head(address, timeout=TIMEOUTS).close()
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"`{address}` cannot be reached: {_cause(error)}", hint="check the connection to the internet"
+        ) from error
+
+
 def download(
     remote: RemoteFile,
     target: Path,

@@ -172,6 +172,8 @@ def methods_view(rows: Iterable[MethodRow]) -> RenderableType:
         state = ready if row.available else Text("not ready", style="yellow")
         add_row(table, row.name, row.leg or "-", span, parameters, state)
     missing = [_note("", row.name, f": {row.reason}") for row in rows if not row.available]
+    if any(row.weights_licence and not row.available for row in rows):
+        missing.append(_note("\n", "hqgen weights fetch all", " gets published weights: docs/weights.md"))
     return Group(table, *([Text("")] if missing else []), *missing)
 
 

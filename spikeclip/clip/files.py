@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hqgen.checkpoints import DAMAGED, is_torchscript, load_weights, read_checkpoint, write_checkpoint
-from hqgen.download import is_offline
-from hqgen.errors import MethodError, UnknownNameError, UsageError, WeightsError
+from hqgen.download import is_offline, require_reachable
+from hqgen.errors import DownloadError, MethodError, UnknownNameError, UsageError, WeightsError
 from hqgen.files import is_web_page
 
 SMALL = "small"
@@ -233,11 +233,14 @@ def _find_published(name: str, tag: str, published: Config) -> Path:
 
 
 def _downloaded(name: str, tag: str, published: Config) -> Path:
+    import huggingface_hub
     import open_clip
 
     try:
+        if published.get("hf_hub"):
+            require_reachable(huggingface_hub.constants.ENDPOINT)
         path: str = open_clip.download_pretrained(published)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (DownloadError, OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"the weights `{tag}` of the CLIP model `{name}` cannot be downloaded: {_brief(error)}",
             hint=f"try again, or give the file with `--clip-weights {tag}:FILE`; "

@@ -124,6 +124,7 @@ def test_methods_are_listed_with_parameters_and_reasons() -> None:
     text = rendered(methods_view(rows))
     assert max(map(len, text.splitlines())) <= 80
     assert "tfp cpu -20 .. +20 window=41 ready" in words(text)
+    assert "hqgen weights fetch all gets published weights" in words(text)
     for row in rows:
         assert row.name in text
         assert row.available or f"{row.name}: {row.reason}"[:50] in text

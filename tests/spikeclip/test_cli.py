@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -106,6 +107,19 @@ def test_absent_weights_of_the_published_clip_are_an_error_and_no_fallback(
     assert "ViT-B-32" in shown.stderr
     assert "--clip-weights" in shown.stderr
     assert not (tmp_path / "run" / "network.pth").exists()
+
+
+def test_offline_a_clip_that_is_not_here_is_an_error_without_a_socket(
+    low_light: LowLightSet, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    flags = ("--config", config, "--spikes", low_light.path, "--out", tmp_path / "run", "--offline")
+    shown = run("train", *flags, HQGEN_OFFLINE="0", HOME=str(tmp_path))
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "and `--offline` forbids to download them" in shown.stderr
 
 
 def test_unknown_settings_and_flags_are_usage_errors(config: Path, tmp_path: Path) -> None:

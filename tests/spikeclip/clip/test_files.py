@@ -162,6 +162,16 @@ def test_a_hub_that_does_not_give_the_file_is_one_error(hub: Web) -> None:
     assert "`--clip-weights openai:FILE`" in caught.value.hint
 
 
+def test_a_hub_that_cannot_be_reached_is_one_error_at_once(hub: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the hub was asked for a file")
+
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("open_clip.download_pretrained", refuse)
+    with pytest.raises(WeightsError, match=r"downloaded: `http://127\.0\.0\.1:9` cannot be reached"):
+        load_clip("tiny-test")
+
+
 def test_a_web_page_from_the_hub_is_one_error(hub: Web) -> None:
     hub.put("/someone/tiny-named/resolve/main/tiny.bin", b"<!DOCTYPE html><p>Sign in</p>")
     with pytest.raises(WeightsError, match=r"tiny\.bin` is a web page, not weights of the CLIP model"):
