@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from hqgen.devices import exact_arithmetic
-from hqgen.methods.learned.base import FRAMES, Base, Size
+from hqgen.methods.learned.base import FRAMES, MIXED, Base, Size
+from hqgen.methods.mtfp import MTFP
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.quality.niqe import niqe
@@ -52,6 +53,22 @@ def test_padding_of_an_odd_size_changes_nothing_far_from_it() -> None:
     odd = Window(PackedSpikes.pack(even.spikes.frames()[:, :191, :191]), even.centre)
     near = base().reconstruct(even)[:60, :60]
     np.testing.assert_allclose(base().reconstruct(odd)[:60, :60], near, atol=1e-5)
+
+
+def test_the_mean_along_the_motion_is_mixed_in_where_there_are_spikes() -> None:
+    window = noise((96, 104))
+    plain, mean = base().reconstruct(window), MTFP().reconstruct(window)
+    image = Base(motion=True, device="cpu").reconstruct(window)
+    share = (image - plain) / np.where(np.abs(mean - plain) < 1e-3, np.nan, mean - plain)
+    assert np.nanmax(share) < MIXED + 1e-3
+    assert np.nanmedian(share) > 0.9 * MIXED  # 12 spikes a pixel
+    dark = Window(PackedSpikes.pack(np.zeros((FRAMES, 96, 96), np.uint8)), FRAMES // 2)
+    np.testing.assert_allclose(Base(motion=True, device="cpu").reconstruct(dark), 0, atol=2e-3)
+
+
+def test_a_new_mtfp_is_a_new_base_for_the_plan() -> None:
+    """`base:motion=true` makes other images when `mtfp` does, so both versions rise together."""
+    assert (Base.version, MTFP.version) == (2, 1)
 
 
 def test_images_of_a_batch_are_those_of_its_windows_alone() -> None:
