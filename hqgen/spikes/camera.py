@@ -128,6 +128,11 @@ class Camera(Section):
         return self.over(Camera(height=VIDAR[0], width=VIDAR[1])) if is_raw(path) else self
 
     @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in a raw file; 0 if height and width are not stated."""
+        return ((self.height or 0) * ((self.width or 0) + (self.padding or 0)) + 7) // 8
+
+    @property
     def geometry(self) -> tuple[int, int] | None:
         """(H, W) of the pictures; None if only the files say it."""
         if self.region is not None:
@@ -137,6 +142,11 @@ class Camera(Section):
 
 PLAIN = Camera()
 """The description that states nothing."""
+
+
+def usual_axes(path: Path) -> Axes:
+    """The axes of the arrays in a file, where no others are stated."""
+    return "HWT" if path.suffix.lower() == ".mat" else "THW"
 
 
 def is_raw(path: Path) -> bool:

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError
-from hqgen.spikes.camera import FORMATS, RAW, Axes, Camera
+from hqgen.spikes.camera import FORMATS, PRESETS, RAW, Axes, Camera, usual_axes
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 from hqgen.spikes.recording import Recording, damaged, require_whole_bytes
 
@@ -63,7 +63,7 @@ def open_file(path: Path, camera: Camera) -> Recording:
         case ".npy":
             return _open_npy(path, camera)
         case ".h5" | ".hdf5":
-            return _open_hdf5(path, camera, _axes(camera, "THW"))
+            return _open_hdf5(path, camera, camera.axes or usual_axes(path))
         case ".mat":
             return _open_mat(path, camera)
         case other:
@@ -123,11 +123,14 @@ class _RawFile(_FileRecording):
         if size == 0:
             raise RecordingError(f"`{path}`: the file is empty")
         if size % frame:
+            fitting = [f"`{name}`" for name in PRESETS if size % Camera(preset=name).frame_bytes == 0]
             raise RecordingError(
                 f"`{path}`: {size:,} bytes are {size // frame} frames of {height}x{width} ({frame:,} bytes "
                 f"each) and {size % frame:,} bytes more",
-                hint="either the file is truncated or its frames have another height and width; "
-                "`hqgen probe` looks which",
+                hint=f"its size fits the camera {' or '.join(fitting)}; `hqgen probe` shows what is in it"
+                if fitting
+                else "either the file is truncated or its frames have another height and width; "
+                "`hqgen probe` shows what is in it",
             )
         self._frame, self._count, self._height, self._width = frame, size // frame, height, width
         self._take(path, camera, "THW", (self._count, height, width))
@@ -219,10 +222,6 @@ class _ArchivedArray(_ArrayFile):
         return self._whole[start:stop]
 
 
-def _axes(camera: Camera, default: Axes) -> Axes:
-    return camera.axes or default
-
-
 def _wrong_axes(path: Path, shape: tuple[int, ...], axes: Axes) -> RecordingError:
     hint = "a stream has the axes time, rows and columns"
     if len(shape) == 4 and 3 in shape:
@@ -245,7 +244,7 @@ def _open_npz(path: Path, camera: Camera) -> Recording:
             with archive.open("label.npy") as member:
                 label = _label(partial(np.lib.format.read_array, member, allow_pickle=False))
     load = partial(_decoded, path, partial(_load_npz, path, key))
-    return _ArchivedArray(path, camera, _axes(camera, "THW"), shapes[key], load, label)
+    return _ArchivedArray(path, camera, camera.axes or usual_axes(path), shapes[key], load, label)
 
 
 def _load_npz(path: Path, key: str) -> Any:
@@ -271,7 +270,7 @@ def _open_npy(path: Path, camera: Camera) -> Recording:
             f"`{path}`: has {path.stat().st_size:,} bytes, its header says {expected:,}; it is truncated"
         )
     load = partial(np.load, path, mmap_mode="r")
-    return _ArrayFile(path, camera, _axes(camera, "THW"), shape, load)
+    return _ArrayFile(path, camera, camera.axes or usual_axes(path), shape, load)
 
 
 def _open_hdf5(path: Path, camera: Camera, axes: Axes) -> Recording:
@@ -301,7 +300,7 @@ def _load_hdf5(path: Path, key: str) -> Any:
 def _open_mat(path: Path, camera: Camera) -> Recording:
     import h5py
 
-    axes = _axes(camera, "HWT")
+    axes = camera.axes or usual_axes(path)
     if h5py.is_hdf5(path):  # version 7.3, in which the axes are in reverse order
         reverse: dict[str, Axes] = {
             "THW": "WHT", "WHT": "THW", "TWH": "HWT", "HWT": "TWH", "HTW": "WTH", "WTH": "HTW"
