@@ -356,18 +356,49 @@ def reconstruct(
     method: Annotated[str, typer.Option(help="As in `tfi:variant=paper`.")] = "tfi",
     frame: Annotated[int | None, typer.Option(min=0, help="Frame, from 0. [default: the middle one]")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
+    force: console.Force = False,
     _weights: Weights = None,
 ) -> None:
     """Reconstruct one frame of a recording with one method."""
     from hqgen.methods.api import reconstruct
     from hqgen.methods.registry import parse_methods
     from hqgen.pictures import write_image
+    from hqgen.spikes.plausibility import require_plausible
     from hqgen.spikes.recording import open_recording
 
     (chosen,) = parse_methods(method)
     camera: Camera = context.obj
     spikes = open_recording(recording, camera.for_file(recording))
+    if not force:
+        require_plausible(spikes, recording)
     write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
+
+
+@app.command(cls=console.settings_command(console.CAMERA))
+def probe(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Recordings; docs/sources.md lists the formats.")],
+    picture: Annotated[Path | None, typer.Option(help="PNG of the readings to write.")] = None,
+    json: console.AsJson = False,
+) -> int:
+    """Say what is in files, and which reading of them is plausible.
+
+    Exit code 3: some files cannot be read in any way; the reasons are on stderr.
+    """
+    from hqgen.errors import RecordingError
+    from hqgen.report.probe import as_json, draw, probe_view
+    from hqgen.spikes.probe import probe
+
+    found, reasons = [], []
+    for file in files:
+        try:
+            found.append(probe(file, context.obj))
+        except RecordingError as error:
+            reasons.append((file, error.message.removeprefix(f"`{file}`: ")))
+    if picture is not None and found:
+        draw(found, picture)
+    console.show([as_json(item) for item in found] if json else found, probe_view, json)
+    return console.name_rejected(reasons)
 
 
 @app.command()

@@ -59,6 +59,7 @@ Offline = Annotated[
     bool,
     typer.Option("--offline", envvar="HQGEN_OFFLINE", callback=_forbid_downloads, help="Download nothing."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Read files as described, however they look.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 

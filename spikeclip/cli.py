@@ -181,6 +181,7 @@ def reconstruct(
     ] = None,
     no_video: Annotated[bool, typer.Option("--no-video", help="Write only the middle picture.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write the network's own values, too.")] = False,
+    force: console.Force = False,
     device: Device = "auto",
     json: console.AsJson = False,
 ) -> int:
@@ -196,6 +197,7 @@ def reconstruct(
         recordings,
         out,
         camera=context.obj,
+        force=force,
         stride=stride,
         video=not no_video,
         raw=raw,

@@ -29,6 +29,7 @@ from hqgen.pictures import png
 from hqgen.progress import SILENT, Observer
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.camera import PLAIN, Camera
+from hqgen.spikes.plausibility import require_plausible
 from hqgen.spikes.recording import Recording, open_recording
 from spikeclip.data.voxels import FRAMES_PER_BIN, voxelize
 
@@ -82,6 +83,7 @@ def reconstruct(
     out: str | Path,
     *,
     camera: Camera = PLAIN,
+    force: bool = False,
     stride: int | None = None,
     video: bool = True,
     raw: bool = False,
@@ -98,6 +100,7 @@ def reconstruct(
         recordings: files in any format of hqgen.
         out: folder for the pictures; made where it is missing.
         camera: how they are laid out; raw files of unknown geometry are read as 250x400.
+        force: whether to use recordings that are clearly not read as they were written.
         stride: frames from one picture of a video to the next; None for a whole window, so that no spike
             counts twice.
         video: whether a recording with room for several windows becomes a video too. Its pictures are held
@@ -124,7 +127,7 @@ def reconstruct(
     network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
     network = network.to(resolve_device(device)).eval()
     length = FRAMES_PER_BIN * network.bins
-    jobs = [_job(path, camera, length, (stride or length) if video else None) for path in files]
+    jobs = [_job(path, camera, force, length, (stride or length) if video else None) for path in files]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
     with observer.progress("reconstruct", total, "samples") as progress:
         return [
@@ -178,11 +181,13 @@ def _check_names(recordings: Sequence[Path]) -> None:
         )
 
 
-def _job(path: Path, camera: Camera, length: int, stride: int | None) -> _Job | str:
+def _job(path: Path, camera: Camera, force: bool, length: int, stride: int | None) -> _Job | str:
     """What to do for a recording, or why nothing can be done."""
     try:
         recording = open_recording(path, camera.for_file(path))
-    except RecordingError as error:
+        if not force:
+            require_plausible(recording, path)
+    except (RecordingError, UsageError) as error:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     room = len(recording) - length
     if room < 0:

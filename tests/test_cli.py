@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 import hqgen
+from hqgen.sources.demo import demo_recording
 from tests.builder.small import HEIGHT, WIDTH, stream, write_scenes
 from tests.command_line import run
+from tests.spikes.test_formats import raw_bytes
 
 
 @pytest.fixture
@@ -159,6 +161,25 @@ def test_one_frame_becomes_a_picture_or_the_methods_own_values(recordings: Path,
     rate = np.load(tmp_path / "a.npy")
     np.testing.assert_allclose(rate, stream(0).frames()[15:26].mean(axis=0), atol=1e-6)
     assert run("reconstruct", *frame, "--out", tmp_path / "no folder/a.png").returncode == 2
+
+
+def test_a_misread_recording_is_refused_with_the_flags_that_help(tmp_path: Path) -> None:
+    frames = np.concatenate([demo_recording("coffee").frames()] * 2)[:100]
+    path = tmp_path / "counter.dat"
+    path.write_bytes(raw_bytes(frames, padding=16))
+    words: list[str | Path] = ["reconstruct", path, "--method", "tfp", "--out", tmp_path / "a.png"]
+    refused = run(*words)
+    assert refused.returncode == 2
+    assert "counter.dat` is not read as it was written" in refused.stderr
+    assert "`--camera vidar-416`" in refused.stderr
+    assert not (tmp_path / "a.png").exists()
+    assert run(*words, "--force").returncode == 0
+    assert run(*words, "--camera", "vidar-416").returncode == 0
+    found = run("probe", path, tmp_path / "none.dat", "--json", "--picture", tmp_path / "probe.png")
+    assert found.returncode == 3
+    assert "none.dat: No such file" in found.stderr
+    assert [item["proposal"] for item in json.loads(found.stdout)] == ["--camera vidar-416"]
+    assert (tmp_path / "probe.png").exists()
 
 
 def test_pictures_are_scored_and_those_without_a_score_have_a_reason(tmp_path: Path) -> None:

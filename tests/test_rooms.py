@@ -66,7 +66,8 @@ MAY_IMPORT = {
     },
     "hqgen.training": {f"hqgen.{room}" for room in ("spikes", "simulation", "methods", "quality")},
     "hqgen.report": {
-        f"hqgen.{room}" for room in ("sources", "methods", "manifest", "verify", "builder", "inspection")
+        f"hqgen.{room}"
+        for room in ("spikes", "sources", "methods", "quality", "manifest", "verify", "builder", "inspection")
     },
     "spikeclip.networks": set(),
     "spikeclip.data": {

@@ -40,13 +40,13 @@ def digest_recordings(
     failed: dict[SourceRecording, str] = {}
 
     def digest(recording: SourceRecording) -> tuple[SourceRecording, str | None, str]:
-        path, stamp = _stamp(recording)
+        path, status = stamp(recording)
         try:
-            value = _remembered(known, path, stamp) or recording.digest()
+            value = _remembered(known, path, status) or recording.digest()
         except RecordingError as error:
             return recording, None, error.message
-        if stamp:
-            fresh[path] = (*stamp, value)
+        if status:
+            fresh[path] = (*status, value)
         return recording, value, ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and reading let the interpreter lock go
@@ -69,19 +69,19 @@ def remembered_digests(
     digests: dict[SourceRecording, str] = {}
     for recording in recordings:
         is_file = isinstance(recording, FileRecording)
-        value = _remembered(known, *_stamp(recording)) if is_file else recording.digest()
+        value = _remembered(known, *stamp(recording)) if is_file else recording.digest()
         if value is None:
             return None
         digests[recording] = value
     return digests
 
 
-def _remembered(known: dict[str, _Entry], path: str, stamp: tuple[int, int] | None) -> str | None:
+def _remembered(known: dict[str, _Entry], path: str, status: tuple[int, int] | None) -> str | None:
     entry = known.get(path)
-    return entry[2] if entry and entry[:2] == stamp else None
+    return entry[2] if entry and entry[:2] == status else None
 
 
-def _stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
+def stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
     """Path, and what changes with the content: size and time of change; None where there is not a file."""
     if not isinstance(recording, FileRecording):
         return recording.name, None

@@ -12,7 +12,7 @@ from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import Request, Shard, make_plan, planned_methods
-from hqgen.builder.prepare import resolve
+from hqgen.builder.prepare import resolve, without_misread
 from hqgen.builder.scoring import Scoring
 from hqgen.builder.settings import BuildSettings
 from hqgen.methods.base import Method
@@ -76,7 +76,10 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
         HqgenError: as `build`, for names, sources, methods and metrics that cannot be used.
     """
     request = resolve(settings, observer)
-    missing = _missing_shards(request, Output(settings.out.absolute()))
+    output = Output(settings.out.absolute())
+    if not settings.force:
+        request = without_misread(request, output.work, observer)
+    missing = _missing_shards(request, output)
     sources = tuple(
         _source_estimate(source, methods, request, shards)
         for (source, methods), shards in zip(request.sources, missing, strict=True)

@@ -9,6 +9,7 @@
     OUT/hq.build/records/SOURCE/SHARD.json
     OUT/hq.build/sources.json    folders of the sources, and the recordings in them that cannot be used
     OUT/hq.build/blake3.json    digests of recordings, by path, size and time of change
+    OUT/hq.build/readings.json  whether recordings are read as they were written, by the same
     OUT/hq.build/logs/           one log a run
     OUT/hq.build/lock            held by the build that is running
 

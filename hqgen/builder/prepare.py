@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hqgen.builder.digests import digest_recordings
 from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, make_plan
+from hqgen.builder.readings import misread_recordings
 from hqgen.builder.scoring import make_scoring
 from hqgen.builder.settings import BuildSettings
 from hqgen.decision import make_decider
@@ -65,6 +66,21 @@ def _parsed(text: str, settings: BuildSettings) -> Sequence[Method]:
     return [method.on(settings.device) for method in parse_methods(text)]
 
 
+def without_misread(request: Request, work: Path, observer: Observer) -> Request:
+    """Move recordings that are clearly misread from those of their source to the rejected ones.
+
+    Args:
+        request: what is asked for.
+        work: the folder of the file that remembers verdicts, if it is there.
+        observer: is shown the progress.
+
+    Raises:
+        UsageError: all recordings of a source are misread.
+    """
+    sources = [source for source, _ in request.sources]
+    return _leave_out(request, misread_recordings(sources, work / "readings.json", observer))
+
+
 def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBuild:
     """Digest the recordings and make the plan.
 
@@ -79,8 +95,12 @@ def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBu
     total = sum(recording.size for recording in recordings)
     with observer.progress("reading recordings", total, "bytes") as job:
         digests, failed = digest_recordings(recordings, cache, advance=job.advance)
-    readable = (RequestedSource(_without(source, failed), methods) for source, methods in request.sources)
-    return make_plan(replace(request, sources=tuple(readable)), digests.__getitem__)
+    return make_plan(_leave_out(request, failed), digests.__getitem__)
+
+
+def _leave_out(request: Request, failed: Mapping[SourceRecording, str]) -> Request:
+    usable = (RequestedSource(_without(source, failed), methods) for source, methods in request.sources)
+    return replace(request, sources=tuple(usable))
 
 
 def _without(source: Source, failed: Mapping[SourceRecording, str]) -> Source:

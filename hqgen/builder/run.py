@@ -10,7 +10,7 @@ from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_fil
 from hqgen.builder.jobs import ShardJob, missing_jobs
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, by_name, joined
-from hqgen.builder.prepare import plan_request, resolve
+from hqgen.builder.prepare import plan_request, resolve, without_misread
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError, StoreError, UnreadableError
 from hqgen.interrupt import stoppable
@@ -38,6 +38,8 @@ def build(settings: BuildSettings, observer: Observer) -> Outcome:
     try:
         with output.locked(), log_file(output, started):
             log.info("settings: %s", settings)
+            if not settings.force:
+                request = without_misread(request, output.work, observer)
             requested = plan_request(request, output.work / "blake3.json", observer)
             planned = _admitted(settings, output, requested)
             return _build(settings, planned, output, observer, started)

@@ -58,6 +58,8 @@ class BuildSettings(StoreSettings, Cluster):
     """Datasets, separated by commas: see `hqgen sources`; also `demo` and `folder:PATH`."""
     camera: Camera = PLAIN
     """How the recordings of `folder:PATH` are laid out; stronger than its `source.toml`."""
+    force: Annotated[bool, FLAG] = False
+    """Use recordings that are clearly not read as they were written, too."""
     out: Annotated[Path, ENV] = Path()
     """Folder that receives `hq.zarr` and `manifest.json`."""
     existing: Annotated[Existing, ENV] = "resume"
