@@ -32,8 +32,8 @@ class Fetched:
 
     Attributes:
         method: that it is for, as users type it.
-        origin: who publishes it.
-        address: where.
+        origin: who publishes it; empty for weights that were there and are not those of the catalog.
+        address: where; of such weights, what was said when they were added.
         file: the registered file; None if there is none.
         sha256: its digest.
         downloaded: whether this call downloaded it; otherwise it was there already.
@@ -118,7 +118,8 @@ def _attempt(published: PublishedWeights, folder: Path, observer: Observer) -> F
 
 
 def _fetched(published: PublishedWeights, entry: WeightsEntry, downloaded: bool) -> Fetched:
-    return Fetched(published.method, published.origin, entry.source, entry.file, entry.sha256, downloaded)
+    origin = published.origin if entry.source == published.address else ""
+    return Fetched(published.method, origin, entry.source, entry.file, entry.sha256, downloaded)
 
 
 def _fetch(published: PublishedWeights, folder: Path, observer: Observer) -> WeightsEntry:

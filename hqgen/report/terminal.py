@@ -194,7 +194,7 @@ def fetched_view(found: Iterable[Fetched]) -> RenderableType:
         state = Text("ready" if item.downloaded else "ready before", style="green")
         failed = Text("failed", style="yellow")
         digest = "-" if item.sha256 is None else item.sha256[:12]
-        add_row(table, item.method, item.origin, digest, failed if item.problem else state)
+        add_row(table, item.method, item.origin or "-", digest, failed if item.problem else state)
     return table
 
 

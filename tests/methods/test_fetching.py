@@ -129,7 +129,8 @@ def test_weights_of_somebody_else_are_kept_unless_an_origin_is_named(
 ) -> None:
     first, second = publish(content), publish(content, path="/v2/small.pth")
     fetch(first)
-    assert fetch(second)[0].downloaded is False
+    kept = fetch(second)[0]
+    assert (kept.downloaded, kept.origin, kept.address) == (False, "", first.address)
     assert fetch(second, keep=False)[0].downloaded is True
     assert entry()["source"] == second.address
 
