@@ -6,19 +6,30 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hqgen
 from hqgen.builder.output import Output
 from hqgen.errors import BuildError, UsageError
+from hqgen.text import count, duration
 
 if TYPE_CHECKING:
     from distributed import Client, SpecCluster
 
+log = logging.getLogger(__name__)
+
 _TIMEOUT = "15s"
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the workers."""
+
+GRACE = 60.0
+"""Seconds that a build waits for a worker after the last one has gone."""
 
 # One thread for every library, as Dask has it; and the C library keeps freed memory instead of giving arrays
 # of some 100 kB back and asking for them again, which cost more than the arithmetic on them.
@@ -56,7 +67,7 @@ def open_client(scheduler: str, workers: int, *, gpu: bool = True) -> Iterator[C
     from distributed import Client
 
     if scheduler == "local":
-        with _local_cluster(workers, gpu=gpu and _has_local_gpu()) as cluster, Client(cluster) as client:
+        with _local_cluster(workers, gpu=gpu and has_local_gpu()) as cluster, Client(cluster) as client:
             client.wait_for_workers(len(cluster.worker_spec), timeout=60)
             yield client
         return
@@ -108,7 +119,8 @@ def _local_cluster(workers: int, *, gpu: bool) -> SpecCluster:
         signal.signal(signal.SIGINT, handler)
 
 
-def _has_local_gpu() -> bool:
+def has_local_gpu() -> bool:
+    """Whether this machine has a GPU that networks can use."""
     import torch
 
     return bool(torch.cuda.is_available())
@@ -172,3 +184,52 @@ def capacity(client: Client) -> tuple[int, bool]:
     """Threads of all workers together, and whether some worker offers the resource `GPU`."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return sum(item["nthreads"] for item in workers), any(item["resources"].get("GPU") for item in workers)
+
+
+@dataclass
+class WorkerWatch:
+    """Looks after the workers while a build waits for them: tasks of workers that died wait for ever.
+
+    Args:
+        client: connected to their scheduler.
+        gpu: whether some of the work needs a worker with the resource `GPU`.
+    """
+
+    client: Client
+    gpu: bool
+    _most: int = 0
+    _said: int = 0
+    _looked: float = -LOOK_EVERY
+    _alone_since: float | None = None
+
+    def somebody_works(self) -> bool:
+        """Whether there are workers for all kinds of work; says on stderr when there are fewer than before.
+
+        Raises:
+            BuildError: there have been none for `GRACE` seconds.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return self._alone_since is None
+        self._looked = now
+        workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
+        able = [item for item in workers if item["resources"].get("GPU")] if self.gpu else workers
+        self._tell(len(workers), alone=not able)
+        if able:
+            self._alone_since = None
+            return True
+        self._alone_since = self._alone_since or now
+        if now - self._alone_since >= GRACE:
+            raise BuildError(
+                f"no {'worker with a GPU' if workers else 'worker'} is left on the Dask cluster",
+                hint="start workers; what is done is kept, and the same command continues from there",
+            )
+        return False
+
+    def _tell(self, left: int, *, alone: bool) -> None:
+        self._most = max(self._most, left)
+        if left < self._said or (alone and self._alone_since is None):
+            kind = "; none of them has a GPU" if left and alone else ""
+            waiting = f"; waiting {duration(GRACE)} for one" if alone else ""
+            log.warning(f"{left} of {count(self._most, 'worker')} left{kind}{waiting}")
+        self._said = left

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hqgen.builder.legs import ShardLeg
+from hqgen.builder.legs import BATCH, ShardLeg
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedSource, Shard, contains
 from hqgen.decision import Decider
@@ -17,6 +18,57 @@ class ShardJob:
 
     shard: Shard
     legs: tuple[ShardLeg, ...]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Into how many pieces the legs of a shard are split; no byte of the result depends on it.
+
+    Attributes:
+        cpu: samples in a piece of a `cpu` leg.
+        gpu: the same of a `gpu` leg. A network gets whole batches on a GPU, where the last bits of a picture
+            may depend on those beside it.
+    """
+
+    cpu: int = BATCH
+    gpu: int = BATCH
+
+    @classmethod
+    def for_work(cls, jobs: Sequence[ShardJob], threads: int, *, gpu: bool) -> Pieces:
+        """Pieces that keep `threads` busy even if there are few samples; `gpu`: some run on a GPU."""
+        samples = sum(len(job.shard.samples) for job in jobs)
+        size = min(BATCH, max(1, samples // (4 * max(threads, 1))))
+        return cls(size, BATCH if gpu else size)
+
+    def of(self, job: ShardJob) -> list[tuple[ShardLeg, Shard]]:
+        """The pieces of a job, in the order of its samples; what the store holds is read whole."""
+        shard, count, found = job.shard, len(job.shard.samples), []
+        for leg in job.legs:
+            size = {"cpu": self.cpu, "gpu": self.gpu, "stored": count}[leg.kind]
+            found += [(leg, shard.piece(slice(first, first + size))) for first in range(0, count, size)]
+        return sorted(found, key=lambda piece: piece[1].start)
+
+
+class SampleCount:
+    """Counts the samples of a shard that are done in all its pieces."""
+
+    def __init__(self, pieces: Sequence[tuple[ShardLeg, Shard]], advance: Callable[[int], None]) -> None:
+        self.advance = advance
+        self.left = Counter(row for _, piece in pieces for row in _rows(piece))
+
+    def piece_done(self, piece: Shard) -> None:
+        """One piece of one leg is done."""
+        self.left.subtract(_rows(piece))
+        self.advance(sum(1 for row in _rows(piece) if self.left[row] == 0))
+
+    def shard_done(self) -> None:
+        """All of them are done, whether that was said of each or not."""
+        self.advance(sum(1 for left in self.left.values() if left > 0))
+        self.left.clear()
+
+
+def _rows(piece: Shard) -> range:
+    return range(piece.start, piece.start + len(piece.samples))
 
 
 def missing_jobs(source: PlannedSource, output: Output) -> Iterator[ShardJob]:

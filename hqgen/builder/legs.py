@@ -1,9 +1,10 @@
 """The work of one shard: legs that make and measure candidates, and the commit that picks and stores.
 
-A leg runs some of the methods on all samples of one shard and gives back all their candidates with all their
-measures. Results of several legs merge by lying side by side, which does not depend on their order; so
-methods can be spread over workers of different kinds, and a method added later competes with what the store
-already holds, which is just one more leg. Only the commit, which sees every measure, picks the winners.
+A leg runs some of the methods on the samples of a shard, or of a piece of it, and gives back all their
+candidates with all their measures. The commit puts the results of all legs and pieces into their places.
+Their order makes no difference, so methods and samples can be spread over workers. A method added later
+competes with what the store already holds, which is just one more leg. Only the commit, which sees every
+measure, picks the winners.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from itertools import islice
-from operator import methodcaller
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -29,7 +29,9 @@ from hqgen.decision import Decider, Decision, measures_of
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
+from hqgen.sources.recordings import SourceRecording
 from hqgen.spikes.packed import Window
+from hqgen.spikes.recording import Recording
 from hqgen.store import IMAGES, candidates_of, digest_images
 
 log = logging.getLogger(__name__)
@@ -57,9 +59,10 @@ class ShardLeg:
 
 
 class LegResult:
-    """What some methods made of the samples of a shard.
+    """What some methods made of the samples of a shard, or of a piece of it.
 
     Attributes:
+        start: row of its first sample in the store.
         candidates: by column of the method, uint8 (n, H, W); black where a candidate has no score.
         measures: by name, the score first, float32 (n, M); +inf where there is none, or the method ran in
             another leg.
@@ -68,7 +71,7 @@ class LegResult:
     """
 
     def __init__(self, shard: Shard, columns: Sequence[int], measures: Sequence[str]) -> None:
-        count = len(shard.samples)
+        count, self.start = len(shard.samples), shard.start
         self.candidates = {
             column: np.zeros((count, shard.height, shard.width), np.uint8) for column in columns
         }
@@ -76,22 +79,29 @@ class LegResult:
         self.reasons: dict[tuple[int, int], str] = {}
         self.mirrored: dict[tuple[int, int], float] = {}
 
-    def merge(self, other: LegResult) -> LegResult:
-        """Take in another leg's result; the order of the two makes no difference."""
-        self.candidates |= other.candidates
-        for name, values in other.measures.items():
-            self.measures[name] = np.minimum(self.measures[name], values)  # a method runs in one of the two
-        self.reasons |= other.reasons
-        self.mirrored |= other.mirrored
-        return self
-
     def measures_at(self, sample: int) -> dict[str, Floats]:
         """The measures of one sample: float32 (M,) by name."""
         return {name: values[sample] for name, values in self.measures.items()}
 
 
+def gathered(shard: Shard, results: Sequence[LegResult]) -> LegResult:
+    """The whole of a shard from the results of its legs and pieces, in any order."""
+    columns = sorted({column for result in results for column in result.candidates})
+    whole = LegResult(shard, columns, list(results[0].measures))
+    for result in results:
+        first = result.start - shard.start
+        for column, pictures in result.candidates.items():
+            whole.candidates[column][first : first + len(pictures)] = pictures
+        for name, values in result.measures.items():
+            place = whole.measures[name][first : first + len(values)]
+            np.minimum(place, values, out=place)  # a method runs in one leg; the others say +inf
+        whole.reasons |= {(first + sample, column): why for (sample, column), why in result.reasons.items()}
+        whole.mirrored |= {(first + sample, column): s for (sample, column), s in result.mirrored.items()}
+    return whole
+
+
 def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> LegResult:
-    """Run a leg, or read what the store holds of it.
+    """Run a leg on a shard or a piece of it, or read what the store holds of a whole shard.
 
     Where a kill came between the images and their record, the two do not fit, and the methods run again.
 
@@ -186,18 +196,23 @@ def _same_bits_anywhere(methods: Sequence[PlannedMethod]) -> AbstractContextMana
 
 
 def _windows(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring) -> Iterator[Window | str]:
-    """Every sample's window, wide enough for all, or why there is none; one recording is open."""
+    """Every sample's window, wide enough for all, or why there is none."""
     before, after = (
         max(s[side] for s in (scoring.span, *(p.method.span for p in methods))) for side in (0, 1)
     )
-    opened = lru_cache(maxsize=1)(methodcaller("open"))
     for sample in shard.samples:
         try:
-            yield opened(sample.recording).window(sample.centre, before, after)
+            yield _opened(sample.recording, shard.plan_id).window(sample.centre, before, after)
         except UnreadableError:
             raise  # nothing that the recording holds: another worker, or a later run, may read it
         except RecordingError as error:
             yield error.message
+
+
+@lru_cache(maxsize=1)
+def _opened(recording: SourceRecording, _plan_id: str) -> Recording:
+    """A recording; the last one stays open, for the next piece. A changed one is part of another plan."""
+    return recording.open()
 
 
 def _compete(
@@ -256,12 +271,12 @@ def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float
 
 
 def commit(output: Output, shard: Shard, decider: Decider, *results: LegResult) -> ShardRecord:
-    """Pick the winners of a shard, write its arrays whole, then its record.
+    """Pick the winners of a shard from the results of all its legs, write its arrays whole, then its record.
 
     Raises:
         OSError: no space, no permission; the record is not written then, and the shard counts as missing.
     """
-    result = reduce(LegResult.merge, results)
+    result = gathered(shard, results)
     decisions = [
         decider.decide(shard.methods, result.measures_at(sample)) for sample in range(len(shard.samples))
     ]

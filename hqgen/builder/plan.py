@@ -84,6 +84,10 @@ class Shard:
     samples: tuple[Sample, ...]
     keep_candidates: bool = False
 
+    def piece(self, samples: slice) -> Shard:
+        """Some consecutive samples of it."""
+        return replace(self, start=self.start + samples.start, samples=self.samples[samples])
+
 
 @dataclass(frozen=True)
 class PlannedSource:

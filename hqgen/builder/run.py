@@ -122,13 +122,12 @@ def _run(
         stoppable(message) as stop,
         observer.progress("building", total, "samples", total - left) as progress,
     ):
-        for result in executor(jobs, stop):
+        for result in executor(jobs, stop, progress.advance):
             if isinstance(result, Failure):
                 failures.append(result)
                 stop.asked = stop.asked or _ends_the_run(result.error)
             else:
                 left -= len(result.samples)
-                progress.advance(len(result.samples))
     if failures:
         raise _failure(failures, output)
     if left:

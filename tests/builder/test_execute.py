@@ -8,8 +8,10 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +20,7 @@ import numpy as np
 import pytest
 
 from hqgen.builder.execute import DaskExecutor, Failure
-from hqgen.builder.jobs import missing_jobs
+from hqgen.builder.jobs import Pieces, missing_jobs
 from hqgen.builder.output import Output
 from hqgen.builder.plan import RequestedSource
 from hqgen.builder.prepare import plan_request, resolve
@@ -140,9 +142,11 @@ class Deadly(Method):
         os._exit(1)
 
 
-def run_with(
-    client: Client, settings: BuildSettings, *methods: Method, gpu: bool
-) -> list[ShardRecord | Failure]:
+@contextmanager
+def running(
+    client: Client, settings: BuildSettings, *methods: Method, gpu: bool = False, stop: Stop | None = None
+) -> Iterator[Iterator[ShardRecord | Failure]]:
+    """The results of a build on a client, as they come."""
     request = resolve(settings, Recorder())
     ((source, ensemble),) = request.sources
     request = replace(request, sources=(RequestedSource(source, [*ensemble, *methods]),))
@@ -151,8 +155,17 @@ def run_with(
         planned = plan_request(request, output.work / "blake3.json", Recorder())
         output.accept(planned.plan, {})
         output.store.create(planned.plan)
-        executor = DaskExecutor(client, output, planned.scoring, planned.decider, gpu, in_flight=4)
-        return list(executor.run(missing_jobs(planned.sources[0], output), Stop()))
+        jobs = list(missing_jobs(planned.sources[0], output))
+        pieces = Pieces.for_work(jobs, 2, gpu=gpu)
+        executor = DaskExecutor(client, output, planned.scoring, planned.decider, gpu, 2, pieces)
+        yield executor.run(jobs, stop or Stop(), lambda _: None)
+
+
+def run_with(
+    client: Client, settings: BuildSettings, *methods: Method, gpu: bool
+) -> list[ShardRecord | Failure]:
+    with running(client, settings, *methods, gpu=gpu) as results:
+        return list(results)
 
 
 def test_on_a_mixed_cluster_networks_run_only_where_the_gpu_is(settings: BuildSettings) -> None:
@@ -188,6 +201,74 @@ def test_a_method_that_kills_its_worker_fails_its_shards_and_says_so(settings: B
     for result in results:
         assert isinstance(result, Failure)
         assert "2 workers died of it" in str(result.error)
+
+
+@pytest.fixture
+def dying(settings: BuildSettings) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """A client of one worker, and what removes that worker."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+
+        def kill() -> None:
+            cluster.scale(0)
+            while client.scheduler_info()["workers"]:
+                time.sleep(0.05)
+
+        yield client, kill
+
+
+def test_a_build_ends_with_an_error_some_time_after_its_last_worker_has_died(
+    settings: BuildSettings,
+    dying: tuple[Client, Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("hqgen.builder.cluster.GRACE", 2.0)
+    client, kill = dying
+    with running(client, settings.model_copy(update={"shard_size": 1})) as results:
+        assert isinstance(next(results), ShardRecord)
+        kill()
+        with pytest.raises(BuildError, match="no worker is left on the Dask cluster") as caught:
+            list(results)
+    assert "the same command continues" in caught.value.hint
+    assert "0 of 1 worker left; waiting 2.0 s for one" in caplog.text
+
+
+def test_the_first_wish_to_stop_does_not_wait_for_work_that_nobody_does(
+    settings: BuildSettings, dying: tuple[Client, Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hqgen.builder.cluster.GRACE", 1e9)
+    (client, kill), stop = dying, Stop()
+    with running(client, settings.model_copy(update={"shard_size": 1}), stop=stop) as results:
+        assert isinstance(next(results), ShardRecord)
+        kill()
+        stop.asked = True
+        assert len(list(results)) < 6
+
+
+def test_workers_that_come_back_in_time_finish_the_build(
+    settings: BuildSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr("hqgen.builder.cluster.GRACE", 1e9)
+    settings = settings.model_copy(update={"shard_size": 1})
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+        running(client, settings) as results,
+    ):
+        first = next(results)
+        cluster.scale(0)
+        while client.scheduler_info()["workers"]:
+            time.sleep(0.05)
+        threading.Timer(3, lambda: cluster.scale(1)).start()
+        assert all(isinstance(item, ShardRecord) for item in (first, *results))
+    assert "0 of 1 worker left" in caplog.text
 
 
 def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:

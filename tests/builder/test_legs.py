@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hqgen.builder.jobs import missing_jobs
-from hqgen.builder.legs import LegResult, ShardLeg, commit, run_leg, run_methods
+from hqgen.builder.legs import LegResult, ShardLeg, commit, gathered, run_leg, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedMethod, Shard, planned_methods
 from hqgen.builder.prepare import plan_request, resolve
@@ -21,6 +21,7 @@ from hqgen.decision import Decider
 from hqgen.errors import MethodError, UnreadableError
 from hqgen.manifest import ShardRecord
 from hqgen.methods.base import Method
+from hqgen.methods.learned.base import Base
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.quality.consistency import consistency
@@ -174,17 +175,36 @@ def result_of(shard: Shard, table: Mapping[str, NDArray[np.float32]], methods: S
 
 
 @given(tables, st.permutations(range(4)), st.integers(1, 3))
-def test_legs_merge_to_the_same_result_in_any_order(
+def test_legs_are_gathered_to_the_same_result_in_any_order(
     rows: list[tuple[float, ...]], order: list[int], cut: int
 ) -> None:
     table = {"niqe": np.array(rows, np.float32)}
     shard = shard_of(("a", "b", "c", "d"), *range(len(rows)))
     whole = result_of(shard, table, range(4))
-    merged = result_of(shard, table, order[:cut]).merge(result_of(shard, table, order[cut:]))
+    parts = [result_of(shard, table, order[:cut]), result_of(shard, table, order[cut:])]
+    merged = gathered(shard, parts)
     for column, pictures in whole.candidates.items():
         np.testing.assert_array_equal(merged.candidates[column], pictures)
     np.testing.assert_array_equal(merged.measures["niqe"], table["niqe"])
     assert merged.reasons == whole.reasons
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_any_split_into_pieces_gives_the_same_result(size: int) -> None:
+    judged = make_scoring("niqe", ("brisque", "consistency", "grain", "piqe"))
+    methods = planned_methods([TFP(), TFI(), Base(device="cpu", size="small")])
+    names = tuple(planned.spec.name for planned in methods)
+    shard = replace(shard_of(names, 1, 2, 3, 2, 1), start=7)
+    whole = run_methods(shard, methods, judged)
+    pieces = [shard.piece(slice(first, first + size)) for first in range(0, 5, size)]
+    found = gathered(shard, [run_methods(piece, methods, judged) for piece in pieces])
+    for column, pictures in whole.candidates.items():
+        assert pictures.any()
+        np.testing.assert_array_equal(found.candidates[column], pictures)
+    for name, measured in whole.measures.items():
+        np.testing.assert_array_equal(found.measures[name], measured)
+    assert found.reasons == whole.reasons
+    assert found.mirrored == whole.mirrored
 
 
 @dataclass
@@ -260,7 +280,7 @@ def test_what_is_appended_keeps_the_shares_of_the_stored_methods() -> None:
     shard = shard_of(("a", "b"), 0, 1)
     stored, new = (LegResult(shard, [column], ["niqe"]) for column in (0, 1))
     stored.mirrored, new.mirrored = {(1, 0): 0.25}, {(1, 1): 0.5}
-    assert new.merge(stored).mirrored == {(1, 0): 0.25, (1, 1): 0.5}
+    assert gathered(shard, [new, stored]).mirrored == {(1, 0): 0.25, (1, 1): 0.5}
 
 
 @pytest.mark.parametrize("damage", ["none", "another image", "missing"])

@@ -3,8 +3,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from hqgen.errors import (
 )
 from hqgen.manifest import Plan
 from hqgen.methods.api import reconstruct
+from hqgen.progress import Job
 from hqgen.quality.niqe import niqe
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.camera import Camera
@@ -446,6 +449,21 @@ def test_an_interrupt_finishes_the_shard_in_flight_and_keeps_it(
     assert "interrupt again to stop at once" in caplog.text
     assert signal.getsignal(signal.SIGINT) is before
     assert build_again(settings).made == 5
+
+
+def test_the_progress_counts_samples_inside_a_shard(settings: BuildSettings) -> None:
+    class Steps(Recorder):
+        steps: ClassVar[list[int]] = []
+
+        @contextmanager
+        def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Job]:
+            with super().progress(what, total, unit, done) as job:
+                if what == "building":
+                    job.advance = self.steps.append  # type: ignore[method-assign]
+                yield job
+
+    build(settings.model_copy(update={"shard_size": 7}), observer := Steps())
+    assert observer.steps == [1] * 7
 
 
 def test_a_method_that_breaks_its_contract_harms_only_its_own_candidates(
