@@ -42,7 +42,7 @@ def repick(manifest: str | Path, out: str | Path, *, observer: Observer = SILENT
     """Pick the winners of a finished store again, into a new store, as `hqgen repick` does.
 
     Args:
-        manifest: the `manifest.json` of a build that kept its candidates.
+        manifest: the `manifest.json` of a build that kept its candidates, or its folder.
         out: the folder that receives the new `hq.zarr` and `manifest.json`.
         observer: gets the progress.
         settings: any others of `hqgen.builder.settings.RepickSettings`, such as `rule="niqe-guarded"`,
@@ -58,21 +58,22 @@ def repick(manifest: str | Path, out: str | Path, *, observer: Observer = SILENT
     from hqgen.builder.repick import repick
     from hqgen.builder.settings import RepickSettings
     from hqgen.config import validated
+    from hqgen.manifest import find_manifest
 
     values = validated(RepickSettings, {"out": out, **settings}, "hqgen.repick")
-    return repick(Path(manifest), values, observer)
+    return repick(find_manifest(manifest), values, observer)
 
 
 def inspect(manifest: str | Path) -> ManifestStatistics:
     """Count and summarise what a build did: wins, scores, margins, what was quarantined.
 
     Args:
-        manifest: the `manifest.json` of a build. No other file is read.
+        manifest: the `manifest.json` of a build, or its folder. No other file is read.
 
     Raises:
         StoreError: it is missing, damaged or not a manifest.
     """
     from hqgen.inspection.statistics import statistics
-    from hqgen.manifest import read_manifest
+    from hqgen.manifest import find_manifest, read_manifest
 
-    return statistics(read_manifest(Path(manifest)))
+    return statistics(read_manifest(find_manifest(manifest)))

@@ -87,7 +87,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
 @app.command(cls=console.settings_command("hqgen.builder.settings:RepickSettings"))
 def repick(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="The `manifest.json` of a build with candidates.")],
+    manifest: Annotated[Path, typer.Argument(help="A build with candidates: its folder or manifest.")],
     json: console.AsJson = False,
 ) -> int:
     """Pick the winners of a finished store again, by another rule or other limits, into a new store.
@@ -95,17 +95,18 @@ def repick(
     No recordings are needed. Exit code 3: done, but some recordings or samples gave no picture.
     """
     from hqgen.builder.repick import repick
+    from hqgen.manifest import find_manifest
     from hqgen.progress import stderr_observer
     from hqgen.report import build_view
 
-    outcome = repick(manifest, context.obj, stderr_observer())
+    outcome = repick(find_manifest(manifest), context.obj, stderr_observer())
     console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
     return console.QUARANTINED if outcome.manifest.quarantined else 0
 
 
 @app.command()
 def inspect(
-    manifest: Annotated[Path, typer.Argument(help="The `manifest.json` of a build.")],
+    manifest: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
     truth: Annotated[bool, typer.Option("--truth", help="Compare with the ground truth.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
@@ -116,9 +117,10 @@ def inspect(
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
     from hqgen.inspection.statistics import statistics
-    from hqgen.manifest import read_manifest
+    from hqgen.manifest import find_manifest, read_manifest
     from hqgen.progress import stderr_observer
 
+    manifest = find_manifest(manifest)
     document = read_manifest(manifest)
     found = statistics(document)
     damage = compared = choices = None

@@ -321,6 +321,12 @@ def _members(value: Any) -> list[tuple[str | None, Any]]:
     return [(None, item) for item in value] if isinstance(value, list | tuple) else []
 
 
+def find_manifest(path: str | Path) -> Path:
+    """The manifest that a user means: the file, or that in the folder of a build."""
+    path = Path(path)
+    return path / "manifest.json" if path.is_dir() else path
+
+
 def read_manifest(path: str | Path) -> Manifest:
     """Read and check a manifest.
 
@@ -329,19 +335,33 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        return Manifest.model_validate_json(text)
     except OSError as error:
         raise StoreError(
             f"manifest `{path}` cannot be read: {error.strerror or error}",
             hint="`hqgen build` writes `manifest.json` beside `hq.zarr` when a build is complete",
         ) from error
     except ValidationError as error:
+        if (version := _schema_version(text)) not in (None, SCHEMA_VERSION):
+            raise StoreError(
+                f"`{path}` has schema {version}; this version of hqgen reads schema {SCHEMA_VERSION}",
+                hint="build the store again: into another folder, or with `--existing overwrite`",
+            ) from error
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise StoreError(
             f"`{path}` is not a manifest of this version: {where}: {first['msg']}",
             hint="see `manifests/manifest.schema.json` for the form",
         ) from error
+
+
+def _schema_version(text: bytes) -> Any:
+    """The schema version that a manifest of any version gives; None where it gives none."""
+    try:
+        return json.loads(text)["plan"]["schema_version"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -19,6 +19,7 @@ from hqgen.manifest import (
     SourceManifest,
     Times,
     dump,
+    find_manifest,
     read_manifest,
     schemas,
 )
@@ -121,6 +122,14 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str, message: str)
     path.write_text(text)
     with pytest.raises(StoreError, match=message):
         read_manifest(path)
+
+
+def test_a_manifest_of_an_older_schema_says_to_build_again(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text('{"format": "hqgen-manifest", "plan": {"schema_version": 2, "sources": []}}')
+    with pytest.raises(StoreError, match="has schema 2; this version of hqgen reads schema 3") as caught:
+        read_manifest(find_manifest(tmp_path))
+    assert "build the store again" in caught.value.hint
 
 
 def test_a_missing_manifest_says_who_writes_it(tmp_path: Path) -> None:

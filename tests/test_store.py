@@ -242,3 +242,14 @@ def test_digests_depend_on_every_pixel_but_not_on_memory_layout() -> None:
     changed = images.copy()
     changed[2, 4, 6] ^= 1
     assert digest_images(images) != digest_images(changed)
+
+
+def test_a_store_is_a_container_of_the_names_of_its_sources(tmp_path: Path) -> None:
+    written(tmp_path / "hq.zarr", plan_of({"a": 5, "b": 3}))
+    store = open_store(tmp_path / "hq.zarr")
+    assert list(store) == ["a", "b"]
+    assert "a" in store
+    assert "c" not in store
+    assert 0 not in store
+    assert len(store) == 8
+    assert {name: len(store[name]) for name in store} == {"a": 5, "b": 3}

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hqgen.quality.batch import FLAT, NOT_FINITE, over_threads
 from hqgen.quality.gaussians import fit_asymmetric, shapes
 from hqgen.quality.memory import borrowed
-from hqgen.quality.pictures import stacked
+from hqgen.quality.pictures import require_unit_range, stacked
 
 SMALLEST = 96
 """Rows and columns of the smallest picture that has a score: one block."""
@@ -41,27 +41,31 @@ def niqe(images: NDArray[Any], *, threads: int = 1) -> Array:
     """Score grey pictures; lower is better.
 
     Args:
-        images: (H, W) or (N, H, W). uint8 are grey levels 0 to 255. Floats are in [0, 1], as for pyiqa: they
-            are multiplied by 255 and rounded half to even, but not clamped.
+        images: (H, W) or (N, H, W). uint8 are grey levels 0 to 255. Floats are in [0, 1]: they are multiplied
+            by 255 and rounded half to even.
         threads: number of pictures in work at once; the scores do not depend on it.
 
     Returns:
         float64 (N,), N = 1 for (H, W). A picture that is flat or not finite gets +inf.
 
     Raises:
-        ScoreError: another dtype or number of axes, or a side under 96 pixels.
+        ScoreError: another dtype or number of axes, floats outside [0, 1], or a side under 96 pixels.
     """
+    images = stacked(images, metric="niqe", smallest=SMALLEST)
+    require_unit_range(images, metric="niqe")
     return score_images(images, threads=threads)[0]
 
 
 def score_images(images: NDArray[Any], *, threads: int = 1) -> tuple[Array, list[str | None]]:
     """Score like `niqe`, with the reason for each picture without a score.
 
+    Floats may be outside [0, 1], as the raw output of a network is; like pyiqa, this does not clamp them.
+
     Returns:
         float64 (N,), and for each picture None, or the reason why its score is +inf.
 
     Raises:
-        ScoreError: as `niqe`.
+        ScoreError: another dtype or number of axes, or a side under 96 pixels.
     """
     return over_threads(stacked(images, metric="niqe", smallest=SMALLEST), _score, threads)
 

@@ -36,6 +36,11 @@ def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]
             f"`{metric}` scores grey pictures (H, W) or (N, H, W), not an array of shape {images.shape}",
             hint="turn a colour picture into grey levels with `hqgen.quality.luma` first",
         )
+    if images.ndim == 3 and images.shape[-1] in (3, 4) and min(images.shape[:2]) > 4:
+        raise ScoreError(
+            f"`{metric}` scores grey pictures, but an array of shape {images.shape} is a colour picture",
+            hint="turn it into grey levels with `hqgen.quality.luma` first",
+        )
     height, width = images.shape[-2:]
     if min(height, width) < smallest:
         raise ScoreError(
@@ -43,6 +48,20 @@ def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]
             hint="score a larger picture; score a crop before it is cropped",
         )
     return images if images.ndim == 3 else images[None]
+
+
+def require_unit_range(images: NDArray[Any], *, metric: str) -> None:
+    """Refuse floats that are not a picture in [0, 1]; values that are not finite are left to the metric.
+
+    Raises:
+        ScoreError: a value is below 0 or above 1.
+    """
+    finite = images[np.isfinite(images)] if images.dtype != np.uint8 else images[:0]
+    if finite.size and (finite.min() < 0 or finite.max() > 1):
+        raise ScoreError(
+            f"`{metric}` scores floats in [0, 1], but these are {finite.min():g} to {finite.max():g}",
+            hint="divide by the white level, such as 255, and clip, or give uint8 grey levels",
+        )
 
 
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -95,7 +95,10 @@ class HQSource:
 
 
 class HQStore:
-    """An HQ store, open for reading: `store["reds"].images[i]`; its length is the number of images.
+    """An HQ store, open for reading: `store["reds"].images[i]`.
+
+    It is a container of its sources' names, as a dict is: `list(store)`, `"reds" in store`. Its length is the
+    number of images.
 
     Attributes:
         path: where it is.
@@ -114,6 +117,12 @@ class HQStore:
         if name not in self.sources:
             raise UnknownNameError("source of the store", name, self.sources)
         return HQSource(name, self._root[name])  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.sources
 
     def __len__(self) -> int:
         return sum(len(self[name]) for name in self.sources)

@@ -15,7 +15,7 @@ from hqgen.benchmark.results import Judged
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.inspection.truth import psnr, ssim
 from hqgen.quality.consistency import consistency
-from hqgen.quality.niqe import niqe
+from hqgen.quality.niqe import niqe, score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.exposure import key_exposure
 from hqgen.spikes.packed import Window
@@ -52,7 +52,7 @@ def test_an_output_is_judged_raw_and_bright(
     image: NDArray[np.float32], exposure: NDArray[np.float32]
 ) -> None:
     found = judge(image, exposure)
-    assert found.raw["niqe"] == pytest.approx(float(niqe(image)[0]))
+    assert found.raw["niqe"] == pytest.approx(float(score_images(image)[0][0]))
     assert found.bright["niqe"] == pytest.approx(float(niqe(to_uint8(image))[0]))
     assert found.consistency == float(consistency(to_uint8(image)[None], exposure)[0])
     assert found.plain is found.fitted is None

@@ -84,8 +84,27 @@ def test_floats_beyond_the_unit_range_are_not_clamped_as_in_pyiqa() -> None:
     mu, cov = (torch.from_numpy(array) for array in pristine())
     tensor = torch.from_numpy(image[None, None])
     expected = float(calculate_niqe(tensor, mu_pris_param=mu, cov_pris_param=cov))
-    assert niqe(image) == pytest.approx([expected], abs=1e-4)
+    assert score_images(image)[0] == pytest.approx([expected], abs=1e-4)
     assert niqe(np.clip(image, 0, 1)) != pytest.approx([expected], abs=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 3), (200, 300, 4)])
+def test_a_colour_picture_is_refused_as_one(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ScoreError, match=r"shape \(200, 300, .\) is a colour picture") as caught:
+        niqe(np.zeros(shape, np.uint8))
+    assert "luma" in caught.value.hint
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (0, 1.5), (-0.25, 1)])
+def test_floats_that_are_not_a_picture_in_the_unit_range_are_refused(low: float, high: float) -> None:
+    image = np.linspace(low, high, 96 * 100, dtype=np.float32).reshape(96, 100)
+    with pytest.raises(ScoreError, match=rf"in \[0, 1\], but these are {low:g} to {high:g}") as caught:
+        niqe(image)
+    assert "255" in caught.value.hint
+    image[0, 0] = np.nan
+    with pytest.raises(ScoreError):
+        niqe(image)
+    assert np.isinf(niqe(np.where(np.isfinite(image), np.clip(image, 0, 1), image))).all()
 
 
 def test_pristine_parameters_are_a_mean_and_a_positive_definite_covariance() -> None:
