@@ -186,6 +186,7 @@ class _Bar(Job):
 
 def _bar(console: Console, unit: Unit) -> Progress:
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+    from rich.table import Column
     from rich.text import Text
 
     class Amount(ProgressColumn):
@@ -204,9 +205,14 @@ def _bar(console: Console, unit: Unit) -> Progress:
             left = task.time_remaining
             return Text("" if left is None else f"{duration(left)} left", style="dim")
 
-    name, news = TextColumn("{task.description}"), TextColumn("{task.fields[news]}")
-    columns: tuple[ProgressColumn, ...] = (name, BarColumn(24), Amount(), Rate(), Remaining(), news)
-    return Progress(*columns, console=console, transient=True)
+    length = 24 if console.width >= 100 else 12
+    columns: tuple[ProgressColumn, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(length, table_column=Column(min_width=length, no_wrap=True)),
+        *(kind(Column(no_wrap=True)) for kind in (Amount, Rate, Remaining)),
+        TextColumn("{task.fields[news]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+    )
+    return Progress(*columns, console=console, transient=True, expand=True)
 
 
 def _amount(done: float, total: float, unit: Unit) -> str:

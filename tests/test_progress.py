@@ -174,3 +174,21 @@ def test_the_silent_one_takes_all_and_shows_nothing(capsys: pytest.CaptureFixtur
         job.tell("total 1", landmark=True)
     SILENT.note("done")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("width", "length"), [(80, 12), (100, 24)])
+def test_a_bar_keeps_its_length_and_its_numbers_beside_long_news(width: int, length: int) -> None:
+    where, _ = console(terminal=True, width=width)
+    lines = []
+    with BarObserver(where).progress("reading recordings", 999_900_000, "bytes") as job:
+        for news in ("", "loss 0.0123, validation 31.2 dB, and so on for more than the rest of the line"):
+            job.tell(news)
+            job.advance(999_900_000 if not news else 0)
+            plain, file = console(width=width)
+            plain.print(job.bar.get_renderable())  # type: ignore[attr-defined]
+            lines.append(file.getvalue().rstrip("\n"))
+    for line in lines:
+        assert len(line) == width
+        assert line.startswith("reading recordings ")
+        assert line.count("━") == length
+        assert "999.9 MB of 999.9 MB" in line

@@ -8,6 +8,7 @@ import pytest
 import hqgen
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality import brisque, niqe, piqe
+from hqgen.quality.niqe import score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa
 from spikeclip.evaluation.quality import Image, brightened, usable_metrics
