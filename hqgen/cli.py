@@ -188,12 +188,21 @@ def benchmark(context: typer.Context, json: console.AsJson = False) -> int:
 
 
 @sources_app.command("list")
-def sources(data_root: DataRoot = Path("data"), json: console.AsJson = False) -> None:
-    """List the datasets of the catalog: what is there, what is missing and how to get it."""
-    from hqgen.report.terminal import sources_view
+def sources(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="As in `--sources`. [default: all of the catalog]")
+    ] = None,
+    data_root: DataRoot = Path("data"),
+    json: console.AsJson = False,
+) -> None:
+    """List datasets: what is there, what is missing and how to get it, which files cannot be used and why."""
+    from functools import partial
+
+    from hqgen.report.terminal import SHOWN, sources_view
     from hqgen.sources.describe import describe_sources
 
-    console.show(describe_sources(data_root), sources_view, json)
+    view = partial(sources_view, shown=1000 if names else SHOWN)
+    console.show(describe_sources(data_root, names or ()), view, json)
 
 
 @sources_app.command("fetch")

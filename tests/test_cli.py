@@ -51,6 +51,26 @@ def test_a_build_succeeds_and_says_where_things_are(flags: list[str], tmp_path: 
     assert "nothing to do" in again.stdout
 
 
+def test_a_build_names_the_first_files_that_cannot_be_used_and_sources_all_of_them(
+    flags: list[str], recordings: Path
+) -> None:
+    for number in range(5):
+        (recordings / f"bad{number}.dat").write_bytes(b"")
+    done = run("build", *flags)
+    assert done.returncode == 3
+    assert "folder-lab: 5 files cannot be used\n  bad0.dat: the file is empty\n" in done.stderr
+    assert "bad3.dat" not in done.stderr
+    command = f"hqgen sources folder:{recordings}"
+    assert f"and 2 more: see `{command}`" in done.stderr
+    listed = run(*command.split()[1:])
+    assert all(f"bad{number}.dat: the file is empty" in listed.stdout for number in range(5))
+
+
+def test_a_build_is_inspected_by_its_folder(flags: list[str], tmp_path: Path) -> None:
+    run("build", *flags)
+    assert "3 of 3 samples" in run("inspect", tmp_path / "out").stdout
+
+
 def test_json_is_all_that_stdout_holds(flags: list[str], tmp_path: Path) -> None:
     built = json.loads(run("build", *flags, "--json").stdout)
     assert built["samples"] == {"folder-lab": 3}

@@ -19,6 +19,10 @@ from hqgen.progress import Observer
 from hqgen.sources.recordings import Rejected, SourceRecording
 from hqgen.sources.resolve import resolve_sources
 from hqgen.sources.source import Source
+from hqgen.text import count
+
+NAMED = 3
+"""Files of a source that cannot be used, and that a build names; the others are counted."""
 
 
 def resolve(settings: BuildSettings, observer: Observer) -> Request:
@@ -46,8 +50,20 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
     shared = () if len(special) == len(sources) else _shared_methods(settings, observer)
     for source in sources:
         scoring.check_size(*source.geometry)
+        note_rejected(source, source.rejected, observer)
     requested = (RequestedSource(source, special.get(source.name, shared)) for source in sources)
     return Request(tuple(requested), scoring, decider, settings.keep_candidates, settings.shard_size)
+
+
+def note_rejected(source: Source, rejected: Sequence[Rejected], observer: Observer) -> None:
+    """Name the first few files of a source that cannot be used, with the reasons."""
+    if not rejected:
+        return
+    observer.note(f"{source.name}: {count(len(rejected), 'file')} cannot be used")
+    for item in rejected[:NAMED]:
+        observer.note(f"  {item.path}: {item.reason}")
+    if len(rejected) > NAMED:
+        observer.note(f"  and {len(rejected) - NAMED:,} more: see `hqgen sources {source.asked_as}`")
 
 
 def _shared_methods(settings: BuildSettings, observer: Observer) -> Sequence[Method]:
@@ -78,7 +94,7 @@ def without_misread(request: Request, work: Path, observer: Observer) -> Request
         UsageError: all recordings of a source are misread.
     """
     sources = [source for source, _ in request.sources]
-    return _leave_out(request, misread_recordings(sources, work / "readings.json", observer))
+    return _leave_out(request, misread_recordings(sources, work / "readings.json", observer), observer)
 
 
 def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBuild:
@@ -95,10 +111,13 @@ def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBu
     total = sum(recording.size for recording in recordings)
     with observer.progress("reading recordings", total, "bytes") as job:
         digests, failed = digest_recordings(recordings, cache, advance=job.advance)
-    return make_plan(_leave_out(request, failed), digests.__getitem__)
+    return make_plan(_leave_out(request, failed, observer), digests.__getitem__)
 
 
-def _leave_out(request: Request, failed: Mapping[SourceRecording, str]) -> Request:
+def _leave_out(request: Request, failed: Mapping[SourceRecording, str], observer: Observer) -> Request:
+    for source, _ in request.sources:
+        lost = [item for item in source.recordings if item in failed]
+        note_rejected(source, [Rejected(item.name, failed[item]) for item in lost], observer)
     usable = (RequestedSource(_without(source, failed), methods) for source, methods in request.sources)
     return replace(request, sources=tuple(usable))
 

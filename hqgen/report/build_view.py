@@ -34,7 +34,7 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
             f"{sum(source.seconds.values()) * 1000:.1f} ms",
         )
     lines = [
-        f"{source.name}: {count(source.quarantined, 'file')} cannot be used, `hqgen sources` says why"
+        f"{source.name}: {count(source.quarantined, 'file')} cannot be used"
         for source in found.sources
         if source.quarantined
     ]

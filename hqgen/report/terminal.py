@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
+from hqgen.sources.catalog import CatalogEntry
 from hqgen.sources.fetching import what_can_be_fetched
 from hqgen.text import byte_size, count, first, shortened
 
@@ -128,8 +129,13 @@ def _means_cells(name: str, means: Means) -> list[str]:
     return [name, f"{means.picks:,}", *cells]
 
 
-def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
-    """What is there of the catalog's datasets; below it, how to get what is missing."""
+def sources_view(rows: Iterable[SourceRow], shown: int = SHOWN) -> RenderableType:
+    """What is there of some sources; below it, how to get what is missing, and what cannot be used.
+
+    Args:
+        rows: the sources.
+        shown: unusable files of each that are listed at most.
+    """
     rows = list(rows)
     table = house_table(
         "source", "pixels", "light", "recordings", "samples", "size", "state", right=(3, 4, 5)
@@ -142,16 +148,16 @@ def sources_view(rows: Iterable[SourceRow]) -> RenderableType:
         state = Text("missing", style="yellow") if row.missing else Text("ready", style="green")
         if row.rejected and not row.missing:
             state = Text(f"{len(row.rejected):,} unusable", style="yellow")
-            listed = first([f"{item.path}: {item.reason}" for item in row.rejected], SHOWN)
+            listed = first([f"{item.path}: {item.reason}" for item in row.rejected], shown)
             notes.append(_note("\n", row.name, "\n".join([": unusable files", *listed])))
         numbers = [f"{row.recordings:,}", f"{row.samples:,}", byte_size(row.size)]
         cells = ["-"] * 3 if row.missing else numbers
-        add_row(table, row.name, geometry, row.entry.light or "-", *cells, state)
+        add_row(table, shortened(row.name, 24), geometry, row.entry.light, *cells, state)
     return Group(table, *notes)
 
 
 def _how_to_get(row: SourceRow) -> str:
-    part = what_can_be_fetched(row.entry)
+    part = what_can_be_fetched(row.entry) if isinstance(row.entry, CatalogEntry) else ""
     fetch = f"\n`hqgen sources fetch {row.name}` gets {part}." if part else ""
     return row.entry.obtain + fetch
 

@@ -89,6 +89,17 @@ def _read(name: str, data_root: Path, camera: Camera) -> Source:
     return read_entry(name, load_catalog()[name], data_root)
 
 
+def read_named(name: str, data_root: Path) -> Source:
+    """Read one source; it may be empty.
+
+    Raises:
+        UnknownNameError: the name is neither in the catalog nor `folder:PATH`.
+        SourceError: there is no such folder.
+    """
+    _check_names([name])
+    return _read(name, data_root, PLAIN)
+
+
 def read_entry(name: str, entry: CatalogEntry, data_root: Path) -> Source:
     """Read a dataset of the catalog; the source may be empty.
 

@@ -7,10 +7,11 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 from hqgen.errors import RecordingError, SourceError
-from hqgen.sources.catalog import SourceSettings
+from hqgen.sources.catalog import CatalogEntry, SourceSettings
 from hqgen.sources.recordings import DemoRecording, FileRecording, Rejected, SourceRecording
 from hqgen.sources.samples import Sample, index_truth, places
 from hqgen.sources.scan import Found, find_files
@@ -47,6 +48,13 @@ class Source:
     def size(self) -> int:
         """Bytes of all usable recordings."""
         return sum(recording.size for recording in self.recordings)
+
+    @property
+    def asked_as(self) -> str:
+        """What users type to name it."""
+        return (
+            self.name if isinstance(self.entry, CatalogEntry) or not self.folder else f"folder:{self.folder}"
+        )
 
     @property
     def has_truth(self) -> bool:
@@ -140,8 +148,19 @@ def _require_geometry(recording: FileRecording, source: str, geometry: tuple[int
         (height, width), (rows, columns) = recording.geometry, geometry
         raise RecordingError(
             f"its frames are {height}x{width}, but those of its source `{source}` are {rows}x{columns}: "
-            "recordings of another camera need a folder of their own"
+            f"recordings of another camera need a folder of their own{_axes_hint(recording, geometry)}"
         )
+
+
+def _axes_hint(recording: FileRecording, geometry: tuple[int, int]) -> str:
+    """The line of a `source.toml` by which a recording has this geometry; empty where its axes have not."""
+    read = recording.camera.axes or "THW"
+    sizes = dict(zip("THW", (recording.frames, *recording.geometry), strict=True))
+    for axes in map("".join, permutations("THW")):
+        named = {axis: sizes[place] for axis, place in zip(axes, read, strict=True)}
+        if (named["H"], named["W"]) == geometry:
+            return f', with `axes = "{axes}"` in its `source.toml`'
+    return ""
 
 
 def _examined(found: Found, folder: Path, entry: SourceSettings) -> FileRecording | Rejected:

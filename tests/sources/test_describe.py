@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hqgen.errors import UnknownNameError
 from hqgen.sources import describe_sources, load_catalog
 
 Write = Callable[..., Path]
@@ -35,6 +36,23 @@ def test_row_of_bad_files_only_says_so(tmp_path: Path, write_dat: Write) -> None
     assert row.recordings == 0
     assert row.geometry is None
     assert "none of 1 files" in row.missing
+
+
+def test_named_sources_have_a_row_each_also_a_folder(
+    tmp_path: Path, write_dat: Write, write_npz: Write
+) -> None:
+    write_dat("lab/a.dat", 41)
+    write_npz("lab/permuted.npz", (250, 400, 41))
+    names = [f"folder:{tmp_path}/lab", "demo", f"folder:{tmp_path}/gone"]
+    lab, demo, gone = describe_sources(tmp_path, names)
+    assert (lab.name, lab.recordings, lab.geometry, lab.folder) == (names[0], 1, (250, 400), tmp_path / "lab")
+    (rejected,) = lab.rejected
+    assert rejected.path == "permuted.npz"
+    assert rejected.reason.endswith('a folder of their own, with `axes = "HWT"` in its `source.toml`')
+    assert demo.recordings == 12
+    assert "there is no folder" in gone.missing
+    with pytest.raises(UnknownNameError):
+        describe_sources(tmp_path, ["nope"])
 
 
 @pytest.mark.real
