@@ -162,7 +162,15 @@ def inspect(
             screen.print(choices_view(choices))
         if damage is not None:
             screen.print(terminal.damage_view(damage))
+        _name_files({"contact sheet": contact_sheet, "page": html})
     return 1 if damage else 0
+
+
+def _name_files(files: dict[str, Path | None]) -> None:
+    """Say on stdout which files were written."""
+    for name, path in files.items():
+        if path is not None:
+            typer.echo(f"{name:<14} {path}")
 
 
 @app.command(cls=console.settings_command("hqgen.benchmark.settings:BenchmarkCommand", "benchmark"))
@@ -371,18 +379,27 @@ def reconstruct(
     _weights: Weights = None,
 ) -> None:
     """Reconstruct one frame of a recording with one method."""
+    from hqgen.errors import UsageError
     from hqgen.methods.api import reconstruct
     from hqgen.methods.registry import parse_methods
     from hqgen.pictures import write_image
+    from hqgen.progress import stderr_observer
     from hqgen.spikes.plausibility import require_plausible
     from hqgen.spikes.recording import open_recording
 
     (chosen,) = parse_methods(method)
     camera: Camera = context.obj
     spikes = open_recording(recording, camera.for_file(recording))
+    stderr_observer().note(f"`{recording}`: {spikes.extent}")
+    if frame is not None and frame >= len(spikes):
+        raise UsageError(
+            f"frame {frame} is not in `{recording}`, which has {spikes.extent}",
+            hint=f"give `--frame` as 0 to {len(spikes) - 1}",
+        )
     if not force:
         require_plausible(spikes, recording)
     write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
+    typer.echo(out)
 
 
 @app.command(cls=console.settings_command(console.CAMERA))

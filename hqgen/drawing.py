@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hqgen.errors import UsageError
+from hqgen.files import writing
 from hqgen.text import shortened
 
 MARGIN, GAP = 72, 24
@@ -75,13 +76,8 @@ def save(sheet: Image.Image, path: str | Path) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    try:
+    with writing(Path(path)):
         sheet.save(path, format="PNG")
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be written: {error.strerror or error}",
-            hint="name a `.png` in a folder that is there",
-        ) from error
 
 
 def resized(picture: NDArray[Any], width: int, height: int) -> Image.Image:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from hqgen.errors import HqgenError
+from hqgen.errors import HqgenError, UsageError
+from hqgen.text import why
 
 _PIECE = 1 << 20
 
@@ -74,6 +75,22 @@ def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
         partial.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let the block write a file that a user named; the folders above it are made.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"`{path}` cannot be written: {why(error)}", hint="name a file at a place where you may write"
+        ) from error
 
 
 def sync(path: Path) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqgen.errors import SourceError, UsageError
+from hqgen.files import writing
+from hqgen.text import why
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of picture files end."""
@@ -42,7 +44,7 @@ class Picture(NamedTuple):
             return Image.open(io.BytesIO(self.file.read_bytes())).convert("L")
         except _UNREADABLE as error:
             raise SourceError(
-                f"`{self.file}` is not a readable picture: {error}", hint="remove or replace it"
+                f"`{self.file}` is not a readable picture: {why(error)}", hint="remove or replace it"
             ) from error
 
 
@@ -122,7 +124,7 @@ def read_light(path: Path) -> NDArray[np.float32]:
             grey = np.asarray(image if deep else image.convert("L"), np.float32)
     except _UNREADABLE as error:
         raise UsageError(
-            f"`{path}` cannot be read as a picture: {error}", hint="give a PNG or JPEG"
+            f"`{path}` cannot be read as a picture: {why(error)}", hint="give a PNG or JPEG"
         ) from error
     light: NDArray[np.float32] = np.clip(grey / np.float32(65535 if deep else 255), 0, 1)
     return light
@@ -141,15 +143,17 @@ def write_image(path: Path, image: NDArray[np.float32]) -> None:
     """
     from hqgen.quality.normalise import to_uint8
 
-    try:
-        if path.suffix.lower() == ".npy":
+    if path.suffix.lower() == ".npy":
+        with writing(path):
             np.save(path, image)
-        else:
-            Image.fromarray(to_uint8(image)).save(path)
-    except (OSError, ValueError) as error:
+        return
+    if path.suffix.lower() not in Image.registered_extensions():
         raise UsageError(
-            f"`{path}` cannot be written: {error}", hint="name a `.png` in a folder that exists"
-        ) from error
+            f"`{path}` cannot be written: no kind of picture ends in `{path.suffix}`",
+            hint="name a `.png`, or `.npy` for the values",
+        )
+    with writing(path):
+        Image.fromarray(to_uint8(image)).save(path)
 
 
 def png(image: Image.Image) -> bytes:

@@ -60,6 +60,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
+def why(error: Exception) -> str:
+    """What went wrong, in words: of an error of the operating system without its number and path."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def shortened(text: str, width: int) -> str:
     """At most `width` characters: of a longer text the start and the end, which tells paths apart."""
     if len(text) <= width:

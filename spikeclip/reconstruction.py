@@ -31,6 +31,7 @@ from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.camera import PLAIN, Camera
 from hqgen.spikes.plausibility import require_plausible
 from hqgen.spikes.recording import Recording, open_recording
+from hqgen.text import first
 from spikeclip.data.voxels import FRAMES_PER_BIN, voxelize
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ PAD = 20
 
 BATCH_PIXELS = 400_000
 """Pictures of so many pixels are made together: four of 250x400."""
+
+NAMED = 5
+"""Recordings of which the user is told what was read; the others are counted."""
 
 FRAME_MS = 50
 """Milliseconds that a picture of a video is shown."""
@@ -129,6 +133,9 @@ def reconstruct(
     length = FRAMES_PER_BIN * network.bins
     jobs = [_job(path, camera, force, length, (stride or length) if video else None) for path in files]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
+    read = [f"`{job.recording.name}`: {job.recording.extent}" for job in jobs if isinstance(job, _Job)]
+    for line in first(read, NAMED):
+        observer.note(line)
     with observer.progress("reconstruct", total, "samples") as progress:
         return [
             _attempt(network, path, job, folder, raw, progress.advance)
@@ -158,10 +165,10 @@ def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Seque
     down, across = (min(PAD, side - 1) for side in (height, width))  # a mirror reaches to the other edge
     device = next(network.parameters()).device
     batch = max(1, BATCH_PIXELS // (height * width))
-    for first in range(0, len(starts), batch):
+    for done in range(0, len(starts), batch):
         windows = [
             recording.spikes(start, start + FRAMES_PER_BIN * network.bins)
-            for start in starts[first : first + batch]
+            for start in starts[done : done + batch]
         ]
         voxels = torch.from_numpy(np.stack([voxelize(window, network.bins) for window in windows]))
         with exact_arithmetic():

@@ -174,13 +174,46 @@ def test_methods_of_one_source_come_from_the_file(recordings: Path, tmp_path: Pa
 def test_one_frame_becomes_a_picture_or_the_methods_own_values(recordings: Path, tmp_path: Path) -> None:
     size = ["--height", str(HEIGHT), "--width", str(WIDTH)]
     frame: list[str | Path] = [recordings / "scene0.dat", *size, "--method", "tfp:window=11", "--frame", "20"]
-    assert run("reconstruct", *frame, "--out", tmp_path / "a.png").returncode == 0
+    done = run("reconstruct", *frame, "--out", tmp_path / "new folder/a.png")
+    assert done.returncode == 0
+    assert done.stdout == f"{tmp_path / 'new folder/a.png'}\n"
+    assert f"scene0.dat`: 50 frames of {HEIGHT}x{WIDTH}" in done.stderr
     assert run("reconstruct", *frame, "--out", tmp_path / "a.npy").returncode == 0
-    with Image.open(tmp_path / "a.png") as picture:
+    with Image.open(tmp_path / "new folder/a.png") as picture:
         assert picture.size == (WIDTH, HEIGHT)
     rate = np.load(tmp_path / "a.npy")
     np.testing.assert_allclose(rate, stream(0).frames()[15:26].mean(axis=0), atol=1e-6)
-    assert run("reconstruct", *frame, "--out", tmp_path / "no folder/a.png").returncode == 2
+    assert run("reconstruct", *frame, "--out", tmp_path / "a.npy/a.png").returncode == 2
+    missing = run("reconstruct", *frame, "--frame", "50", "--out", tmp_path / "b.png")
+    assert missing.returncode == 2
+    assert "hint: give `--frame` as 0 to 49" in missing.stderr
+
+
+def test_files_that_are_written_are_named_and_their_folders_made(flags: list[str], tmp_path: Path) -> None:
+    run("build", *flags)
+    sheet, page = tmp_path / "new/sheet.png", tmp_path / "new/page.html"
+    done = run("inspect", tmp_path / "out", "--contact-sheet", sheet, "--html", page)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"contact sheet  {sheet}\npage           {page}\n")
+    assert sheet.stat().st_size > 0 < page.stat().st_size
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", "none.png"],
+        ["simulate", "none.png", "--out", "a.dat"],
+        ["inspect", "none"],
+        ["weights", "add", "none.pth", "--method", "wgse"],
+        ["build", "--sources", "folder:none"],
+        ["repick", "none", "--out", "x"],
+    ],
+)
+def test_no_number_of_the_operating_system_reaches_a_user(command: list[str], tmp_path: Path) -> None:
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode in (1, 2, 3)
+    assert "none" in done.stderr
+    assert "Errno" not in done.stderr
 
 
 def test_a_misread_recording_is_refused_with_the_flags_that_help(tmp_path: Path) -> None:

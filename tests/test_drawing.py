@@ -42,7 +42,10 @@ def test_a_picture_of_the_right_size_keeps_its_pixels() -> None:
     assert resized(picture, 60, 40).size == (60, 40)
 
 
-def test_a_sheet_that_cannot_be_written_is_an_error_with_a_hint(tmp_path: Path) -> None:
+def test_the_folder_of_a_sheet_is_made_and_a_sheet_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    save(Image.new("RGB", (2, 2)), tmp_path / "new" / "sheet.png")
+    assert (tmp_path / "new" / "sheet.png").exists()
     with pytest.raises(UsageError, match="cannot be written") as error:
-        save(Image.new("RGB", (2, 2)), tmp_path / "none" / "sheet.png")
+        save(Image.new("RGB", (2, 2)), tmp_path / "new" / "sheet.png" / "sheet.png")
     assert error.value.hint
+    assert "Errno" not in str(error.value)

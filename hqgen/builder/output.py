@@ -31,6 +31,7 @@ from hqgen.errors import StoreError
 from hqgen.files import held, write_atomically
 from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, dump, read_manifest
 from hqgen.store import IMAGES, StoreWriter, candidates_of
+from hqgen.text import why
 
 _FILES: TypeAdapter[dict[str, SourceFiles]] = TypeAdapter(dict[str, SourceFiles])
 
@@ -130,7 +131,7 @@ class Output:
             return ShardRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise StoreError(
-                f"the record `{path}` is missing or damaged: {error}",
+                f"the record `{path}` is missing or damaged: {why(error)}",
                 hint="remove the file and run the same build again; it makes the shard again",
             ) from error
 

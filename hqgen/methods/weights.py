@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hqgen.errors import MethodError
 from hqgen.files import weights_folder
+from hqgen.text import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ def read_registry(folder: Path) -> dict[str, WeightsEntry]:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MethodError(
-            f"cannot read the registry of weights `{path}`: {error}",
+            f"cannot read the registry of weights `{path}`: {why(error)}",
             hint="remove it and add the weights again with `hqgen weights add`",
         ) from error
     return {entry.name: replace(entry, file=folder / entry.file) for entry in entries}

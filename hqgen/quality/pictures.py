@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
+from hqgen.text import why
 
 
 def stacked(images: NDArray[Any], *, metric: str, smallest: int) -> NDArray[Any]:
@@ -101,5 +102,5 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
             return luma(np.asarray(picture.convert("RGB")))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ScoreError(
-            f"`{path}` cannot be read as a picture: {error}", hint="use PNG, BMP, TIFF, JPEG or the like"
+            f"`{path}` cannot be read as a picture: {why(error)}", hint="use PNG, BMP, TIFF, JPEG or the like"
         ) from error

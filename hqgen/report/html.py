@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from hqgen.errors import UsageError
+from hqgen.files import writing
 from hqgen.inspection.picks import Gallery, Picture
 from hqgen.inspection.statistics import SourceStatistics, statistics
 from hqgen.manifest import SourceManifest
@@ -53,13 +53,8 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
         unit=unit,
         listed=LISTED,
     )
-    try:
+    with writing(Path(out_html)):
         Path(out_html).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"`{out_html}` cannot be written: {error.strerror or error}",
-            hint="name a file in a folder that is there",
-        ) from error
 
 
 def _environment() -> Environment:

@@ -7,6 +7,7 @@ its numbers were chosen and which of them are missed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import chain
@@ -17,12 +18,16 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import RecordingError, UnknownNameError, UsageError
+from hqgen.errors import UnknownNameError, UsageError
+from hqgen.files import writing
 from hqgen.pictures import SUFFIXES, picture_files, read_light
 from hqgen.simulation.motion import Motion, moving_picture
 from hqgen.simulation.pixels import fire_frame
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
 from hqgen.spikes.recording import write_dat
+from hqgen.text import count
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +250,21 @@ def simulate_pictures(
         )
     else:
         targets = [out / f"{file.stem}.dat" for file in files]
+        if others := sorted({*out.glob("*.dat")} - {*targets}):
+            found = f"{count(len(others), 'other recording')}, such as `{others[0].name}`"
+            log.warning(f"`{out}` already holds {found}: a build takes them together with the new ones")
+    small = list[Path]()
     for file, target in zip(files, targets, strict=True):
-        scene = moving_picture(read_light(file), frames, height, width, motion)
+        light = read_light(file)
+        if light.shape[0] < height or light.shape[1] < width:
+            small.append(file)
+        scene = moving_picture(light, frames, height, width, motion)
         _write(target, simulate(scene, sensor, seed=[seed, crc32(file.name.encode())]))
+    if small:
+        log.warning(
+            f"{len(small):,} of {count(len(files), 'picture')} had fewer pixels than {height}x{width} and "
+            f"were enlarged, so the recordings are blurred; the first is `{small[0]}`"
+        )
     return targets
 
 
@@ -282,11 +299,8 @@ def _write(path: Path, spikes: PackedSpikes) -> None:
             f"`{path}`: recordings are written as .dat or .npz",
             hint="end the name of the file with .dat or .npz",
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         if path.suffix.lower() == ".npz":
             np.savez_compressed(path, spk=spikes.frames())
-            return
-    except OSError as error:
-        raise RecordingError(f"`{path}`: cannot be written: {error.strerror or error}") from error
-    write_dat(path, spikes)
+        else:
+            write_dat(path, spikes)

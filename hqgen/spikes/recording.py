@@ -16,6 +16,7 @@ from hqgen.errors import RecordingError, UnreadableError
 from hqgen.files import write_atomically
 from hqgen.spikes.camera import PLAIN, Axes, Camera
 from hqgen.spikes.packed import PackedSpikes, Window, mirrored
+from hqgen.text import count
 
 
 class Recording(ABC):
@@ -39,6 +40,12 @@ class Recording(ABC):
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def extent(self) -> str:
+        """What it holds, in words: `250 frames of 400x500`."""
+        frames, height, width = self.shape
+        return f"{count(frames, 'frame')} of {height}x{width}"
 
     def spikes(self, start: int = 0, stop: int | None = None) -> PackedSpikes:
         """Frames start..stop-1 as packed spikes.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UnknownNameError
 from hqgen.manifest import Manifest, read_manifest
+from hqgen.text import why
 
 if TYPE_CHECKING:
     import zarr
@@ -176,7 +177,7 @@ def open_root(path: Path) -> zarr.Group:
     try:
         root = zarr.open_group(path, mode="r", zarr_format=3)
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"`{path}` is not an HQ store: {error}") from error
+        raise StoreError(f"`{path}` is not an HQ store: {why(error)}") from error
     if _attributes(root).get("format") != FORMAT:
         raise StoreError(f"`{path}` is a Zarr group, but not one that `hqgen build` made")
     return root

@@ -12,6 +12,7 @@ from typing import Any
 from hqgen.checkpoints import DAMAGED, write_checkpoint
 from hqgen.errors import UsageError, WeightsError
 from hqgen.provenance import Document, require_same
+from hqgen.text import why
 
 
 def require_free(out: Path) -> None:
@@ -64,7 +65,7 @@ class Checkpoint:
             yield
         except DAMAGED as error:
             raise WeightsError(
-                f"`{self.path}` is not a checkpoint, or it is damaged: {error}", hint=self.hint
+                f"`{self.path}` is not a checkpoint, or it is damaged: {why(error)}", hint=self.hint
             ) from error
 
     def require_plan(self, plan: Document, file: Path) -> None:

@@ -28,6 +28,7 @@ from hqgen.errors import StoreError, UnknownNameError
 from hqgen.files import blake3_bytes
 from hqgen.sources import Rejected
 from hqgen.spikes.packed import PackedSpikes, frame_bytes
+from hqgen.text import why
 
 if TYPE_CHECKING:
     import zarr
@@ -252,7 +253,7 @@ def open_prepared(path: str | os.PathLike[str]) -> LowLightSet:
         root = zarr.open_group(path, mode="r", zarr_format=3)
         attributes = root.attrs.asdict()
     except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"`{path}` is not a low-light set: {error}", hint=_HOW_TO_MAKE) from error
+        raise StoreError(f"`{path}` is not a low-light set: {why(error)}", hint=_HOW_TO_MAKE) from error
     if attributes.get("format") != FORMAT:
         raise StoreError(f"`{path}` is a Zarr group, but not a low-light set", hint=_HOW_TO_MAKE)
     try:

@@ -32,10 +32,10 @@ class PrepareSettings(Section):
 class SimulateSettings(Section):
     """How a low-light set is simulated from pictures."""
 
-    train: Annotated[Count, FLAG] = 100
-    """Pictures of each class to train on."""
-    test: Annotated[int, Field(ge=0), FLAG] = 20
-    """Pictures of each class to test on."""
+    train: Annotated[Count | None, FLAG] = None
+    """Pictures of each class to train on. [default: all]"""
+    test: Annotated[int | None, Field(ge=0), FLAG] = None
+    """Pictures of each class to test on; 0 for none. [default: all]"""
     height: Annotated[Side, FLAG] = 250
     """Rows."""
     width: Annotated[Side, FLAG] = 250

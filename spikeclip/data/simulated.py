@@ -55,7 +55,7 @@ def simulate_low_light(
         StoreError: something else is at `out`, or another process is writing there.
     """
     sensor, geometry, frames = preset(settings.light), (settings.height, settings.width), settings.frames
-    per_class = {"train": settings.train} | ({"test": settings.test} if settings.test else {})
+    per_class = {"train": settings.train} | ({} if settings.test == 0 else {"test": settings.test})
     found = {split: _pictures(pictures, split) for split in per_class}
     classes = tuple(settings.labels or sorted({picture.label for picture in found["train"]}))
     chosen = {
@@ -117,15 +117,16 @@ def _pictures(root: Path, split: str) -> list[Picture]:
 
 
 def _first(
-    pictures: Sequence[Picture], classes: Sequence[str], count: int, place: Path
+    pictures: Sequence[Picture], classes: Sequence[str], count: int | None, place: Path
 ) -> list[tuple[Picture, int]]:
-    """The first `count` pictures of each class, with the class's number."""
+    """The first `count` pictures of each class, or all of them, with the class's number."""
     chosen = []
     for number, name in enumerate(classes):
         found = [picture for picture in pictures if picture.label == name]
-        if len(found) < count:
+        if len(found) < (count or 1):
             raise SourceError(
-                f"`{place}` has {len(found)} pictures of the class `{name}`, {count} were asked for",
+                f"`{place}` has {len(found)} pictures of the class `{name}`, "
+                f"{count or 'some'} were asked for",
                 hint="ask for fewer; classes are named as their folders are",
             )
         chosen += [(picture, number) for picture in found[:count]]

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hqgen.errors import TrainingError, WeightsError
 from hqgen.files import held, sha256_file, write_atomically
+from hqgen.text import why
 from hqgen.training.checkpoint import Checkpoint
 from spikeclip.training.plan import Plan
 from spikeclip.training.settings import StageName
@@ -90,7 +91,7 @@ class StageFolder:
             return None
         except (OSError, ValidationError) as error:
             raise WeightsError(
-                f"the record `{self.record_path}` is damaged: {error}", hint=checkpoint.hint
+                f"the record `{self.record_path}` is damaged: {why(error)}", hint=checkpoint.hint
             ) from error
         checkpoint.require_plan(record.plan, self.record_path)
         if not self.final.is_file() or sha256_file(self.final) != record.final:

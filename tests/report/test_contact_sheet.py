@@ -54,9 +54,9 @@ def test_recordings_that_are_gone_end_it_with_the_folder(moved: Path, tmp_path: 
     assert (tmp_path / "sheet.png").exists()
 
 
-def test_a_sheet_that_cannot_be_written_is_one_sentence(built: Path, tmp_path: Path) -> None:
+def test_a_sheet_that_cannot_be_written_is_one_sentence(built: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
-        contact_sheet(built / "manifest.json", tmp_path / "nowhere" / "sheet.png")
+        contact_sheet(built / "manifest.json", built / "manifest.json" / "sheet.png")
 
 
 def test_a_store_without_any_picture_makes_a_sheet_too(tmp_path: Path) -> None:

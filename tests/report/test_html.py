@@ -116,6 +116,6 @@ def test_a_long_quarantine_is_cut_with_a_count(tmp_path: Path) -> None:
     assert "f500.dat" not in found.words
 
 
-def test_a_page_that_cannot_be_written_is_one_sentence(built: Path, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_one_sentence(built: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
-        html_page(built / "manifest.json", tmp_path / "nowhere" / "page.html")
+        html_page(built / "manifest.json", built / "manifest.json" / "page.html")

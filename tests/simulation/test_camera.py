@@ -220,6 +220,21 @@ class TestPictures:
         alone = simulate_pictures(tmp_path / "in" / "b.png", tmp_path / "b.dat", **small)  # type: ignore[arg-type]
         assert alone[0].read_bytes() == written[1].read_bytes() != written[0].read_bytes()
 
+    def test_pictures_that_are_enlarged_and_recordings_that_are_there_are_told(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        self.draw(tmp_path / "in" / "a.png")
+        small = {"sensor": preset("low"), "frames": 2}
+        simulate_pictures(tmp_path / "in", tmp_path / "out", height=8, width=8, **small)  # type: ignore[arg-type]
+        simulate_pictures(tmp_path / "in", tmp_path / "out", height=8, width=8, **small)  # type: ignore[arg-type]
+        assert not caplog.messages
+        (tmp_path / "out" / "old.dat").touch()
+        simulate_pictures(tmp_path / "in", tmp_path / "out", height=400, width=400, **small)  # type: ignore[arg-type]
+        filled, enlarged = caplog.messages
+        assert "already holds 1 other recording, such as `old.dat`" in filled
+        assert "1 of 1 picture had fewer pixels than 400x400" in enlarged
+
     def test_a_sequence_becomes_one_recording_with_a_frame_a_picture(self, tmp_path: Path) -> None:
         for index in range(3):
             Image.fromarray(np.full((8, 8), 255 * (index != 1), np.uint8)).save(tmp_path / f"{index}.png")

@@ -152,6 +152,7 @@ def test_training_evaluation_and_reconstruction_follow_each_other(
     np.savez(tmp_path / "scene.npz", spk=labelled_frames(0, 1))
     made = run("reconstruct", network, tmp_path / "scene.npz", "--out", tmp_path / "pictures")
     assert made.stdout == f"{tmp_path / 'pictures' / 'scene.png'}\n"
+    assert "scene.npz`: 200 frames of " in made.stderr
 
 
 def test_recordings_become_a_low_light_set_and_bad_ones_are_named(tmp_path: Path) -> None:

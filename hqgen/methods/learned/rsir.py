@@ -25,6 +25,7 @@ from hqgen.methods.learned.layers import (
     pad_evenly,
 )
 from hqgen.methods.learned.network import NetworkMethod
+from hqgen.text import why
 
 FRAMES, STEPS = 16, 10
 """Frames per exposure, and number of exposures."""
@@ -296,7 +297,7 @@ def read_calibration(path: str | Path) -> tuple[Tensor, Tensor]:
             part = dark / (light * (LIGHT + dark))
     except (OSError, ValueError, TypeError, EOFError, BadZipFile, KeyError) as error:
         raise MethodError(
-            f"`{path}` does not hold the calibration maps: {error}",
+            f"`{path}` does not hold the calibration maps: {why(error)}",
             hint="give an .npz with Nd, Nl and D_light",
         ) from error
     if part.ndim != 2 or part.shape != response.shape or not np.isfinite(part).all() or (response <= 0).any():
