@@ -459,7 +459,7 @@ def test_the_progress_counts_samples_inside_a_shard(settings: BuildSettings) -> 
         def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Job]:
             with super().progress(what, total, unit, done) as job:
                 if what == "building":
-                    job.advance = self.steps.append  # type: ignore[method-assign]
+                    job.advance = self.steps.append  # type: ignore[method-assign,assignment]
                 yield job
 
     build(settings.model_copy(update={"shard_size": 7}), observer := Steps())
