@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -13,11 +13,16 @@ from hqgen.report.terminal import SHOWN, add_row, house_table
 from hqgen.text import count, first, shortened
 
 if TYPE_CHECKING:
-    from hqgen.inspection.choices import ComparedCandidates, SourceChoices
+    from rich.table import Table
+
+    from hqgen.inspection.choices import SourceChoices
     from hqgen.inspection.regret import Lack, RuleRegret
 
 ROWS = 20
 """Samples of one source that are listed; `--json` has them all."""
+
+KEY = 32
+"""Letters of a sample's key at most."""
 
 
 def choices_view(sources: Sequence[SourceChoices]) -> RenderableType:
@@ -26,25 +31,42 @@ def choices_view(sources: Sequence[SourceChoices]) -> RenderableType:
 
 
 def _candidates(source: SourceChoices) -> RenderableType:
-    """PSNR of every candidate, a row a sample; below it the means."""
-    table = house_table("PSNR dB", *source.psnr, right=range(1, len(source.psnr) + 1))
-    for sample in source.samples[:ROWS]:
-        table.add_row(Text(shortened(sample.key, 32)), *_cells(sample))
-    if len(source.samples) > ROWS:
-        add_row(table, f"and {len(source.samples) - ROWS:,} more")
-    table.add_section()
-    add_row(table, "mean", *(_text(value, ".1f") for value in source.psnr.values()), style="bold")
-    add_row(table, "mean SSIM", *(_text(value, ".3f") for value in source.ssim.values()))
+    """PSNR of every candidate, a row a sample; below it the means. Many methods take several tables."""
+    keys = max((min(len(sample.key), KEY) for sample in source.samples[:ROWS]), default=0)
+    tables = [_candidate_table(source, methods) for methods in _fitting(list(source.psnr), 76 - keys)]
     notes = ["each at the gain that fits it best; the winner is bold"]
     notes += first([f"{key}: {reason}" for key, reason in source.skipped.items()], SHOWN)
     about = f"  candidates of {count(len(source.samples), 'sample')} beside the ground truth"
     title = Text.assemble((source.name, "bold"), (about, "dim"))
-    return Group(title, table, Padding(Text("\n".join(notes), style="dim"), (0, 1)), Text(""))
+    return Group(title, *tables, Padding(Text("\n".join(notes), style="dim"), (0, 1)), Text(""))
 
 
-def _cells(sample: ComparedCandidates) -> list[Text]:
-    styles = {method: "bold" if method == sample.winner else "" for method in sample.psnr}
-    return [Text(_text(value, ".1f"), style=styles[method]) for method, value in sample.psnr.items()]
+def _fitting(methods: list[str], room: int) -> Iterator[list[str]]:
+    """Methods in groups whose columns fit into so many letters, at least one in each."""
+    group, left = list[str](), room
+    for method in methods:
+        needed = max(len(method), 5) + 3
+        if group and needed > left:
+            yield group
+            group, left = [], room
+        group, left = [*group, method], left - needed
+    yield group
+
+
+def _candidate_table(source: SourceChoices, methods: list[str]) -> Table:
+    table = house_table("PSNR dB", *methods, right=range(1, len(methods) + 1))
+    for sample in source.samples[:ROWS]:
+        cells = (
+            Text(_text(sample.psnr[method], ".1f"), style="bold" if method == sample.winner else "")
+            for method in methods
+        )
+        table.add_row(Text(shortened(sample.key, KEY)), *cells)
+    if len(source.samples) > ROWS:
+        add_row(table, f"and {len(source.samples) - ROWS:,} more")
+    table.add_section()
+    add_row(table, "mean", *(_text(source.psnr[method], ".1f") for method in methods), style="bold")
+    add_row(table, "mean SSIM", *(_text(source.ssim[method], ".3f") for method in methods))
+    return table
 
 
 def _rules(source: SourceChoices) -> RenderableType:

@@ -105,6 +105,23 @@ def test_the_tables_fit_80_columns_and_count_what_they_leave_out(built: Path) ->
         assert part in text
 
 
+def test_eight_methods_break_no_word_at_80_columns(built: Path) -> None:
+    source = compared(built)
+    names = ["tfp", "mtfp", "tfi", "tfstp", "variational", "spikeformer", "spk2imgnet", "base"]
+    many = replace(
+        source,
+        psnr=dict.fromkeys(names, 30.0),
+        ssim=dict.fromkeys(names, 0.9),
+        samples=tuple(replace(sample, psnr=dict.fromkeys(names, 30.0)) for sample in source.samples),
+    )
+    text = rendered(many)
+    assert max(map(len, text.splitlines())) <= 80
+    for name in names:
+        assert name in text.split()
+    for sample in source.samples:
+        assert text.split().count(sample.key) == 2, "one in each of two tables"
+
+
 def test_the_command_shows_the_tables_and_gives_the_numbers_as_json(built: Path) -> None:
     command = ["inspect", str(built / "out" / "manifest.json"), "--truth"]
     assert "niqe-guarded" in CliRunner().invoke(app, command).stdout

@@ -153,7 +153,7 @@ def test_geometry_is_the_one_of_most_files_and_a_stray_file_stops_no_other(
     assert [item.name for item in source.recordings] == ["c.npz", "d.npz"]
     assert reasons(source)["b-stray.npz"] == (
         "its frames are 8x6, but those of its source `mine` are 6x8: "
-        "recordings of another camera need a folder of their own"
+        'recordings of another camera need a folder of their own, with `axes = "TWH"` in its `source.toml`'
     )
 
 

@@ -218,7 +218,7 @@ def test_progress_counts_pictures_of_usable_recordings(network: LRN, tmp_path: P
     paths = [save(tmp_path / "long.npz", frames(800)), save(tmp_path / "short.npz", frames(50))]
     reconstruct(network, paths, tmp_path, device="cpu", observer=seen)
     assert seen.totals == seen.done == {"reconstruct": 5}
-    assert seen.notes == []
+    assert seen.notes == [f"`{paths[0]}`: 800 frames of 32x44"]
 
 
 def test_what_makes_no_sense_is_refused(network: LRN, tmp_path: Path) -> None:
