@@ -44,7 +44,7 @@ BATCH_PIXELS = 400_000
 """Pictures of so many pixels are made together: four of 250x400."""
 
 NAMED = 5
-"""Recordings of which the user is told what was read; the others are counted."""
+"""Recordings of which a user sees what was read; the others are counted."""
 
 FRAME_MS = 50
 """Milliseconds that a picture of a video is shown."""

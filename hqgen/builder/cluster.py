@@ -188,7 +188,7 @@ def capacity(client: Client) -> tuple[int, bool]:
 
 @dataclass
 class WorkerWatch:
-    """Looks after the workers while a build waits for them: tasks of workers that died wait for ever.
+    """Looks after the workers while a build waits for them: tasks of workers that died are never done.
 
     Args:
         client: connected to their scheduler.

@@ -43,7 +43,7 @@ class Failure:
 
 
 Advance = Callable[[int], None]
-"""Is told how many more samples have all their candidates; their shard may not be complete yet."""
+"""Gets how many more samples have all their candidates; their shard may not be complete yet."""
 
 Executor = Callable[[Iterable[ShardJob], Stop, Advance], Iterator[ShardRecord | Failure]]
 """Runs jobs until they are done or the user asked to stop; results come in the order of completion."""

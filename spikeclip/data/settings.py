@@ -32,7 +32,7 @@ class PrepareSettings(Section):
 class SimulateSettings(Section):
     """How a low-light set is simulated from pictures."""
 
-    train: Annotated[Count | None, FLAG] = None
+    train: Annotated[int | None, Field(ge=1), FLAG] = None
     """Pictures of each class to train on. [default: all]"""
     test: Annotated[int | None, Field(ge=0), FLAG] = None
     """Pictures of each class to test on; 0 for none. [default: all]"""
