@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hqgen.checkpoints import load_weights
+from hqgen.download import git_sha1
 from hqgen.errors import MethodError, UnknownNameError, UsageError
+from hqgen.files import sha256_file
 from hqgen.methods.learned.network import NetworkMethod
 from hqgen.methods.learned.ssir import SSIR
 from hqgen.methods.published import PublishedWeights, WeightsCatalog, load_weights_catalog
@@ -102,3 +105,16 @@ def test_a_wrong_catalog_is_named(tmp_path: Path, text: str, said: str) -> None:
         load_weights_catalog(tmp_path / "mine.toml")
     with pytest.raises(UsageError, match="cannot read the catalog of weights"):
         load_weights_catalog(tmp_path / "none.toml")
+
+
+@pytest.mark.real
+def test_size_and_digests_are_those_of_the_published_files_that_are_here(shared: Path) -> None:
+    files = {sha256_file(path): path for path in (shared / "weights").glob("*.pth")}
+    known = [entry for entry in SHIPPED.weights if entry.sha256 is not None]
+    assert {entry.method for entry in known} == {"ssml:variant=simple", "ssir"}
+    for entry in known:
+        file = files[str(entry.sha256)]
+        assert (entry.size, entry.git_sha1) == (file.stat().st_size, git_sha1(file))
+        method = parse_method(entry.method)
+        assert isinstance(method, NetworkMethod)
+        load_weights(method.network(), file)
