@@ -50,12 +50,12 @@ def at_rest(height: int, width: int, time: float) -> Floats:
     return links
 
 
-def along_motion(light: Floats, centre: int, time: float) -> Floats:
+def along_motion(light: Floats, centre: float, time: float) -> Floats:
     """Links along the motion that a first solution shows.
 
     Args:
         light: (H, T, W), spikes per step.
-        centre: the step where the motion should be right.
+        centre: the time in steps when the motion should be right.
         time: r.
     """
     vx, vy = velocity(light, centre)
@@ -68,8 +68,8 @@ def along_motion(light: Floats, centre: int, time: float) -> Floats:
     return np.ascontiguousarray(links, np.float32)
 
 
-def velocity(light: Floats, centre: int) -> tuple[Floats, Floats]:
-    """Velocity of the light around a step, (H, W) to the right and (H, W) down, pixels per step.
+def velocity(light: Floats, centre: float) -> tuple[Floats, Floats]:
+    """Velocity of the light around a time, (H, W) to the right and (H, W) down, pixels per step.
 
     The one that explains the changes in a neighbourhood of space and time best (Lucas and Kanade 1981).
     Frames follow each other so fast that no pyramid is needed. Where there is no texture it is about 0.
