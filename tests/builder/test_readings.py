@@ -17,7 +17,8 @@ from hqgen.sources.catalog import SourceSettings, load_catalog
 from hqgen.sources.demo import demo_recording, demo_truth
 from hqgen.sources.source import Source, read_folder
 from hqgen.spikes.camera import Camera
-from hqgen.spikes.recording import write_dat
+from hqgen.spikes.plausibility import Verdict, check
+from hqgen.spikes.recording import Recording, write_dat
 from tests.builder.small import Recorder, settings_for
 from tests.spikes.test_formats import raw_bytes
 
@@ -112,3 +113,24 @@ def test_a_recording_that_cannot_be_read_is_left_to_the_build(folder: Path, tmp_
     (folder / "coffee.dat").unlink()
     found = names(misread_recordings([source], tmp_path / "cache.json", Recorder()))
     assert found.keys() == {"rocket.dat"}
+
+
+def test_of_many_archives_a_few_are_checked_or_all_if_one_is_misread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def counted(recording: Recording, path: Path) -> Verdict:
+        checked.append(path.name)
+        return check(recording, path)
+
+    monkeypatch.setattr(readings_module, "check", counted)
+    scene = demo_recording("coffee").frames()[:41, :64, :96]
+    for number in range(40):
+        np.savez(tmp_path / f"{number}.npz", spk=scene)
+    assert misread_recordings([source_of(tmp_path)], tmp_path / "right.json", Recorder()) == {}
+    assert sorted(checked) == ["0.npz", "16.npz", "32.npz"]
+    for number in range(40):
+        np.savez(tmp_path / f"{number}.npz", spk=scene.transpose(1, 2, 0))
+    with pytest.raises(UsageError, match=r"40 recordings, none .* use `--axes HWT`"):
+        misread_recordings([source_of(tmp_path)], tmp_path / "wrong.json", Recorder())
