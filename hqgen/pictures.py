@@ -135,7 +135,7 @@ def write_image(path: Path, image: NDArray[np.float32]) -> None:
 
     Args:
         path: its ending tells the format: `.npy`, `.png` and whatever else Pillow writes.
-        image: float32 (H, W), in the method's own units.
+        image: float32 (H, W), or (H, W, 3) for red, green and blue, in the method's own units.
 
     Raises:
         UsageError: the ending is unknown, or the file cannot be written.
@@ -152,8 +152,10 @@ def write_image(path: Path, image: NDArray[np.float32]) -> None:
             f"`{path}` cannot be written: no kind of picture ends in `{path.suffix}`",
             hint="name a `.png`, or `.npy` for the values",
         )
+    # One white point for all colours: the rule sees them side by side.
+    levels = to_uint8(image.reshape(len(image), -1)).reshape(image.shape)
     with writing(path):
-        Image.fromarray(to_uint8(image)).save(path)
+        Image.fromarray(levels).save(path)
 
 
 def png(image: Image.Image) -> bytes:

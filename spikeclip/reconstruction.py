@@ -194,6 +194,8 @@ def _job(path: Path, camera: Camera, force: bool, length: int, stride: int | Non
         recording = open_recording(path, camera.for_file(path))
         if not force:
             require_plausible(recording, path)
+        if recording.camera.colour is not None:
+            return f"`{path}`: the network takes no mosaic of a colour filter; `hqgen reconstruct` does"
     except (RecordingError, UsageError) as error:
         return f"{error.message} ({error.hint})" if error.hint else error.message
     room = len(recording) - length

@@ -50,6 +50,12 @@ def resolve(settings: BenchmarkSettings) -> Request:
     """
     methods, unavailable = _methods(settings)
     found = sorted(resolve_sources(settings.sources, settings.data_root), key=lambda source: source.name)
+    for source in found:
+        if source.entry.described_camera.colour is not None:
+            raise UsageError(
+                f"source `{source.name}`: recordings of a colour filter cannot be compared yet",
+                hint="`hqgen build` and `hqgen reconstruct` take them",
+            )
     sources = tuple(_spread(source, settings.samples) for source in found)
     judges, notes = panel(settings.judges, {source.geometry for source in sources})
     return Request(methods, sources, judges, unavailable, tuple(notes))

@@ -29,7 +29,9 @@ from hqgen.decision import Decider, Decision, measures_of
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
+from hqgen.methods.mosaic import OnMosaic
 from hqgen.sources.recordings import SourceRecording
+from hqgen.spikes.camera import Pattern
 from hqgen.spikes.packed import Window
 from hqgen.spikes.recording import Recording
 from hqgen.store import IMAGES, candidates_of, digest_images
@@ -169,7 +171,7 @@ def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring
         while batch := list(islice(windows, BATCH)):
             usable = [(sample, window) for sample, window in batch if isinstance(window, Window)]
             for planned in methods:
-                _compete(result, planned, scoring, usable)
+                _compete(result, planned, scoring, usable, shard.colour)
                 result.reasons |= {(s, planned.column): why for s, why in batch if isinstance(why, str)}
             for sample, window in usable:
                 _compare(result, sample, scoring, window)
@@ -216,14 +218,19 @@ def _opened(recording: SourceRecording, _plan_id: str) -> Recording:
 
 
 def _compete(
-    result: LegResult, planned: PlannedMethod, scoring: Scoring, windows: list[tuple[int, Window]]
+    result: LegResult,
+    planned: PlannedMethod,
+    scoring: Scoring,
+    windows: list[tuple[int, Window]],
+    colour: Pattern | None,
 ) -> None:
     """Let one method's candidates of some samples compete."""
     made: list[tuple[int, NDArray[np.uint8]]] = []
     for sample, window in windows:
         if share := planned.method.mirrored_share(window):
             result.mirrored[sample, planned.column] = share
-    images = _reconstruct(planned.method, [window.around(*planned.method.span) for _, window in windows])
+    method = planned.method if colour is None else OnMosaic(planned.method, colour)
+    images = _reconstruct(method, [window.around(*planned.method.span) for _, window in windows])
     for (sample, _), image in zip(windows, images, strict=True):
         try:
             if isinstance(image, MethodError):
@@ -257,7 +264,7 @@ def _compare(result: LegResult, sample: int, scoring: Scoring, window: Window) -
             result.measures[name][sample, scored] = values
 
 
-def _reconstruct(method: Method, windows: list[Window]) -> list[NDArray[np.float32] | MethodError]:
+def _reconstruct(method: Method | OnMosaic, windows: list[Window]) -> list[NDArray[np.float32] | MethodError]:
     """Images of some windows; what a method raises against its contract becomes a reason, too."""
     try:
         return method.reconstruct_batch(windows)

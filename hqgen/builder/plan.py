@@ -21,6 +21,7 @@ from hqgen.provenance import document_id, require_same, specification
 from hqgen.sources.recordings import SourceRecording
 from hqgen.sources.samples import Sample
 from hqgen.sources.source import Source
+from hqgen.spikes.camera import Camera, Pattern
 from hqgen.spikes.packed import ENDS
 
 
@@ -72,6 +73,7 @@ class Shard:
         methods: names of all methods of its source, by rank: the order that breaks ties.
         samples: in the order of the store.
         keep_candidates: whether the store gets the picture of every candidate.
+        colour: filter of the camera; candidates are the luminance then.
     """
 
     plan_id: str
@@ -83,6 +85,7 @@ class Shard:
     methods: tuple[str, ...]
     samples: tuple[Sample, ...]
     keep_candidates: bool = False
+    colour: Pattern | None = None
 
     def piece(self, samples: slice) -> Shard:
         """Some consecutive samples of it."""
@@ -143,6 +146,7 @@ class PlannedSource:
             methods=tuple(method.name for method in spec.methods),
             samples=self.source.samples[index * size : (index + 1) * size],
             keep_candidates=self.part.keep_candidates,
+            colour=Camera.planned(spec.camera, spec.height, spec.width).colour,
         )
 
 

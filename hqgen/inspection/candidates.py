@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hqgen.errors import HqgenError, MethodError, SourceError, StoreError
 from hqgen.manifest import MethodSpec, Plan, SampleSpec, SourceManifest, SourceSpec
 from hqgen.methods.base import Method
+from hqgen.methods.mosaic import OnMosaic, luminance
 from hqgen.methods.registry import get_method
 from hqgen.provenance import require_same
 from hqgen.quality.normalise import Normalisation, to_uint8
@@ -61,8 +62,11 @@ class Remake:
             HqgenError: as `candidate`.
         """
         recipe = self.method(method)
-        window = self._recording(place.recording).window(place.centre, *recipe.span)
+        recording = self._recording(place.recording)
+        window = recording.window(place.centre, *recipe.span)
         try:
+            if (colour := recording.camera.colour) is not None:
+                return luminance(OnMosaic(recipe, colour).colours(window))
             return recipe.reconstruct(window)
         except HqgenError:
             raise

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import RecordingError, UsageError
 from hqgen.methods.base import Method
+from hqgen.methods.mosaic import OnMosaic
 from hqgen.methods.registry import get_method
 from hqgen.spikes.packed import PackedSpikes, Window, mirrored
 from hqgen.spikes.recording import Recording
@@ -33,7 +34,8 @@ def reconstruct(
         params: parameters of the method; only for a method given by name.
 
     Returns:
-        float32 (H, W), in the method's own units (`hqgen.quality.normalise.to_uint8` makes a picture of it).
+        float32 (H, W), of a recording whose camera has a colour filter (H, W, 3): red, green and blue; in the
+        method's own units (`hqgen.quality.normalise.to_uint8` makes a picture of it).
 
     Raises:
         UsageError: `centre` is not a frame of the stream, or a name or a parameter is wrong.
@@ -48,7 +50,9 @@ def reconstruct(
             f"method `{method.name}` already has its parameters, but more are given: {', '.join(params)}",
             hint="give the method by name, or build it with these parameters",
         )
-    return method.reconstruct(_window(spikes, centre, *method.span))
+    window = _window(spikes, centre, *method.span)
+    colour = spikes.camera.colour if isinstance(spikes, Recording) else None
+    return method.reconstruct(window) if colour is None else OnMosaic(method, colour).colours(window)
 
 
 def _window(

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from hqgen.config import FLAG, Flag, Section, split_names
 from hqgen.errors import UnknownNameError
 
+Pattern = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 Axes = Literal["THW", "TWH", "HTW", "WTH", "HWT", "WHT"]
 
 RAW = (".dat", ".raw", ".bin")
@@ -80,6 +81,8 @@ class Camera(Section):
     """The part of the picture to use: top, left, height, width."""
     frame_range: Annotated[Range | None, FLAG] = None
     """The frames to use: from the first to before the second, as in 100:400."""
+    colour: Annotated[Pattern | None, FLAG] = None
+    """The colour filter of a mosaic: the colours of its first two rows, from the left."""
 
     @model_validator(mode="before")
     @classmethod

@@ -225,7 +225,10 @@ class _ArchivedArray(_ArrayFile):
 def _wrong_axes(path: Path, shape: tuple[int, ...], axes: Axes) -> RecordingError:
     hint = "a stream has the axes time, rows and columns"
     if len(shape) == 4 and 3 in shape:
-        hint = "hqgen reads one bit per pixel and frame: save each colour plane as its own recording"
+        hint = (
+            "hqgen reads one bit per pixel and frame: save each colour plane as its own recording; where a "
+            "colour filter gave one plane, save that mosaic and say `colour`, as in `RGGB`"
+        )
     elif len(shape) == 4 and 1 in shape:
         hint = "take out the axis of length 1: `numpy.squeeze`"
     return RecordingError(f"`{path}`: a stream has the axes {axes}, found the shape {shape}", hint=hint)

@@ -47,6 +47,7 @@ def test_ranges_are_read_from_text() -> None:
         {"frame_range": "-1:4"},
         {"region": "0,0,0,8"},
         {"region": "0,0,8"},
+        {"colour": "RGB"},
         {"frame_rate": 0},
         {"axes": "THWC"},
     ],
