@@ -11,6 +11,12 @@ are averaged in short blocks first, and each block counts by how well it agrees 
 frame. How much blocks differ by noise alone is measured at each pixel as the median over its blocks, limited
 by the median of the picture. Where no block agrees, the block of the key frame is left: a TFP over five
 frames of intervals.
+
+An interval is as long as its light needs, and what moves past the pixel meanwhile is blurred into one rate.
+So the picture is corrected once: it says what each pixel saw in each frame, and so what rate every interval
+should have had. What the rates have beyond that is averaged along the motion like the rates themselves, and
+added, as far as the blocks agree on it: the rest is noise. This is the back-projection of Irani and Peleg
+(CVGIP 1991), with intervals for their cameras.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ from hqgen.methods.flow import Flow, estimate_flow
 from hqgen.methods.flow_kernels import sampled
 from hqgen.methods.intervals import interval_rates
 from hqgen.methods.tfp import Exposure
-from hqgen.spikes.packed import Window
+from hqgen.spikes.packed import PackedSpikes, Window
 
 Floats = NDArray[np.float32]
 
@@ -39,6 +45,8 @@ EXCESS = 1.5
 """Squared difference, in units of its noise, from which on a block counts less."""
 LOW, HIGH = 0.3, 1.5
 """Limits of the noise of a pixel, in units of the usual noise of the picture."""
+CLOSE = 1.0
+"""Standard deviation, pixels, of the neighbourhood in which a correction is compared with its noise."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class MTFP(Exposure):
 
     name: ClassVar[str] = "mtfp"
     rank: ClassVar[int] = 15
+    version: ClassVar[int] = 2
     mirrors: ClassVar[bool] = False
     in_default: ClassVar[bool] = False
     citation: ClassVar[str] = (
@@ -64,14 +73,31 @@ class MTFP(Exposure):
     def reconstruct(self, window: Window) -> Floats:
         """float32 (H, W), spikes per frame in [0, 1]."""
         near = window.around(*self.span).real
-        flow = estimate_flow(near)
-        rates = interval_rates(near.spikes)
-        edges = block_edges(len(near.spikes), near.centre)
-        means, counts = aligned_means(rates, flow, near.centre, edges)
-        key = int(np.searchsorted(edges, near.centre, side="right")) - 1
-        weights = trust(means, key) * counts
-        image: Floats = (weights * means).sum(axis=0) / weights.sum(axis=0)
-        return image
+        return along_motion(near.spikes, near.centre, estimate_flow(near))
+
+
+def along_motion(spikes: PackedSpikes, centre: int, flow: Flow) -> Floats:
+    """Average the rates along the motion, where the blocks agree, and correct the mean once.
+
+    Args:
+        spikes: T frames, none of them mirrored.
+        centre: index of the key frame.
+        flow: of the key frame.
+
+    Returns:
+        float32 (H, W), spikes per frame in [0, 1].
+    """
+    rates = interval_rates(spikes)
+    edges = block_edges(len(spikes), centre)
+    means, weights = aligned_means(rates, flow, centre, edges)
+    key = int(np.searchsorted(edges, centre, side="right")) - 1
+    weights *= trust(means, key)
+    weights /= weights.sum(axis=0)
+    image: Floats = (weights * means).sum(axis=0)
+    residuals = interval_residuals(spikes, rates, image, flow, centre)
+    means, _ = aligned_means(residuals, flow, centre, edges)
+    corrected: Floats = np.clip(image + correction(means, weights), 0, 1)
+    return corrected
 
 
 def block_edges(count: int, centre: int) -> NDArray[np.int64]:
@@ -132,6 +158,77 @@ def _align(
                         count += 1
                 means[k, y, x] = total / max(count, np.float32(1))
                 counts[k, y, x] = count
+
+
+def interval_residuals(spikes: PackedSpikes, rates: Floats, image: Floats, flow: Flow, centre: int) -> Floats:
+    """What the rates have beyond those that the picture explains.
+
+    The picture, moved along the flow, says what a pixel sees in each frame. Its mean over an interval is the
+    rate that the interval should have.
+
+    Args:
+        spikes: T frames.
+        rates: (T, H, W) of `interval_rates`.
+        image: (H, W), spikes per frame, of the key frame.
+        flow: of the key frame.
+        centre: the key frame.
+
+    Returns:
+        float32 (T, H, W), spikes per frame; 0 before the first and after the last spike of a pixel, where no
+        interval is closed.
+    """
+    residuals = np.zeros_like(rates)
+    frames = np.ascontiguousarray(spikes.frames())
+    _compare(frames, rates, image, flow.velocity, flow.acceleration, centre, residuals)
+    return residuals
+
+
+@compiled
+def _compare(
+    frames: NDArray[np.uint8],
+    rates: Floats,
+    image: Floats,
+    speed: Floats,
+    bend: Floats,
+    centre: int,
+    residuals: Floats,
+) -> None:
+    count, height, width = rates.shape
+    for y in range(height):
+        for x in range(width):
+            start, seen = -1, np.float32(0)
+            for frame in range(count):
+                if start >= 0:
+                    t = np.float32(frame - centre)
+                    column = x - (speed[0, y, x] + bend[0, y, x] * t / 2) * t
+                    row = y - (speed[1, y, x] + bend[1, y, x] * t / 2) * t
+                    column, row = min(max(column, 0), width - 1), min(max(row, 0), height - 1)
+                    seen += sampled(image, row, column)
+                if frames[frame, y, x]:
+                    if start >= 0:
+                        length = frame + 1 - start
+                        residuals[start : frame + 1, y, x] = rates[frame, y, x] - seen / length
+                    start, seen = frame + 1, np.float32(0)
+
+
+def correction(means: Floats, weights: Floats) -> Floats:
+    """The weighted mean of the blocks, less where it is about as small as its noise.
+
+    The noise is that of a mean of blocks that differ as these do. The mean keeps the part of its square that
+    is not noise, as in Wiener's filter.
+
+    Args:
+        means: (K, H, W), of residuals.
+        weights: (K, H, W), with the sum 1 at each pixel.
+
+    Returns:
+        float32 (H, W).
+    """
+    mean: Floats = (weights * means).sum(axis=0)
+    noise = gaussian_filter(((weights * (means - mean)) ** 2).sum(axis=0), CLOSE)
+    square = gaussian_filter(mean**2, CLOSE)
+    kept: Floats = mean * np.clip(1 - noise / np.maximum(square, np.float32(1e-12)), 0, 1)
+    return kept
 
 
 def trust(means: Floats, key: int) -> Floats:

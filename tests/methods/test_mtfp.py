@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hqgen.errors import UsageError
-from hqgen.methods.mtfp import MTFP, block_edges, trust
+from hqgen.methods.flow import Flow
+from hqgen.methods.intervals import interval_rates
+from hqgen.methods.mtfp import MTFP, aligned_means, block_edges, correction, interval_residuals, trust
 from hqgen.methods.tfp import TFP
 from hqgen.simulation.motion import Motion
 from tests.methods.moving import film, psnr, scene
@@ -102,6 +104,55 @@ def test_a_block_that_shows_something_else_counts_little() -> None:
     assert weights[7, :, 20:].max() < 0.05
     assert weights[7, :, :9].mean() > 0.7
     assert (weights[3] == 1).all()
+
+
+def steady(velocity: np.ndarray) -> Flow:
+    velocity = velocity.astype(np.float32)
+    return Flow(velocity, np.zeros_like(velocity), np.ones_like(velocity[0]))
+
+
+def test_a_picture_that_explains_the_intervals_leaves_no_residual() -> None:
+    period = np.array([[2, 3, 4, 5]])
+    spikes = window(np.arange(1, 42)[:, None, None] % period == 0, 20).spikes
+    image = (1 / period).astype(np.float32)
+    still = steady(np.zeros((2, 1, 4)))
+    found = interval_residuals(spikes, interval_rates(spikes), image, still, 20)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+    more = interval_residuals(spikes, interval_rates(spikes), image - np.float32(0.1), still, 20)
+    np.testing.assert_allclose(more[5:39], 0.1, rtol=1e-5)
+    np.testing.assert_array_equal(more[0], 0, err_msg="no interval is closed before the first spike")
+
+
+def test_residuals_give_back_the_contrast_that_intervals_blurred() -> None:
+    x = np.arange(96, dtype=np.float32)
+    rows = [0.5 + 0.4 * np.sin(2 * np.pi * (x - 0.5 * time) / 8) for time in range(-20, 21)]
+    frames = [np.tile(row, (40, 1)).astype(np.float32) for row in rows]
+    seen = film(frames, rate=0.25)
+    speed = np.zeros((2, 40, 96))
+    speed[0] = 0.5
+    flow, edges = steady(speed), np.array([0, 41])
+    rates = interval_rates(seen.spikes)
+    mean = aligned_means(rates, flow, 20, edges)[0][0]
+    residuals = interval_residuals(seen.spikes, rates, mean, flow, 20)
+    corrected = mean + aligned_means(residuals, flow, 20, edges)[0][0]
+    wave = (frames[20] - 0.5)[:, 24:72]
+
+    def contrast(image: np.ndarray) -> float:
+        return float((image[:, 24:72] * wave).sum() / (0.25 * wave * wave).sum())
+
+    assert contrast(mean) < 0.8
+    assert contrast(mean) + 0.1 < contrast(corrected) < 1.05
+
+
+def test_a_correction_keeps_what_blocks_agree_on_and_drops_their_noise() -> None:
+    weights = np.full((8, 40, 40), 1 / 8, np.float32)
+    noise = 0.02 * np.random.default_rng(0).standard_normal(weights.shape).astype(np.float32)
+    common = np.zeros((40, 40), np.float32)
+    common[:, 20:] = 0.1
+    found = correction(noise + common, weights)
+    assert found[:, 25:].mean() == pytest.approx(0.1, rel=0.02)
+    assert np.std(found[:, :15]) < 0.7 * np.std(noise[..., :15].mean(axis=0))
+    np.testing.assert_array_equal(correction(np.zeros_like(weights), weights), 0)
 
 
 def test_an_empty_window_is_refused() -> None:
