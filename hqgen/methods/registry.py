@@ -46,6 +46,7 @@ BUILT_IN = {
     "stir": "hqgen.methods.learned.stir:STIR",
     "base": "hqgen.methods.learned.base:Base",
     "bsn": "hqgen.methods.learned.bsn:BSN",
+    "scflow": "hqgen.methods.learned.scflow:SCFlow",
 }
 
 

@@ -61,7 +61,7 @@ def test_a_name_means_the_variant_that_the_origin_has() -> None:
 def test_all_is_one_file_per_method_and_variant_and_the_rest_by_hand() -> None:
     files, by_hand = SHIPPED.choose(["all"])
     labels = [entry.method for entry in files]
-    assert len(labels) == len(set(labels)) == 9
+    assert len(labels) == len(set(labels)) == 10
     assert [entry.method for entry in by_hand] == ["spikeformer", "rsir"]
     files, by_hand = SHIPPED.choose(["all"], "authors")
     assert {entry.origin for entry in files} == {"authors"}
@@ -109,9 +109,9 @@ def test_a_wrong_catalog_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 @pytest.mark.real
 def test_size_and_digests_are_those_of_the_published_files_that_are_here(shared: Path) -> None:
-    files = {sha256_file(path): path for path in (shared / "weights").glob("*.pth")}
+    files = {sha256_file(path): path for path in (shared / "weights").glob("*.pth*")}
     known = [entry for entry in SHIPPED.weights if entry.sha256 is not None]
-    assert {entry.method for entry in known} == {"ssml:variant=simple", "ssir"}
+    assert {entry.method for entry in known} == {"ssml:variant=simple", "ssir", "scflow"}
     for entry in known:
         file = files[str(entry.sha256)]
         assert (entry.size, entry.git_sha1) == (file.stat().st_size, git_sha1(file))

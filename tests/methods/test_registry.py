@@ -47,6 +47,7 @@ RANKS = {
     "stir": 110,
     "base": 120,
     "bsn": 130,
+    "scflow": 140,
 }
 Install = Callable[..., None]
 
