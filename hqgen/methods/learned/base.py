@@ -97,7 +97,7 @@ class Base(NetworkMethod):
 
     name: ClassVar[str] = "base"
     rank: ClassVar[int] = 120
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     citation: ClassVar[str] = "hqgen, docs/base.md: trained by this project on simulated streams"
     weights_licence: ClassVar[str] = "MIT"
     weights_source: ClassVar[str] = "ships with hqgen; remade by `hqgen train-method base`"
