@@ -198,12 +198,15 @@ def check(recording: Recording, path: Path) -> Verdict:
     Raises:
         RecordingError: the recording cannot be read.
     """
+    if recording.camera.region is not None:  # a part may show too little
+        recording = open_recording(path, recording.camera.model_copy(update={"region": None}))
     given = read(recording)
     found = given.signs
     plausible = found.pause > 0.25 and found.evenness > 0.9 and found.seams <= 1 and not _repeats(found)
     if found.clear and plausible and given.shape[1:] != VIDAR[::-1]:
         return Verdict("fits", "", given)
-    if not 0 < found.rate < 1:
+    # With the right time axis and no picture along the rows, no other width can show one.
+    if not 0 < found.rate < 1 or (not found.clear and found.pause > 0.7):
         return Verdict("unclear", "", given)
     return _compared(given, list(alternatives(path, recording.camera)))
 

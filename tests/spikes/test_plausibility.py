@@ -122,6 +122,15 @@ def test_a_scene_without_structure_raises_no_alarm(tmp_path: Path, level: float,
     assert verdict(path).kind in ("fits", "unclear")
 
 
+def test_a_dark_region_is_judged_by_the_whole_picture(tmp_path: Path, scene: Frames) -> None:
+    path = tmp_path / "r.dat"
+    path.write_bytes(raw_bytes(scene))
+    region = {"region": (200, 300, 16, 16)}
+    assert verdict(path, **region).kind == "fits"
+    found = verdict(path, height=400, width=250, region=(0, 0, 16, 16))
+    assert (found.kind, found.proposal) == ("misread", "--camera vidar-250x400")
+
+
 @pytest.mark.parametrize("value", [0, 1])
 def test_frames_of_one_value_are_unclear(tmp_path: Path, value: int) -> None:
     np.save(tmp_path / "r.npy", np.full((9, 40, 40), value, np.uint8))
