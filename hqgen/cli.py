@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from hqgen import console
+from hqgen.completion import completer
 
 if TYPE_CHECKING:
     from hqgen.benchmark.settings import BenchmarkCommand
@@ -198,7 +199,10 @@ def benchmark(context: typer.Context, json: console.AsJson = False) -> int:
 @sources_app.command("list")
 def sources(
     names: Annotated[
-        list[str] | None, typer.Argument(help="As in `--sources`. [default: all of the catalog]")
+        list[str] | None,
+        typer.Argument(
+            help="As in `--sources`. [default: all of the catalog]", autocompletion=completer("sources")
+        ),
     ] = None,
     data_root: DataRoot = Path("data"),
     json: console.AsJson = False,
@@ -257,7 +261,12 @@ def list_weights(weights: Weights = None, json: console.AsJson = False) -> None:
 @weights_app.command("add")
 def add_weights(
     file: Annotated[Path, typer.Argument(help="A published checkpoint, as it was downloaded.")],
-    method: Annotated[str, typer.Option(help="The method it is for, as in `ssml:variant=simple`.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="The method it is for, as in `ssml:variant=simple`.", autocompletion=completer("methods")
+        ),
+    ],
     licence: Annotated[str | None, typer.Option(help="Its licence. [default: the published one]")] = None,
     source: Annotated[str, typer.Option(help="Where the file comes from.")] = "",
     brightness: Annotated[
@@ -372,7 +381,9 @@ def reconstruct(
     context: typer.Context,
     recording: Annotated[Path, typer.Argument(help="A recording; docs/sources.md lists the formats.")],
     out: Annotated[Path, typer.Option(help="Picture to write, or `.npy` for the float32 values.")],
-    method: Annotated[str, typer.Option(help="As in `tfi:variant=paper`.")] = "tfi",
+    method: Annotated[
+        str, typer.Option(help="As in `tfi:variant=paper`.", autocompletion=completer("methods"))
+    ] = "tfi",
     frame: Annotated[int | None, typer.Option(min=0, help="Frame, from 0. [default: the middle one]")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     force: console.Force = False,
@@ -411,7 +422,7 @@ def probe(
 ) -> int:
     """Say what is in files, and which reading of them is plausible.
 
-    Exit code 3: some files cannot be read in any way; the reasons are on stderr.
+    Exit code 3: some files cannot be read in any way (1: none can); the reasons are on stderr.
     """
     from hqgen.errors import RecordingError
     from hqgen.report.probe import as_json, draw, probe_view
@@ -426,18 +437,23 @@ def probe(
     if picture is not None and found:
         draw(found, picture)
     console.show([as_json(item) for item in found] if json else found, probe_view, json)
-    return console.name_rejected(reasons)
+    return console.name_rejected(reasons, used=len(found))
 
 
 @app.command()
 def score(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
-    metric: Annotated[str, typer.Option(help="`niqe`, `brisque`, `piqe`, ...: see docs/judges.md.")] = "niqe",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="`niqe`, `brisque`, `piqe`, ...: see docs/judges.md.", autocompletion=completer("metric")
+        ),
+    ] = "niqe",
     json: console.AsJson = False,
 ) -> int:
     """Score pictures without a reference; lower is better.
 
-    Exit code 3: some of them have no score; the reasons are on stderr.
+    Exit code 3: some of them have no score (1: none has); the reasons are on stderr.
     """
     from hqgen.quality.scorers import score_files
 

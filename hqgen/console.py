@@ -4,9 +4,9 @@
 exit   meaning
 =====  ==========================================================
 0      done
-1      something that the user can fix
+1      something that the user can fix; a check that found damage
 2      usage or configuration
-3      done, but with quarantined recordings or samples
+3      done, but some recordings, samples or files could not be used (1 where none could)
 4      an internal error; the traceback is in a log file
 130    interrupted
 =====  ==========================================================
@@ -36,6 +36,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 import hqgen
+from hqgen.completion import completer
 from hqgen.errors import HqgenError
 from hqgen.interrupt import Stop, stoppable
 from hqgen.text import plainer
@@ -174,7 +175,9 @@ def _parameter(name: str, item: FieldInfo, mark: Flag, program: str) -> inspect.
     text = " ".join((item.description or "").split()) + ("  [required]" if item.is_required() else "")
     dashed = name.replace("_", "-")
     flag = f"--{dashed}/--no-{dashed}" if kind is bool else f"--{dashed}"
-    return _option(name, kind, typer.Option(flag, envvar=variable, help=text, min=least), default)
+    complete = completer(name)
+    option = typer.Option(flag, envvar=variable, help=text, min=least, autocompletion=complete)
+    return _option(name, kind, option, default)
 
 
 def _option(name: str, kind: Any, info: Any, default: Any = None) -> inspect.Parameter:
@@ -271,12 +274,20 @@ def show(value: Any, view: Callable[[Any], Any], as_json: bool) -> None:
         Console().print(view(value))
 
 
-def name_rejected(reasons: Iterable[tuple[str | Path, str | None]]) -> int:
-    """Say on stderr which files could not be used, and why; returns the exit code."""
-    rejected = [f"{path}: {reason}" for path, reason in reasons if reason]
+def name_rejected(reasons: Iterable[tuple[str | Path, str | None]], used: int = 0) -> int:
+    """Say on stderr which files could not be used, and why; returns the exit code.
+
+    Args:
+        reasons: of each file, None if it could be used.
+        used: files that could be used, and are not among those.
+    """
+    found = list(reasons)
+    rejected = [f"{path}: {reason}" for path, reason in found if reason]
     for line in rejected:
         typer.echo(line, err=True)
-    return QUARANTINED if rejected else 0
+    if not rejected:
+        return 0
+    return QUARANTINED if used or len(rejected) < len(found) else 1
 
 
 def stopping() -> AbstractContextManager[Stop]:

@@ -116,14 +116,14 @@ def read_light(path: Path) -> NDArray[np.float32]:
     simulators of the field do. Colours become grey by the Rec. 601 weights; 16-bit pictures keep their depth.
 
     Raises:
-        UsageError: the file is missing, damaged or not a picture.
+        SourceError: the file is missing, damaged or not a picture.
     """
     try:
         with Image.open(path) as image:
             deep = image.mode.startswith("I")
             grey = np.asarray(image if deep else image.convert("L"), np.float32)
     except _UNREADABLE as error:
-        raise UsageError(
+        raise SourceError(
             f"`{path}` cannot be read as a picture: {why(error)}", hint="give a PNG or JPEG"
         ) from error
     light: NDArray[np.float32] = np.clip(grey / np.float32(65535 if deep else 255), 0, 1)

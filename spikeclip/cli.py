@@ -91,7 +91,8 @@ def prepare(
     settings: PrepareSettings = context.obj
     made = prepare(spikes, settings.out, entry=settings.entry, observer=stderr_observer())
     _show_low_light(made, json)
-    return console.name_rejected((item.path, item.reason) for item in made.rejected)
+    used = sum(len(made.split(name)) for name in made.splits)
+    return console.name_rejected(((item.path, item.reason) for item in made.rejected), used)
 
 
 @app.command(cls=console.settings_command("spikeclip.data.settings:SimulateSettings"))
@@ -137,13 +138,13 @@ def evaluate(
     from hqgen.progress import stderr_observer
     from spikeclip.api import evaluate
     from spikeclip.data.opening import open_low_light
-    from spikeclip.data.settings import DEMO
+    from spikeclip.data.settings import DEMO, DEMO_CAVEAT
     from spikeclip.evaluation.table import write_table
 
     command: EvaluateCommand = context.obj
     out, observer = command.out, stderr_observer()
     if command.spikes == DEMO:
-        observer.note(f"demo: judged by the CLIP model `{command.clip.model}`")
+        observer.note(f"demo: judged by the CLIP model `{command.clip.model}`; {DEMO_CAVEAT}")
     low_light = open_low_light(command.spikes, (out or Path()) / "low-light.zarr", command.entry, observer)
     settings = command.model_dump(exclude={"spikes", "entry", "out"})
     table = evaluate(dict(_named(item) for item in checkpoints), low_light, observer=observer, **settings)
@@ -187,7 +188,7 @@ def reconstruct(
 ) -> int:
     """Reconstruct recordings of any size: a picture each, and a video of long ones.
 
-    Exit code 3: some recordings could not be used; the reasons are on stderr.
+    Exit code 3: some recordings could not be used (1: none could); the reasons are on stderr.
     """
     from hqgen.progress import stderr_observer
     from spikeclip.reconstruction import reconstruct

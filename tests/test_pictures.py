@@ -108,5 +108,5 @@ def test_colours_become_grey(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     for name in ("a.png", "absent.png"):
-        with pytest.raises(UsageError, match=name):
+        with pytest.raises(SourceError, match=name):
             read_light(tmp_path / name)

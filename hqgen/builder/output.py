@@ -57,6 +57,11 @@ class Output:
         """The folder of everything that is neither store nor manifest."""
         return self.root / "hq.build"
 
+    @property
+    def begun(self) -> bool:
+        """Whether something was built here before."""
+        return (self.work / "plan.json").exists()
+
     def locked(self) -> AbstractContextManager[None]:
         """Hold the output directory while the block runs.
 

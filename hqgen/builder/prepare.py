@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hqgen.builder.digests import digest_recordings
+from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, make_plan
 from hqgen.builder.readings import misread_recordings
 from hqgen.builder.scoring import make_scoring
@@ -70,7 +71,8 @@ def _shared_methods(settings: BuildSettings, observer: Observer) -> Sequence[Met
     """The methods of all sources that have none of their own in the settings."""
     if settings.methods is not None:
         return _parsed(settings.methods, settings)
-    if left_out := missing_methods():
+    begun = Output(settings.out.absolute()).begun
+    if (left_out := missing_methods()) and not begun:
         observer.note(f"not available (`hqgen methods` says why): {', '.join(left_out)}")
     methods = default_ensemble()
     if variants := [label for method in methods if (label := method_label(method)) != method.name]:

@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import UnknownNameError, UsageError
+from hqgen.errors import SourceError, UnknownNameError, UsageError
 from hqgen.files import writing
 from hqgen.pictures import SUFFIXES, picture_files, read_light
 from hqgen.simulation.motion import Motion, moving_picture
@@ -233,9 +233,10 @@ def simulate_pictures(
         The files written.
 
     Raises:
-        UsageError: no picture there, one that cannot be read, pictures of a sequence that differ in size, or
-            an `out` that does not suit.
-        RecordingError: a file cannot be written, or .dat cannot hold the geometry.
+        SourceError: no picture there, or one that cannot be read.
+        UsageError: pictures of a sequence that differ in size, or an `out` that does not suit or cannot be
+            written.
+        RecordingError: .dat cannot hold the geometry.
     """
     files = _picture_files(pictures)
     if sequence:
@@ -273,7 +274,7 @@ def _picture_files(pictures: Path) -> list[Path]:
         return [pictures]
     files = [pictures / picture.name for picture in picture_files(pictures) if not picture.label]
     if not files:
-        raise UsageError(f"`{pictures}` holds no picture", hint=f"pictures end in {', '.join(SUFFIXES)}")
+        raise SourceError(f"`{pictures}` holds no picture", hint=f"pictures end in {', '.join(SUFFIXES)}")
     names = [file.stem for file in files]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"`{pictures}` holds two pictures called `{double}`", hint="rename one of them")

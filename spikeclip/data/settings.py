@@ -15,6 +15,13 @@ DEMO_CROP = 64
 
 Side = Annotated[int, Field(ge=8)]
 
+DEMO_METRICS = ("grain",)
+DEMO_CAVEAT = (
+    "its pictures are drawn shapes of 64x64 pixels, too few for NIQE and unlike the photographs that BRISQUE "
+    "and PIQE know; `grain` is the noise that is left in flat parts, ACC the share that CLIP recognises"
+)
+"""What a reader of a table about the demo has to know."""
+
 SPIKES = Field(description="A low-light set, a folder of labelled recordings, or `demo`.")
 ENTRY = Field(description="The folder's dataset, `u-caltech` or `u-cifar`. [default: by its name]")
 Spikes = Annotated[str, ENV, SPIKES]
@@ -65,5 +72,5 @@ def demo_defaults(values: dict[str, Any], *, training: bool) -> dict[str, Any]:
     """
     if values.get("spikes") != DEMO:
         return values
-    usual = {"crop": DEMO_CROP} | (_DEMO_TRAINING if training else {})
+    usual = {"crop": DEMO_CROP} | (_DEMO_TRAINING if training else {"metrics": DEMO_METRICS})
     return merged(usual | ({} if values.get("clip") else {"clip": {"model": "small"}}), values)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import median_filter
 
-from hqgen.errors import RecordingError, UnknownNameError, UsageError
+from hqgen.errors import HqgenError, RecordingError, UnknownNameError, UsageError
 from hqgen.simulation.camera import PRESETS, Sensor, preset, simulate, simulate_pictures
 from hqgen.sources.demo import demo_truth
 from hqgen.spikes.packed import PackedSpikes
@@ -260,7 +260,7 @@ class TestPictures:
             (tmp_path / "absent.png", tmp_path / "a.dat", r"absent\.png"),
         ]
         for pictures, out, message in cases:
-            with pytest.raises(UsageError, match=message):
+            with pytest.raises(HqgenError, match=message):
                 simulate_pictures(pictures, out, sensor=IDEAL, frames=2, height=8, width=8)
         self.draw(tmp_path / "two" / "a.bmp")
         with pytest.raises(UsageError, match="two pictures called `a`"):

@@ -181,11 +181,16 @@ def test_pictures_become_a_low_light_set(tmp_path: Path) -> None:
     assert "2 train, 2 test; 2 classes, 40 frames of 16x16" in shown.stdout
 
 
-def test_a_recording_that_cannot_be_used_gives_exit_code_3(network: Path, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_used_gives_exit_code_3_and_none_that_can_1(
+    network: Path, tmp_path: Path
+) -> None:
     (tmp_path / "bad.npz").write_bytes(b"no archive")
-    shown = run("reconstruct", network, tmp_path / "bad.npz", "--out", tmp_path / "pictures", "--json")
-    assert shown.returncode == 3
+    np.savez(tmp_path / "good.npz", spk=labelled_frames(0, 1))
+    command = ["reconstruct", network, tmp_path / "bad.npz", "--out", tmp_path / "pictures", "--json"]
+    shown = run(*command)
+    assert shown.returncode == 1
     assert json.loads(shown.stdout)[0]["reason"] in shown.stderr
+    assert run(*command, tmp_path / "good.npz").returncode == 3
 
 
 def test_a_profile_names_what_a_picture_costs() -> None:
