@@ -6,7 +6,7 @@ exit   meaning
 0      done
 1      something that the user can fix; a check that found damage
 2      usage or configuration
-3      done, but some recordings, samples or files could not be used (1 where none could)
+3      done without some recordings, samples or files (1 where all of them are unusable)
 4      an internal error; the traceback is in a log file
 130    interrupted
 =====  ==========================================================

@@ -72,7 +72,15 @@ def test_a_build_is_inspected_by_its_folder(flags: list[str], tmp_path: Path) ->
 
 
 def test_methods_that_cannot_run_are_listed_once_for_a_store(recordings: Path, tmp_path: Path) -> None:
-    command = ["build", "--sources", f"folder:{recordings}", "--scheduler", "sync", "--out", tmp_path / "out"]
+    command: list[str | Path] = [
+        "build",
+        "--sources",
+        f"folder:{recordings}",
+        "--scheduler",
+        "sync",
+        "--out",
+        tmp_path / "out",
+    ]
     weights = {"HQGEN_WEIGHTS": str(tmp_path / "none")}
     assert "not available" in run(*command, env=weights).stderr
     assert "not available" not in run(*command, env=weights).stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.errors import SourceError, UsageError
+from hqgen.errors import SourceError
 from hqgen.pictures import labelled_pictures, load_pictures, read_light
 
 

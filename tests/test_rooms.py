@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "hqgen.sources": {"hqgen.spikes", "hqgen.simulation"},
     "hqgen.methods": {"hqgen.compiled", "hqgen.spikes"},
     "hqgen.quality": {"hqgen.compiled"},
+    "hqgen.completion": {"hqgen.sources", "hqgen.methods", "hqgen.quality"},
     "hqgen.manifest": set(),
     "hqgen.store": {"hqgen.manifest"},
     "hqgen.decision": {"hqgen.manifest", "hqgen.quality"},
