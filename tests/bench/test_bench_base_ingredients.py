@@ -74,7 +74,7 @@ def changed(**changes: Any) -> Recipe:
 
 ROWS = {
     "full recipe": FULL,
-    "full recipe, another seed": changed(seed=1),
+    "full recipe, second seed": changed(seed=1),
     "no drawn lines and shapes": scenes(drawn=0.0),
     "no second layer": scenes(layered=0.0),
     "no lens blur (`optics`)": scenes(optics=(0.0, 0.0)),
@@ -92,6 +92,8 @@ ROWS = {
     "patch 96 all through": changed(phases=phases(96, 96)),
     "no running mean (`ema`)": changed(ema=0.0),
     "no warm-up, no cool-down": changed(warm_up=0, cool_down=0),
+    "full recipe, third seed": changed(seed=2),
+    "full recipe, fourth seed": changed(seed=3),
 }
 
 KINDS = {
