@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.errors import SourceError, UsageError
+from hqgen.errors import SourceError
 from hqgen.sources.demo import demo_truth
 from hqgen.sources.truth import DemoTruth, FileTruth
 
@@ -35,7 +35,7 @@ def test_a_picture_that_is_gone_is_an_error_that_names_it(tmp_path: Path) -> Non
     truth = FileTruth(tmp_path, "gone.png")
     with pytest.raises(SourceError, match=r"gone\.png"):
         truth.digest()
-    with pytest.raises(UsageError, match=r"gone\.png"):
+    with pytest.raises(SourceError, match=r"gone\.png"):
         truth.light()
 
 
