@@ -81,6 +81,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         "plan_id": outcome.manifest.plan_id,
         "samples": {source.name: len(source.samples) for source in outcome.manifest.sources},
         "made": outcome.made,
+        "taken": outcome.taken,
         "quarantined": outcome.manifest.quarantined,
     }
 

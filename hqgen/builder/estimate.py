@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hqgen.builder.digests import remembered_digests
-from hqgen.builder.jobs import missing_jobs
+from hqgen.builder.earlier import FinishedSamples
+from hqgen.builder.jobs import ShardJob, missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import Request, Shard, make_plan, planned_methods
 from hqgen.builder.prepare import resolve, without_misread
 from hqgen.builder.scoring import Scoring
-from hqgen.builder.settings import BuildSettings
+from hqgen.builder.settings import BuildSettings, Existing
 from hqgen.methods.base import Method
 from hqgen.progress import Observer
 from hqgen.sources.source import Source
@@ -34,6 +35,7 @@ class SourceEstimate:
         quarantined: how many cannot.
         samples, shards: in all.
         missing: shards that are not there yet; None where that is not known before recordings are read.
+        to_make: samples that methods run on; the others are there, or are taken from an earlier build.
         read_bytes: of its recordings.
         store_bytes: of its images before compression.
         candidate_bytes: of its candidates before compression; 0 where they are not kept.
@@ -46,6 +48,7 @@ class SourceEstimate:
     samples: int
     shards: int
     missing: int | None
+    to_make: int
     read_bytes: int
     store_bytes: int
     candidate_bytes: int
@@ -60,7 +63,7 @@ class BuildEstimate:
         sources: one entry each.
         workers: processes at work.
         worker_bytes: memory that one of them needs at most.
-        seconds: for all missing shards, start-up apart.
+        seconds: for all samples that methods run on, start-up apart.
     """
 
     sources: tuple[SourceEstimate, ...]
@@ -79,32 +82,34 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
     output = Output(settings.out.absolute())
     if not settings.force:
         request = without_misread(request, output.work, observer)
-    missing = _missing_shards(request, output)
+    jobs = _missing_jobs(request, output, settings.existing)
     sources = tuple(
-        _source_estimate(source, methods, request, shards)
-        for (source, methods), shards in zip(request.sources, missing, strict=True)
+        _source_estimate(source, methods, request, missing)
+        for (source, methods), missing in zip(request.sources, jobs, strict=True)
     )
     workers = 1 if settings.scheduler == "sync" else settings.workers or os.cpu_count() or 1
     return BuildEstimate(
         sources,
         workers,
         max(_worker_bytes(source, methods, request) for source, methods in request.sources),
-        sum(_seconds(source, request.shard_size) for source in sources) / workers,
+        sum(source.to_make * sum(source.seconds.values()) for source in sources) / workers,
     )
 
 
-def _missing_shards(request: Request, output: Output) -> list[int | None]:
-    """Shards of each source that are not there yet; None where digests of recordings are not known."""
+def _missing_jobs(request: Request, output: Output, existing: Existing) -> list[list[ShardJob] | None]:
+    """What is to be done for each source; None where digests of recordings are not known."""
     recordings = (item for source, _ in request.sources for item in source.recordings)
     digests = remembered_digests(recordings, output.work / "blake3.json")
     if digests is None:
         return [None] * len(request.sources)
     planned = make_plan(request, digests.__getitem__)
-    return [sum(1 for _ in missing_jobs(source, output)) for source in planned.sources]
+    builds = [*output.earlier(), output] if existing == "update" else output.earlier()
+    finished = FinishedSamples(output, builds, retry=existing == "retry")
+    return [list(missing_jobs(source, finished)) for source in planned.sources]
 
 
 def _source_estimate(
-    source: Source, methods: Sequence[Method], request: Request, missing: int | None
+    source: Source, methods: Sequence[Method], request: Request, jobs: Sequence[ShardJob] | None
 ) -> SourceEstimate:
     height, width = source.geometry
     return SourceEstimate(
@@ -113,7 +118,8 @@ def _source_estimate(
         quarantined=len(source.rejected),
         samples=len(source.samples),
         shards=-(-len(source.samples) // request.shard_size),
-        missing=missing,
+        missing=None if jobs is None else len(jobs),
+        to_make=len(source.samples) if jobs is None else sum(job.to_make for job in jobs),
         read_bytes=source.size,
         store_bytes=len(source.samples) * height * width,
         candidate_bytes=request.keep_candidates * len(methods) * len(source.samples) * height * width,
@@ -138,8 +144,3 @@ def _worker_bytes(source: Source, methods: Sequence[Method], request: Request) -
     frames = max(before for before, _ in spans) + max(after for _, after in spans) + 1
     batch = BATCH * (frames * frame_bytes(height, width) + 5 * height * width)
     return _WORKER_BYTES + batch + 3 * request.shard_size * (len(methods) + 1) * height * width
-
-
-def _seconds(source: SourceEstimate, shard_size: int) -> float:
-    missing = source.samples if source.missing is None else min(source.samples, source.missing * shard_size)
-    return missing * sum(source.seconds.values())

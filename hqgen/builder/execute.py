@@ -66,7 +66,7 @@ def _run_here(
         count = SampleCount(split, advance)
         try:
             for leg, piece in split:
-                results.append(run_leg(piece, leg, scoring, output))
+                results.append(run_leg(piece, leg, scoring))
                 count.piece_done(piece)
             yield commit(output, job.shard, decider, *results)
         except (HqgenError, OSError, MemoryError) as error:
@@ -168,7 +168,7 @@ class DaskExecutor:
     def _submit_leg(self, piece: Shard, leg: ShardLeg) -> Future:
         resources = {"GPU": 1} if leg.kind == "gpu" and self.gpu else None
         key = self._key(f"{leg.kind}_leg", piece)
-        return self._submit(run_leg, piece, leg, self.scoring, self.output, key=key, resources=resources)
+        return self._submit(run_leg, piece, leg, self.scoring, key=key, resources=resources)
 
     def _submit(self, function: Any, *arguments: Any, key: str, resources: Any = None) -> Future:
         return self.client.submit(function, *arguments, key=key, resources=resources, retries=1, pure=True)

@@ -29,11 +29,19 @@ class InterruptedBuildError(HqgenError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished build: its manifest, where the manifest is, and how many samples this run made."""
+    """A finished build: its manifest, where the manifest is, and what this run did.
+
+    Attributes:
+        manifest: of the whole store.
+        output: where it is.
+        made: samples on which methods ran, or that were picked.
+        taken: samples that were taken whole from an earlier build.
+    """
 
     manifest: Manifest
     output: Output
     made: int
+    taken: int = 0
 
 
 def finish(plan: Plan, output: Output, started: datetime, origin: Origin | None = None) -> Manifest:

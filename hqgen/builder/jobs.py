@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from hqgen.builder.earlier import FinishedSample, FinishedSamples
 from hqgen.builder.legs import BATCH, ShardLeg
-from hqgen.builder.output import Output
-from hqgen.builder.plan import PlannedSource, Shard, contains
-from hqgen.decision import Decider
+from hqgen.builder.plan import PlannedMethod, PlannedSource, Shard
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,12 @@ class ShardJob:
 
     shard: Shard
     legs: tuple[ShardLeg, ...]
+
+    @property
+    def to_make(self) -> int:
+        """Samples on which some method runs."""
+        legs = [leg for leg in self.legs if leg.kind != "stored"]
+        return len({row for leg in legs for row in leg.rows or range(len(self.shard.samples))})
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,9 @@ class Pieces:
         shard, count, found = job.shard, len(job.shard.samples), []
         for leg in job.legs:
             size = {"cpu": self.cpu, "gpu": self.gpu, "stored": count}[leg.kind]
-            found += [(leg, shard.piece(slice(first, first + size))) for first in range(0, count, size)]
+            rows = leg.rows or range(count)
+            firsts = rows[::size]
+            found += [(leg, shard.piece(slice(row, min(row + size, rows.stop)))) for row in firsts]
         return sorted(found, key=lambda piece: piece[1].start)
 
 
@@ -71,31 +79,33 @@ def _rows(piece: Shard) -> range:
     return range(piece.start, piece.start + len(piece.samples))
 
 
-def missing_jobs(source: PlannedSource, output: Output) -> Iterator[ShardJob]:
+def missing_jobs(source: PlannedSource, finished: FinishedSamples) -> Iterator[ShardJob]:
     """A job for every shard of a source that is not complete, in order.
 
     Raises:
         UsageError: there are some, but this run does not name the source.
     """
     for index in source.spec.shards(source.part.shard_size):
-        completed_by = output.record_plan(source.spec.name, index)
-        if completed_by != source.part.id:
-            yield ShardJob(source.shard(index), tuple(_legs(source, index, completed_by, output)))
+        if not finished.complete(source.part, index):
+            there = finished.of_shard(source.part, index)
+            yield ShardJob(source.shard(index), tuple(_legs(source, there)))
 
 
-def _legs(source: PlannedSource, index: int, completed_by: str | None, output: Output) -> Iterator[ShardLeg]:
-    """What each kind of worker does; what the store holds where a plan with fewer methods was completed.
-
-    A store of winners only is of no use to a rule by which a candidate that lost once may win later: then
-    the methods run again.
-    """
-    earlier = output.part(completed_by) if completed_by else None
-    usable = source.part.keep_candidates or Decider.of(source.part).settled
-    held = earlier.sources[0].methods if earlier and usable and contains(source.part, earlier) else ()
+def _legs(source: PlannedSource, there: Sequence[FinishedSample | None]) -> Iterator[ShardLeg]:
+    """What each kind of worker does, a leg for each row of samples that need the same; and what is there."""
     for kind in ("cpu", "gpu"):
-        methods = tuple(m for m in source.methods if m.spec.leg == kind and m.spec not in held)
-        if methods:
-            yield ShardLeg(kind, methods)
+        methods = [method for method in source.methods if method.spec.leg == kind]
+        missing = [_missing(methods, sample) for sample in there]
+        for needed, rows in groupby(range(len(there)), missing.__getitem__):
+            if needed:
+                first, *others = rows
+                yield ShardLeg(kind, needed, range(first, first + len(others) + 1))
+    held = {name for sample in there if sample for name in sample.methods}
     if held:
-        stored = tuple(method for method in source.methods if method.spec in held)
-        yield ShardLeg("stored", stored, output.record(source.spec.name, index))
+        stored = tuple(method for method in source.methods if method.spec.name in held)
+        yield ShardLeg("stored", stored, finished=tuple(there))
+
+
+def _missing(methods: Sequence[PlannedMethod], sample: FinishedSample | None) -> tuple[PlannedMethod, ...]:
+    held = sample.methods if sample else frozenset[str]()
+    return tuple(method for method in methods if method.spec.name not in held)

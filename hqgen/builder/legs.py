@@ -16,12 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.builder.earlier import FinishedSample, StoredShard
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedMethod, Shard
 from hqgen.builder.scoring import Scoring
@@ -50,14 +51,16 @@ class ShardLeg:
     """A leg of a shard.
 
     Attributes:
-        kind: the kind of worker that it needs; `stored` where the store holds its result.
+        kind: the kind of worker that it needs; `stored` where stores hold its result.
         methods: that run in it, or ran when its result was stored.
-        record: of what the store holds; None for a leg that is not stored.
+        rows: samples of the shard that it is for; None for all.
+        finished: of a `stored` leg, where each sample of the shard is; None for one that is nowhere.
     """
 
     kind: Literal["cpu", "gpu", "stored"]
     methods: tuple[PlannedMethod, ...]
-    record: ShardRecord | None = None
+    rows: range | None = None
+    finished: tuple[FinishedSample | None, ...] = ()
 
 
 class LegResult:
@@ -93,7 +96,8 @@ def gathered(shard: Shard, results: Sequence[LegResult]) -> LegResult:
     for result in results:
         first = result.start - shard.start
         for column, pictures in result.candidates.items():
-            whole.candidates[column][first : first + len(pictures)] = pictures
+            filled = whole.candidates[column][first : first + len(pictures)]
+            np.maximum(filled, pictures, out=filled)  # one leg has the candidate; it is black in the others
         for name, values in result.measures.items():
             place = whole.measures[name][first : first + len(values)]
             np.minimum(place, values, out=place)  # a method runs in one leg; the others say +inf
@@ -102,55 +106,58 @@ def gathered(shard: Shard, results: Sequence[LegResult]) -> LegResult:
     return whole
 
 
-def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring, output: Output) -> LegResult:
-    """Run a leg on a shard or a piece of it, or read what the store holds of a whole shard.
+def run_leg(shard: Shard, leg: ShardLeg, scoring: Scoring) -> LegResult:
+    """Run a leg on a shard or a piece of it, or read what stores hold of a whole shard.
 
-    Where a kill came between the images and their record, the two do not fit, and the methods run again.
+    Where what a store holds is damaged, the methods run again.
 
     Raises:
         HqgenError: as `run_methods`.
     """
-    stored = None if leg.record is None else _stored_result(shard, leg, leg.record, scoring, output)
+    stored = _stored_result(shard, leg, scoring) if leg.kind == "stored" else None
     return run_methods(shard, leg.methods, scoring) if stored is None else stored
 
 
-def _stored_result(
-    shard: Shard, leg: ShardLeg, record: ShardRecord, scoring: Scoring, output: Output
-) -> LegResult | None:
-    """What the store holds of a shard; None where that is damaged or not what the record speaks of."""
-    pictures = _stored_pictures(shard, record, output)
-    if pictures is None:
-        return None
+def _stored_result(shard: Shard, leg: ShardLeg, scoring: Scoring) -> LegResult | None:
+    """What stores hold of a shard; None where that is damaged or not what its record speaks of."""
     columns = {planned.spec.name: planned.column for planned in leg.methods}
-    places = list(columns.values())
-    result = LegResult(shard, places, scoring.measures)
-    for index, sample in enumerate(record.samples):
-        for measure, values in measures_of(sample, list(columns), scoring.scorer.name).items():
-            result.measures[measure][index, places] = values
-        result.reasons |= {(index, columns[name]): reason for name, reason in sample.reasons.items()}
-        result.mirrored |= {(index, columns[name]): share for name, share in sample.mirrored.items()}
-        # In a store of winners, only a winner can win again: `missing_jobs` sees to it.
-        if IMAGES in pictures and sample.method is not None:
-            result.candidates[columns[sample.method]][index] = pictures[IMAGES][index]
-    for name in record.candidates_blake3:
-        result.candidates[columns[name]] = pictures[candidates_of(name)]
+    result = LegResult(shard, list(columns.values()), scoring.measures)
+    there = [(index, sample) for index, sample in enumerate(leg.finished) if sample is not None]
+    for place, samples in groupby(there, lambda item: item[1].shard):
+        found = _read(place)
+        if found is None:
+            return None
+        record, pictures = found
+        for index, finished in samples:
+            sample = record.samples[finished.row]
+            names = [name for name in columns if name in finished.methods]
+            places = [columns[name] for name in names]
+            for measure, values in measures_of(sample, names, scoring.scorer.name).items():
+                result.measures[measure][index, places] = values
+            result.reasons |= {(index, columns[n]): why for n, why in sample.reasons.items() if n in names}
+            result.mirrored |= {(index, columns[n]): s for n, s in sample.mirrored.items() if n in names}
+            # In a store of winners, only a winner can win again: `FinishedSamples` sees to it.
+            kept = names if record.candidates_blake3 else [name for name in names if name == sample.method]
+            for name in kept:
+                array = candidates_of(name) if record.candidates_blake3 else IMAGES
+                result.candidates[columns[name]][index] = pictures[array][finished.row]
     return result
 
 
-def _stored_pictures(
-    shard: Shard, record: ShardRecord, output: Output
-) -> dict[str, NDArray[np.uint8]] | None:
-    """The candidates that the store holds of a shard, or else the winners, by array; None if damaged."""
-    digests = {candidates_of(name): digest for name, digest in record.candidates_blake3.items()}
+def _read(place: StoredShard) -> tuple[ShardRecord, dict[str, NDArray[np.uint8]]] | None:
+    """The record of a shard, and its candidates, or else the winners, by array; None if damaged."""
     pictures = {}
-    for array, digest in (digests or {IMAGES: record.images_blake3}).items():
-        try:
-            pictures[array] = output.store.read_shard(shard.source, shard.start, len(shard.samples), array)
-        except StoreError:
-            return None
-        if digest_images(pictures[array]) != digest:
-            return None
-    return pictures
+    try:
+        record = place.build.record(place.source, place.index)
+        digests = {candidates_of(name): digest for name, digest in record.candidates_blake3.items()}
+        for array, digest in (digests or {IMAGES: record.images_blake3}).items():
+            count, store = len(record.samples), place.build.store
+            pictures[array] = store.read_shard(place.source, place.start, count, array)
+            if digest_images(pictures[array]) != digest:
+                return None
+    except StoreError:
+        return None
+    return record, pictures
 
 
 def run_methods(shard: Shard, methods: Sequence[PlannedMethod], scoring: Scoring) -> LegResult:
@@ -288,6 +295,7 @@ def commit(output: Output, shard: Shard, decider: Decider, *results: LegResult) 
         decider.decide(shard.methods, result.measures_at(sample)) for sample in range(len(shard.samples))
     ]
     candidates = {shard.methods[column]: pictures for column, pictures in sorted(result.candidates.items())}
+    output.withdraw_record(shard.source, shard.index)
     images = np.zeros((len(decisions), shard.height, shard.width), np.uint8)
     for row, decision in enumerate(decisions):
         if decision.method is not None:

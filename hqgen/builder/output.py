@@ -11,6 +11,8 @@
     OUT/hq.build/blake3.json    digests of recordings, by path, size and time of change
     OUT/hq.build/readings.json  whether recordings are read as they were written, by the same
     OUT/hq.build/logs/           one log a run
+    OUT/hq.build/earlier/N/      builds of other plans that this one takes finished samples from, until it is
+                                 complete; each with its store and records as they were in OUT
     OUT/hq.build/lock            held by the build that is running
 
 Every document appears whole or not at all: it is written to a temporary file, synced and renamed.
@@ -21,7 +23,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,13 +64,16 @@ class Output:
         """Whether something was built here before."""
         return (self.work / "plan.json").exists()
 
-    def locked(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
         """Hold the output directory while the block runs.
 
         Raises:
             StoreError: another build holds it, or nothing can be written there.
         """
-        return held(self.work / "lock", self.root, "build", StoreError)
+        with held(self.work / "lock", self.root, "build", StoreError):
+            self._settle()
+            yield
 
     def plan(self) -> Plan | None:
         """The plan that the store is being built by, or None where nothing was built yet."""
@@ -107,9 +112,39 @@ class Output:
         self.store.check_ours()
         for file in (self.manifest_path, self.work / "plan.json", self.work / "sources.json"):
             file.unlink(missing_ok=True)
+        self.forget_earlier()
         for folder in (self.work / "plans", self.work / "records", self.store.path):
             if folder.exists():
                 shutil.rmtree(folder)
+
+    def earlier(self) -> list[Output]:
+        """Builds that were set aside, the newest last; none once a later one is complete."""
+        return [Output(folder) for folder in sorted((self.work / "earlier").glob("[0-9]*"))]
+
+    def set_aside(self) -> None:
+        """Move store and records away, so that another plan can be built here and take from them."""
+        newest = max((int(build.root.name) for build in self.earlier()), default=0)
+        write_atomically(self.work / "earlier" / "moving", f"{newest + 1:06d}")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Complete a `set_aside`, or one that a kill broke off: nothing else may be done here before."""
+        moving = self.work / "earlier" / "moving"
+        if not moving.exists():
+            return
+        aside = Output(self.work / "earlier" / moving.read_text())
+        aside.work.mkdir(parents=True, exist_ok=True)
+        self.manifest_path.unlink(missing_ok=True)
+        moves = [(self.work / name, aside.work / name) for name in ("plans", "records", "plan.json")]
+        for place, target in (*moves, (self.store.path, aside.store.path)):
+            if place.exists():
+                place.rename(target)
+        moving.unlink()
+
+    def forget_earlier(self) -> None:
+        """Remove the builds that were set aside."""
+        if (self.work / "earlier").exists():
+            shutil.rmtree(self.work / "earlier")
 
     def record_path(self, source: str, shard: int) -> Path:
         """Where the record of a shard is."""
@@ -139,6 +174,10 @@ class Output:
                 f"the record `{path}` is missing or damaged: {why(error)}",
                 hint="remove the file and run the same build again; it makes the shard again",
             ) from error
+
+    def withdraw_record(self, source: str, shard: int) -> None:
+        """Declare a shard incomplete: other images are about to take the place of those in its record."""
+        self.record_path(source, shard).unlink(missing_ok=True)
 
     def write_record(self, record: ShardRecord) -> None:
         """Declare a shard complete; its images must be on the disk."""

@@ -244,6 +244,31 @@ def contains(whole: Plan, part: Plan) -> bool:
     )
 
 
+def still_valid(old: Plan, new: Plan) -> frozenset[str]:
+    """Methods of a source whose candidates and measures in a store of `old` are those that `new` asks for.
+
+    A store of winners only has lost the other candidates, so nothing else may differ for it.
+
+    Args:
+        old: plan of one source, by which the store was built.
+        new: plan of one source.
+    """
+    measuring = ("schema_version", "scorer", "normalisation", "ends", "judges")
+    deciding = ("rule", "max_score", "min_consistency", "keep_candidates")
+    shared = [method for method in new.sources[0].methods if method in old.sources[0].methods]
+    if not _alike(old, new, measuring):
+        shared = []
+    if not old.keep_candidates and not (
+        _alike(old, new, deciding) and len(shared) == len(old.sources[0].methods) and Decider.of(new).settled
+    ):
+        shared = []
+    return frozenset(method.name for method in shared)
+
+
+def _alike(one: Plan, other: Plan, fields: Sequence[str]) -> bool:
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
+
+
 def _without(document: Document, field: str) -> Document:
     return document.model_copy(update={field: ()})
 
@@ -264,8 +289,8 @@ def joined(current: Plan, requested: Plan) -> Plan:
             "the new plan cannot be appended to the one in the output directory",
             by_name(current),
             by_name(requested),
-            hint="append adds methods and sources; for anything else use another `--out` or "
-            "`--existing overwrite`",
+            hint="append adds methods and sources; `--existing update` makes the new plan and takes over "
+            "what it can; or use another `--out`",
         )
     return plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
+from hqgen.builder.earlier import FinishedSamples
 from hqgen.builder.execute import Failure, open_executor
 from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_file, write_error
 from hqgen.builder.jobs import ShardJob, missing_jobs
@@ -51,9 +52,11 @@ def _build(
     settings: BuildSettings, planned: PlannedBuild, output: Output, observer: Observer, started: datetime
 ) -> Outcome:
     plan = planned.plan
-    jobs = [job for source in planned.sources for job in missing_jobs(source, output)]
+    finished = FinishedSamples(output, output.earlier(), retry=settings.existing == "retry")
+    jobs = [job for source in planned.sources for job in missing_jobs(source, finished)]
     log.info("plan %s: %d shards are missing", plan.id, len(jobs))
-    made = sum(len(job.shard.samples) for job in jobs)
+    made = sum(job.to_make for job in jobs)
+    taken = sum(len(job.shard.samples) for job in jobs) - made
     files = _files(output, planned)
     manifest = output.manifest()
     if jobs or manifest is None or manifest.plan_id != plan.id or files != output.files():
@@ -62,7 +65,8 @@ def _build(
         if jobs:
             _run(settings, planned, jobs, output, observer)
         manifest = finish(plan, output, started)
-    return Outcome(manifest, output, made)
+    output.forget_earlier()
+    return Outcome(manifest, output, made, taken)
 
 
 def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) -> PlannedBuild:
@@ -81,17 +85,22 @@ def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) 
     if settings.existing == "error":
         raise StoreError(
             f"`{output.root}` holds a build already",
-            hint="`--existing resume` continues with it, `append` adds to it, `overwrite` starts over",
+            hint="`--existing resume` continues with it, `append` adds to it, `update` makes the plan that "
+            "holds now, `overwrite` starts over",
         )
     if settings.existing == "append":
         return requested.within(joined(current, requested.plan))
+    if settings.existing == "update":
+        if current.id != requested.plan.id:
+            output.set_aside()
+        return requested
     if current.id != requested.plan.id:
         require_same(
             f"`{output.root}` holds a build of another plan",
             by_name(current),
             by_name(requested.plan),
-            hint="choose another `--out`, add methods or sources with `--existing append`, or start over "
-            "with `--existing overwrite`",
+            hint="make the plan that holds now with `--existing update`, add methods or sources with "
+            "`--existing append`, or choose another `--out`",
         )
     return requested
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section, WeightsFolder, join_names
 from hqgen.spikes.camera import PLAIN, Camera
 
-Existing = Literal["error", "resume", "append", "overwrite"]
+Existing = Literal["error", "resume", "append", "update", "retry", "overwrite"]
 
 
 class PickSettings(Section):

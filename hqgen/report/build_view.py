@@ -40,6 +40,9 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
     ]
     if any(source.missing is None for source in found.sources):
         lines.append("to do: not known before the recordings are read once; the estimate takes all")
+    samples = sum(source.samples for source in found.sources)
+    if there := samples - sum(source.to_make for source in found.sources):
+        lines.append(f"{there:,} of {count(samples, 'sample')} are there already, or are taken from there")
     candidates = sum(source.candidate_bytes for source in found.sources)
     if candidates:
         lines.append(
@@ -57,6 +60,8 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     manifest = outcome.manifest
     samples = sum(len(source.samples) for source in manifest.sources)
     made = f"{outcome.made:,} made now" if outcome.made else "all of them were there: nothing to do"
+    if outcome.taken:
+        made = f"{outcome.made:,} made now, {outcome.taken:,} taken from the build before"
     lines = [Text(f"{count(samples, 'sample')} from {count(len(manifest.sources), 'source')}; {made}")]
     for source in manifest.sources:
         wins = Counter(sample.method for sample in source.samples if sample.method is not None)

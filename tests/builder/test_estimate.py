@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from hqgen.builder.estimate import estimate
@@ -30,3 +31,14 @@ def test_an_estimate_knows_what_is_there_already(settings: BuildSettings) -> Non
     found = estimate(settings, Recorder())
     assert found.sources[0].missing == 1
     assert estimate(settings.model_copy(update={"methods": "tfp"}), Recorder()).sources[0].missing == 4
+
+
+def test_an_estimate_counts_what_an_update_takes_over(settings: BuildSettings, recordings: Path) -> None:
+    build_again(settings)
+    (recordings / "scene0.dat").unlink()
+    build_again(settings, out=settings.out.parent / "other")  # so that the digests are known
+    shutil.copy(settings.out.parent / "other/hq.build/blake3.json", settings.out / "hq.build/blake3.json")
+    for existing, to_make in (("update", 0), ("overwrite", 6)):
+        found = estimate(settings.model_copy(update={"existing": existing}), Recorder())
+        assert (found.sources[0].missing, found.sources[0].to_make) == (3, to_make)
+    assert found.seconds > 0

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
+from hqgen.builder.earlier import FinishedSamples
 from hqgen.builder.execute import DaskExecutor, Failure
 from hqgen.builder.jobs import Pieces, missing_jobs
 from hqgen.builder.output import Output
@@ -155,7 +156,7 @@ def running(
         planned = plan_request(request, output.work / "blake3.json", Recorder())
         output.accept(planned.plan, {})
         output.store.create(planned.plan)
-        jobs = list(missing_jobs(planned.sources[0], output))
+        jobs = list(missing_jobs(planned.sources[0], FinishedSamples(output, [])))
         pieces = Pieces.for_work(jobs, 2, gpu=gpu)
         executor = DaskExecutor(client, output, planned.scoring, planned.decider, gpu, 2, pieces)
         yield executor.run(jobs, stop or Stop(), lambda _: None)

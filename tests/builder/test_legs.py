@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hqgen.builder.earlier import FinishedSample, FinishedSamples, StoredShard
 from hqgen.builder.jobs import missing_jobs
 from hqgen.builder.legs import LegResult, ShardLeg, commit, gathered, run_leg, run_methods
 from hqgen.builder.output import Output
@@ -220,6 +221,9 @@ class Shelf:
     def write_shard(self, _source: str, _start: int, images: NDArray[np.uint8], array: str = IMAGES) -> None:
         self.arrays[array] = images
 
+    def withdraw_record(self, source: str, shard: int) -> None:
+        pass
+
     def write_record(self, record: ShardRecord) -> None:
         pass
 
@@ -294,16 +298,19 @@ def test_what_the_store_holds_is_a_leg_unless_it_is_damaged(
     request = resolve(settings.model_copy(update={"keep_candidates": keep}), Recorder())
     planned = plan_request(request, output.work / "blake3.json", Recorder())
     output.record_path("folder-recordings", 1).unlink()
-    (job,) = missing_jobs(planned.sources[0], output)
+    (job,) = missing_jobs(planned.sources[0], FinishedSamples(output, []))
     (leg,) = job.legs
-    expected = run_leg(job.shard, leg, planned.scoring, output)
+    expected = run_leg(job.shard, leg, planned.scoring)
+    output.write_record(record)
     array = candidates_of("tfi") if keep else IMAGES
     if damage == "another image":
         pictures = output.store.read_shard("folder-recordings", 2, 2, array)
         output.store.write_shard("folder-recordings", 2, pictures[::-1], array)
     elif damage == "missing":
         output.store.shard_file("folder-recordings", 1, array).unlink()
-    result = run_leg(job.shard, ShardLeg("stored", leg.methods, record), planned.scoring, output)
+    place = StoredShard(output, "folder-recordings", 1, 2)
+    there = tuple(FinishedSample(place, row, frozenset({"tfp", "tfi"})) for row in (0, 1))
+    result = run_leg(job.shard, ShardLeg("stored", leg.methods, finished=there), planned.scoring)
     for name, found in expected.measures.items():
         np.testing.assert_array_equal(result.measures[name], found)
     if keep or damage != "none":
