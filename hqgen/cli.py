@@ -107,6 +107,28 @@ def repick(
 
 
 @app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
+    after: Annotated[Path, typer.Argument(help="Another build.")],
+    json: console.AsJson = False,
+) -> int:
+    """Show what two builds differ in: plans, samples, winners, scores, pixels.
+
+    Exit code 0, whether they differ or not; `same` in the JSON says it.
+    """
+    from hqgen.builder.comparison import compare_builds
+    from hqgen.manifest import find_manifest
+    from hqgen.report.difference import difference_view
+
+    found = compare_builds(find_manifest(before), find_manifest(after))
+    if json:
+        console.print_json({"same": found.same} | asdict(found))
+    else:
+        console.show(found, difference_view, as_json=False)
+    return 0
+
+
+@app.command()
 def inspect(
     manifest: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
