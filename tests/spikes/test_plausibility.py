@@ -91,6 +91,16 @@ def test_the_wrong_bit_order_is_refused(tmp_path: Path, scene: Frames, right: st
     assert (found.kind, found.proposal) == ("misread", f"--bit-order {right}")
 
 
+@pytest.mark.parametrize("period", [7.5, 11, 15, 16, 25, 50])
+def test_a_grating_is_no_alarm_whatever_its_period(tmp_path: Path, period: float) -> None:
+    """A test chart repeats itself, in halves of the picture or over the limits of bytes, and is right."""
+    y, x = np.mgrid[:250, :400]
+    light = (0.5 + 0.4 * np.sin(2 * np.pi * (x / period + y / 40))).astype(np.float32)
+    path = tmp_path / "r.dat"
+    path.write_bytes(raw_bytes(simulate([light] * 41, preset("normal"), seed=0).frames()))
+    assert verdict(path).kind == "fits"
+
+
 def test_a_misread_file_is_an_error_with_what_to_do(
     tmp_path: Path, scene: Frames, caplog: pytest.LogCaptureFixture
 ) -> None:
