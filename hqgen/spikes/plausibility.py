@@ -302,7 +302,7 @@ def much_better(other: Reading, given: Reading) -> bool:
     if other.camera.model_copy(update={"bit_order": given.camera.bit_order}) == given.camera.model_copy(
         update={"region": None, "preset": None}
     ):
-        return new.seams < 1.15 and old.seams > 1.15 * max(new.seams, 1)
+        return old.seams > 1.15 * max(new.seams, 1)
     if _repeats(old) and other.shape[1:] == (2 * given.shape[1], given.shape[2] // 2):
         return new.rows > old.rows
     merit = new.merit > 1.5 * old.merit + 0.05

@@ -74,8 +74,9 @@ def test_spike_pictures_score_as_in_pyiqa(shared: Path) -> None:
     oracle = get_scorer("pyiqa-brisque")
     with np.load(shared / "golden" / "iqa" / "images.npz") as images:
         for name, image in images.items():
-            # TFI has small areas that are exactly flat
-            limit = 0.1 if name.startswith("tfi") else 0.005
+            # TFI has small areas that are exactly flat. pyiqa computes in float32, so its score depends on
+            # the processor: 0.003 from ours on one with AVX-512, 0.007 on one with AVX2.
+            limit = 0.1 if name.startswith("tfi") else 0.02
             assert brisque(image) == pytest.approx(oracle.score(image[None])[0], abs=limit), name
 
 
