@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -224,9 +224,11 @@ def check(recording: Recording, path: Path) -> Verdict:
 def read(recording: Recording) -> Reading:
     """What a recording shows as it is read now."""
     spikes = recording.spikes(0, min(FRAMES, len(recording)))
-    if recording.camera.colour is not None:  # neighbours of one colour
-        spikes = PackedSpikes.pack(spikes.frames()[:, ::2, ::2])
-    return Reading(recording.camera, signs(spikes), recording.shape)
+    if recording.camera.colour is None:
+        return Reading(recording.camera, signs(spikes), recording.shape)
+    # Neighbours of one colour; their limits of bytes are elsewhere.
+    found = replace(signs(PackedSpikes.pack(spikes.frames()[:, ::2, ::2])), seams=1)
+    return Reading(recording.camera, found, recording.shape)
 
 
 def alternatives(path: Path, camera: Camera) -> Iterator[Reading]:
