@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import DeformConv2d
 
-from hqgen.methods.base import Span
 from hqgen.methods.learned.layers import Residual, chain, conv3x3, offsets_and_mask, pad_symmetric, upsample
-from hqgen.methods.learned.network import NetworkMethod
-
-Frames = Literal[61, 41]
+from hqgen.methods.learned.network import Frames, TwoLengths
 
 SPLITS: dict[Frames, tuple[int, int]] = {61: (21, 10), 41: (13, 7)}
 """Frames per window, and frames between the starts of two windows, by the number of all frames."""
@@ -210,7 +207,7 @@ class BSFNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class BSF(NetworkMethod):
+class BSF(TwoLengths):
     """BSF: frames as intervals between spikes, in five windows aligned to the middle one.
 
     With the published weights the output is the firing rate; the authors divide it by the light factor of
@@ -219,32 +216,16 @@ class BSF(NetworkMethod):
 
     Source: Zhao et al., CVPR 2024. Intervals end at the ends of the frames, as in Spike-Zoo; the authors look
     20 frames further on both sides.
-
-    Args:
-        frames: 61, as the authors published it; or 41, as Spike-Zoo 0.2.3 trained it on Spike-REDS.
     """
 
     name: ClassVar[str] = "bsf"
     rank: ClassVar[int] = 100
-    variants: ClassVar[str] = "frames"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_source: ClassVar[str] = "https://github.com/ruizhao26/BSF"
     citation: ClassVar[str] = (
         "Zhao et al., Boosting Spike Camera Image Reconstruction from a Perspective of Dealing with Spike "
         "Fluctuations, CVPR 2024"
     )
-
-    frames: Frames = 61
-
-    @property
-    def span(self) -> Span:
-        """As many frames before as after."""
-        return self.frames // 2, self.frames // 2
-
-    @property
-    def weights_name(self) -> str:
-        """`bsf`, or `bsf-41`."""
-        return self.name if self.frames == 61 else f"{self.name}-{self.frames}"
 
     def network(self) -> nn.Module:
         """Fresh parameters."""

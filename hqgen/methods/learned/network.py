@@ -223,6 +223,32 @@ class NetworkMethod(Method):
             return None
 
 
+Frames = Literal[61, 41]
+
+
+@dataclass(frozen=True)
+class TwoLengths(NetworkMethod):
+    """A method that was published for windows of 61 frames, and for windows of 41.
+
+    Args:
+        frames: 61, as the authors published it; or 41, as Spike-Zoo 0.2.3 trained it on Spike-REDS.
+    """
+
+    variants: ClassVar[str] = "frames"
+
+    frames: Frames = 61
+
+    @property
+    def span(self) -> Span:
+        """As many frames before as after."""
+        return self.frames // 2, self.frames // 2
+
+    @property
+    def weights_name(self) -> str:
+        """The name of the method, or `NAME-41`."""
+        return self.name if self.frames == 61 else f"{self.name}-{self.frames}"
+
+
 @lru_cache(maxsize=16)
 def _loaded(method: NetworkMethod, path: Path, sha256: str, _found: str, device: str) -> nn.Module:
     """Build the network and load its weights; `_found` is their digest now: a changed file is read again."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hqgen.methods.base import Span
 from hqgen.methods.learned.layers import (
     Residual,
     chain,
@@ -21,9 +20,7 @@ from hqgen.methods.learned.layers import (
     pad_evenly,
     upsample,
 )
-from hqgen.methods.learned.network import NetworkMethod
-
-Frames = Literal[61, 41]
+from hqgen.methods.learned.network import Frames, TwoLengths
 
 SPLITS: dict[Frames, tuple[int, int]] = {61: (21, 20), 41: (15, 13)}
 """Frames in each of the three blocks, and frames between their starts, by the number of all frames."""
@@ -319,7 +316,7 @@ class STIRNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class STIR(NetworkMethod):
+class STIR(TwoLengths):
     """STIR: frames in three blocks, matched by attention and by flow from coarse to fine.
 
     The output is not changed: the authors clamp it to [0, 1], and Spike-Zoo divides the output of its own
@@ -327,14 +324,10 @@ class STIR(NetworkMethod):
     rates of about 0.1 to 0.4; the usable rates are a factor of two wider.
 
     Source: Fan et al., NeurIPS 2024; padding as in the authors' code.
-
-    Args:
-        frames: 61, as the authors published it; or 41, as Spike-Zoo 0.2.3 trained it on Spike-REDS.
     """
 
     name: ClassVar[str] = "stir"
     rank: ClassVar[int] = 110
-    variants: ClassVar[str] = "frames"
     valid_rate: ClassVar[tuple[float, float]] = (0.05, 0.8)
     weights_licence: ClassVar[str] = "research purpose only, contact the authors for commercial use"
     weights_source: ClassVar[str] = "https://github.com/GitCVfb/STIR"
@@ -342,18 +335,6 @@ class STIR(NetworkMethod):
         "Fan et al., Spatio-Temporal Interactive Learning for Efficient Image Reconstruction of Spiking "
         "Cameras, NeurIPS 2024"
     )
-
-    frames: Frames = 61
-
-    @property
-    def span(self) -> Span:
-        """As many frames before as after."""
-        return self.frames // 2, self.frames // 2
-
-    @property
-    def weights_name(self) -> str:
-        """`stir`, or `stir-41`."""
-        return self.name if self.frames == 61 else f"{self.name}-{self.frames}"
 
     def network(self) -> nn.Module:
         """Fresh parameters."""
