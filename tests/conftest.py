@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hqgen.manifest import read_manifest
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import write_dat
 from tests.builder.small import HEIGHT, WIDTH, build_again, settings_for, write_scenes
+from tests.web import Web, serving
 
 # The first call of a compiled function compiles it, which takes longer than any sensible deadline.
 settings.register_profile("hqgen", deadline=None, max_examples=40)
@@ -28,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         for library in ("OMP", "OPENBLAS", "MKL"):
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Web]:
+    """A server of files on this machine, in the place of the internet."""
+    with serving() as web:
+        yield web
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -15,16 +14,10 @@ from rich.console import Console
 from hqgen.download import PAUSES, PIECE, RemoteFile, download, git_sha1, is_offline
 from hqgen.errors import DownloadError
 from hqgen.progress import LineObserver
-from tests.web import Fault, Web, serving
+from tests.web import Fault, Web
 
 CONTENT = bytes(range(256)) * 2000
 CUT = 18 * PIECE
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with serving() as web:
-        yield web
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.builder.small import HEIGHT, WIDTH, stream
 from tests.command_line import run
 from tests.methods.golden import CONTAINERS, load_golden
 from tests.methods.learned.networks import NETWORKS
-from tests.web import Fault, Web, serving
+from tests.web import Fault, Web
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 BUILDS = [path for path in sorted(PIPELINES.glob("*.toml")) if "build" in tomllib.loads(path.read_text())]
@@ -64,12 +64,6 @@ class Published:
 
     web: Web
     env: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with serving() as web:
-        yield web
 
 
 @pytest.fixture

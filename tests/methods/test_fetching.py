@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from hqgen.methods.published import PublishedWeights
 from hqgen.methods.weights import list_weights
 from hqgen.progress import Observer
 from tests.command_line import run
-from tests.web import Fault, Web, serving
+from tests.web import Fault, Web
 
 METHOD = "base:size=small"
 
@@ -33,12 +33,6 @@ class Notes(Observer):
 
     def note(self, text: str) -> None:
         self.lines.append(text)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with serving() as web:
-        yield web
 
 
 @pytest.fixture

@@ -15,16 +15,10 @@ from hqgen.sources import catalog
 from hqgen.sources.catalog import Offer, load_catalog
 from hqgen.sources.fetching import fetch_source
 from tests.command_line import run
-from tests.web import Web, serving
+from tests.web import Web
 
 OFFERS = [(name, offer) for name, entry in load_catalog().items() for offer in entry.fetch]
 CONTENT = b"spikes" * 1000
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with serving() as web:
-        yield web
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from spikeclip.clip.files import is_small_clip, save_clip
 from spikeclip.clip.frozen import FrozenClip, load_clip
 from spikeclip.networks import build
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
-from tests.web import Web, serving
+from tests.web import Web
 
 INCEPTION = (0.5, 0.5, 0.5)
 URL = "a-host/clip/models/0123/tiny-test.pt"
@@ -117,12 +116,6 @@ def scripted() -> torch.jit.ScriptModule:
             model, (torch.rand(1, 3, 32, 32), text), check_trace=False
         )
     return traced
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Web]:
-    with serving() as web:
-        yield web
 
 
 @pytest.fixture
