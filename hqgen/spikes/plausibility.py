@@ -57,7 +57,8 @@ class Signs:
         columns: the same of columns.
         pause: how much rarer than by chance a pixel fires in two successive frames: 1 never, 0 as by chance.
         halves: correlation of the left and the right half of the picture.
-        beside: the largest of the same with the right half moved by some columns; high in a periodic picture.
+        beside: the largest of the same with the right half moved by some columns, high in a periodic picture;
+            0 where the halves are not alike, since it takes long.
         seams: mean squared difference over the limits of bytes, divided by that of neighbours within a byte:
             about 1 with the right bit order. 1 where the rows are not whole bytes.
         pixels: H * W.
@@ -103,15 +104,16 @@ def signs(spikes: PackedSpikes) -> Signs:
     spread = 4 * float(counts.std())
     np.clip(counts, -spread, spread, out=counts)
     half = width // 2
+    rows, columns = _correlation(counts[:-1], counts[1:]), _correlation(counts[:, :-1], counts[:, 1:])
     halves = _correlation(counts[:, :half], counts[:, half : 2 * half])
     rate, pause = _rate_and_pause(spikes)
     return Signs(
         rate=rate,
-        rows=_correlation(counts[:-1], counts[1:]),
-        columns=_correlation(counts[:, :-1], counts[:, 1:]),
+        rows=rows,
+        columns=columns,
         pause=pause,
         halves=halves,
-        beside=_beside(counts, half) if halves > 0.3 else 0,
+        beside=_beside(counts, half) if _alike(halves, rows, columns) else 0,
         seams=_seams(counts),
         pixels=height * width,
     )
@@ -268,8 +270,12 @@ _BROKEN = "rows or columns of the picture do not continue each other"
 
 def _repeats(found: Signs) -> bool:
     """Whether the halves of the picture are the same picture: a peak of similarity at just half the width."""
-    peak = found.halves - found.beside > 0.02
-    return peak and found.halves > found.rows > 0.5 * found.columns
+    return _alike(found.halves, found.rows, found.columns) and found.halves - found.beside > 0.02
+
+
+def _alike(halves: float, rows: float, columns: float) -> bool:
+    """Whether the halves of a picture are more similar than its rows, and these not by chance."""
+    return halves > rows > 0.5 * columns
 
 
 def _compared(given: Reading, others: list[Reading]) -> Verdict:
