@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hqgen.benchmark.results import Distance, Judged
 from hqgen.errors import ScoreError
-from hqgen.inspection.regret import fair_image
-from hqgen.inspection.truth import as_brightness, psnr, ssim
+from hqgen.inspection.truth import as_brightness
 from hqgen.quality import consistency
+from hqgen.quality.fidelity import at_best_gain, psnr, ssim
 from hqgen.quality.normalise import Normalisation, to_uint8
 from hqgen.quality.scorers import Scorer, scorer_names, usable_scorers
 
@@ -105,11 +105,6 @@ def panel(names: str | None, geometries: Iterable[tuple[int, int]]) -> tuple[Pan
 
 def _own() -> list[str]:
     return [name for name in scorer_names() if not name.startswith("pyiqa-")]
-
-
-def at_best_gain(image: NDArray[Any], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The image times the factor that brings it nearest to the truth (least squares), within [0, 1]."""
-    return np.clip(fair_image(image, truth), 0, 1)
 
 
 def _distance(picture: NDArray[np.float64] | None, truth: NDArray[np.float64]) -> Distance | None:

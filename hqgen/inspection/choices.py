@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from hqgen.decision import measures_of
 from hqgen.errors import HqgenError
-from hqgen.inspection.regret import JudgedSample, RuleRegret, fair_image, rule_regrets
-from hqgen.inspection.truth import psnr, source_with_truth, ssim
+from hqgen.inspection.regret import JudgedSample, RuleRegret, rule_regrets
+from hqgen.inspection.truth import source_with_truth
 from hqgen.manifest import SampleRecord, SourceManifest, SourceSpec
+from hqgen.quality.fidelity import fair_image, psnr, ssim
 from hqgen.quality.rules import get_rule, rule_names
 from hqgen.sources.source import Source
 from hqgen.store import HQSource, open_described

@@ -77,26 +77,6 @@ class RuleRegret:
     missing: str | None = None
 
 
-def fair_image(picture: NDArray[np.generic], truth: NDArray[np.generic]) -> Values:
-    """A picture at the gain that brings it nearest to the truth (least squares): float64 (H, W).
-
-    Args:
-        picture: (H, W) of any unit; a black one stays black.
-        truth: (H, W).
-
-    Raises:
-        ScoreError: the shapes differ.
-    """
-    image, wanted = picture.astype(np.float64), truth.astype(np.float64)
-    if image.shape != wanted.shape:
-        raise ScoreError(
-            f"the truth has the shape {wanted.shape}, the picture {image.shape}",
-            hint="the truth must be of the same recording",
-        )
-    energy = float(np.sum(image**2))
-    return image * (float(np.sum(image * wanted)) / energy) if energy else image
-
-
 def rule_regrets(samples: Sequence[JudgedSample], rules: Sequence[Rule]) -> list[RuleRegret]:
     """The regret of every rule over the same samples; samples without any candidate do not count.
 

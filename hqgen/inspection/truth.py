@@ -21,6 +21,7 @@ from hqgen.inspection.candidates import Remake, source_settings
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
 from hqgen.provenance import require_same, specification
+from hqgen.quality.fidelity import psnr, ssim
 from hqgen.quality.scorers import Scorer, get_scorer
 from hqgen.sources import load_catalog
 from hqgen.sources.source import Source, read_demo, read_folder
@@ -117,22 +118,6 @@ def compare_with_truth(
         truth = _source(manifest, spec, source, data_root, scorer, advance)
         found += [truth] if truth.picks or truth.skipped else []
     return found
-
-
-def psnr(image: NDArray[np.float64], truth: NDArray[np.float64]) -> float | None:
-    """Peak signal-to-noise ratio in dB of two images with values in [0, 1]; None for equal ones."""
-    error = float(np.mean((image - truth) ** 2))
-    return -10 * float(np.log10(error)) if error else None
-
-
-def ssim(image: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Structural similarity of two images with values in [0, 1]: windows of 7x7 pixels, all of one weight.
-
-    Source: Wang et al., TIP 2004, as scikit-image computes it without further arguments.
-    """
-    from skimage.metrics import structural_similarity
-
-    return float(structural_similarity(image, truth, data_range=1.0))
 
 
 def output_scale(method: Method) -> str:

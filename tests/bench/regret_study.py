@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqgen.errors import HqgenError
-from hqgen.inspection.regret import JudgedSample, fair_image
-from hqgen.inspection.truth import psnr, ssim
+from hqgen.inspection.regret import JudgedSample
 from hqgen.methods.base import Method
 from hqgen.methods.registry import parse_method
 from hqgen.quality.consistency import consistency
+from hqgen.quality.fidelity import fair_image, psnr, ssim
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import get_scorer
 from hqgen.spikes.exposure import SPAN, key_exposure

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from hqgen.devices import one_thread
-from hqgen.inspection.truth import as_brightness, psnr
+from hqgen.inspection.truth import as_brightness
 from hqgen.methods.learned.base import Base
 from hqgen.pictures import load_pictures
 from hqgen.progress import SILENT
+from hqgen.quality.fidelity import psnr
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import get_scorer
 from hqgen.simulation.scenes import SceneMaker, Scenes, SensorLimits

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqgen.devices import one_thread
-from hqgen.inspection.regret import fair_image
-from hqgen.inspection.truth import psnr
 from hqgen.methods.base import Method
 from hqgen.methods.learned.base import Base
 from hqgen.methods.learned.bsn import BSN
 from hqgen.methods.registry import parse_method
 from hqgen.pictures import picture_files
 from hqgen.quality.consistency import consistency
+from hqgen.quality.fidelity import fair_image, psnr
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import get_scorer
 from hqgen.simulation.camera import preset, simulate

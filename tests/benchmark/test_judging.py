@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hqgen.benchmark.judging import at_best_gain, panel
+from hqgen.benchmark.judging import panel
 from hqgen.benchmark.results import Judged
 from hqgen.errors import ScoreError, UnknownNameError
-from hqgen.inspection.truth import psnr, ssim
 from hqgen.quality.consistency import consistency
+from hqgen.quality.fidelity import at_best_gain, psnr, ssim
 from hqgen.quality.niqe import niqe, score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.exposure import key_exposure
@@ -83,21 +81,6 @@ def test_ground_truth_is_compared_by_the_declared_scale_and_at_the_best_gain(
     assert found.fitted.ssim == pytest.approx(ssim(at_best_gain(image, light), light))
     assert judge(image, exposure, truth=truth, scale="other").plain is None
     assert judge(image, exposure, truth=truth, rate_per_brightness=None).plain is None
-
-
-@given(st.floats(1e-6, 1e6))
-def test_the_best_gain_takes_out_any_positive_factor(factor: float) -> None:
-    truth = np.random.default_rng(1).random((8, 9))
-    assert at_best_gain(factor * truth, truth) == pytest.approx(truth)
-
-
-def test_no_gain_is_better_than_the_best_one() -> None:
-    generator = np.random.default_rng(2)
-    truth, image = generator.random((8, 9)) / 2, generator.random((8, 9))
-    best = float(np.mean((at_best_gain(image, truth) - truth) ** 2))
-    errors = [np.mean((gain * image - truth) ** 2) for gain in np.linspace(0, 1, 99)]
-    assert best <= min(errors) + 1e-12
-    assert not at_best_gain(np.zeros((8, 9)), truth).any()
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

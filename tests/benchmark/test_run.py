@@ -16,9 +16,10 @@ import pytest
 from hqgen.benchmark.results import Benchmark
 from hqgen.benchmark.run import benchmark
 from hqgen.errors import HqgenError, MethodError
-from hqgen.inspection.truth import as_brightness, psnr
+from hqgen.inspection.truth import as_brightness
 from hqgen.methods.tfp import TFP
 from hqgen.progress import SILENT
+from hqgen.quality.fidelity import psnr
 from hqgen.sources.truth import FileTruth
 from hqgen.spikes.packed import Window
 from tests.benchmark.conftest import settings_for, worker_in_this_process, write_lab

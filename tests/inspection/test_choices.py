@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 from hqgen.cli import app
 from hqgen.errors import SourceError
 from hqgen.inspection.choices import SourceChoices, compare_candidates
-from hqgen.inspection.regret import fair_image
-from hqgen.inspection.truth import psnr
+from hqgen.quality.fidelity import fair_image, psnr
 from hqgen.report.choices import ROWS, choices_view
 from hqgen.store import open_store
 from tests.builder.small import build_again, settings_for

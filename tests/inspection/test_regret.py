@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.errors import ScoreError
-from hqgen.inspection.regret import JudgedSample, RuleRegret, fair_image, lack, rule_regrets
+from hqgen.inspection.regret import JudgedSample, RuleRegret, lack, rule_regrets
 from hqgen.quality.rules import get_rule, rule_names
 
 
@@ -84,19 +83,3 @@ def test_the_interval_is_within_the_values_and_repeats(values: list[float]) -> N
     assert found == lack(values, keys)
     assert found is not None
     assert min(values) - 1e-9 <= found.low <= found.high <= found.worst + 1e-9
-
-
-@given(gain=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
-def test_the_gain_of_a_picture_does_not_matter(gain: float, seed: int) -> None:
-    picture, truth = np.random.default_rng(seed).random((2, 9, 9))
-    np.testing.assert_allclose(fair_image(picture * gain, truth), fair_image(picture, truth), rtol=1e-9)
-    np.testing.assert_allclose(fair_image(truth * gain, truth), truth, rtol=1e-9)
-
-
-def test_a_black_picture_stays_black() -> None:
-    assert not fair_image(np.zeros((4, 4), np.uint8), np.ones((4, 4))).any()
-
-
-def test_pictures_of_another_size_are_refused() -> None:
-    with pytest.raises(ScoreError, match="truth has the shape"):
-        fair_image(np.ones((4, 4)), np.ones((4, 5)))
