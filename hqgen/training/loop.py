@@ -106,6 +106,9 @@ class Task(Generic[B]):
     def begin(self, step: int) -> None:
         """The training begins, or continues, after so many steps."""
 
+    def end(self) -> None:
+        """The training ends: complete, stopped or with an error."""
+
     def before_step(self, step: int) -> None:
         """Set the learning rate of a step, from 0."""
 
@@ -149,7 +152,10 @@ def train(task: Task[B], checkpoint: Checkpoint, observer: Observer, stop: Stop)
         WeightsError: the checkpoint is damaged.
     """
     loop = _Loop(task, checkpoint)
-    return loop.run(observer, stop), loop.state.curve
+    try:
+        return loop.run(observer, stop), loop.state.curve
+    finally:
+        task.end()
 
 
 class _Loop(Generic[B]):

@@ -8,7 +8,7 @@
     OUT/network.pth              the final network of the last complete stage, as `spikeclip.load` takes it
     OUT/prompts.pth              the learned prompts
     OUT/pictures/                the same samples after each epoch; at the end all stages in `grid.png`
-    OUT/tensorboard/             where it was asked for
+    OUT/tensorboard/, OUT/wandb/ where they were asked for; the id of the W&B run is in OUT/STAGE/wandb.id
     OUT/STAGE/record.json        says that the stage is complete, and by which plan
     OUT/STAGE/final.pth          what it learned, after its last step
     OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss

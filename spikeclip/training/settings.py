@@ -117,7 +117,9 @@ class TrainSettings(Section):
     compile: bool | None = None
     """Compile network and CLIP image tower; none: on a GPU."""
     tensorboard: bool = False
-    """Write scalars and pictures for TensorBoard, which must be installed."""
+    """Write losses and pictures for TensorBoard, which must be installed."""
+    wandb: bool = False
+    """Give losses and pictures to Weights & Biases, which must be installed (`pip install hqgen[wandb]`)."""
     log_every: Count = 20
     """Steps between two points of the learning curve: only there the host waits for the device."""
     checkpoint_every: Weight = 60.0

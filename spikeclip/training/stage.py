@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
-from hqgen.errors import UsageError
 from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.plot import curves
 from hqgen.provenance import document_id
+from hqgen.training.followers import Follower, TensorBoard, WeightsAndBiases
 from hqgen.training.loop import Losses, Point, Task, write_curve
 from spikeclip.data.batches import Batch
 from spikeclip.data.hq_crops import HQCrops
@@ -63,20 +63,20 @@ class Stage(Task[Batch]):
         self.steps = table.epochs * self.epoch_steps
         self.log_every, self.checkpoint_every = self.settings.log_every, self.settings.checkpoint_every
         self.files = self.folder.stage(self.name)
-        self.writer: Any = None
+        self.followers: list[Follower] = []
 
     def begin(self, step: int) -> None:
-        """Open the TensorBoard; what an interrupted run wrote of later steps is dropped."""
-        if not (self.settings.tensorboard and self.hardware.leads):
-            return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UsageError(
-                "TensorBoard was asked for, but is not installed",
-                hint="`pip install hqgen[tensorboard]`, or leave `tensorboard` out of the settings",
-            ) from error
-        self.writer = SummaryWriter(self.folder.path / "tensorboard" / self.name, purge_step=step + 1)
+        """Start the programs that show the training."""
+        folder, settings = self.folder.path, self.settings
+        if settings.tensorboard and self.hardware.leads:
+            self.followers.append(TensorBoard(folder / "tensorboard" / self.name, self.name, step))
+        if settings.wandb and self.hardware.leads:
+            self.followers.append(WeightsAndBiases(folder, self.name, self.plan))
+
+    def end(self) -> None:
+        """Let them write what they hold."""
+        for follower in self.followers:
+            follower.close()
 
     def draw(self, step: int) -> Batch:
         """The share that this process has of a batch."""
@@ -105,10 +105,12 @@ class Stage(Task[Batch]):
             if _best(curve) is point:
                 self.save(self.learns, self.plan, self.files.best)
             self._draw(curve)
-            self._show(point)
-        if self.writer:
-            for name, value in {**point.losses, **point.validation}.items():
-                self.writer.add_scalar(f"{self.name}/{name}", value, point.step)
+        picture = self._picture(point) if point.validation else None
+        values = {
+            f"{self.name}/{name}": value for name, value in {**point.losses, **point.validation}.items()
+        }
+        for follower in self.followers:
+            follower.show(point.step, values, picture)
 
     def _draw(self, curve: Sequence[Point]) -> None:
         lines = {
@@ -120,14 +122,13 @@ class Stage(Task[Batch]):
         write_curve(self.files.path / "curve.csv", [_row(point) for point in curve])
         write_atomically(self.files.path / "curve.svg", curves(panels, "step"))
 
-    def _show(self, point: Point) -> None:
+    def _picture(self, point: Point) -> Image.Image | None:
+        """What the network makes of a few samples at the end of an epoch; kept as a file too."""
         if self.rows is None:
-            return
+            return None
         image = self.samples.grid({**self.rows, self.name: self.samples.images(self.learns)})
         write_atomically(self.folder.pictures / f"{self.name}-{point.epoch:02d}.png", png(image))
-        if self.writer:
-            pixels = np.asarray(image)
-            self.writer.add_image(f"{self.name}/pictures", pixels, point.step, dataformats="HWC")
+        return image
 
     def finish(self, curve: Sequence[Point]) -> None:
         """Write what was learned; the record is last, so that a kill before it does this again."""

@@ -423,6 +423,21 @@ def test_tensorboard_is_written_where_asked_for_and_missed_clearly(
         run(only="coarse", tensorboard=True)
 
 
+def test_a_stopped_and_resumed_training_is_one_run_for_its_followers(run: Train) -> None:
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("wandb")
+    for stop in (after(2), lambda: False):
+        folder = run(only="coarse", tensorboard=True, wandb=True, stop=stop).path
+    runs = list((folder / "wandb").glob("offline-run-*"))
+    assert {path.name.rpartition("-")[2] for path in runs} == {
+        (folder / "coarse/wandb.id").read_text().strip()
+    }
+    content = b"".join(file.read_bytes() for path in runs for file in path.glob("*.wandb"))
+    for expected in (b"coarse/coarse", b"coarse/held-out", b"coarse/pictures", b"learning_rate"):
+        assert expected in content
+    assert len(list((folder / "tensorboard/coarse").iterdir())) == 2
+
+
 def test_global_random_state_is_left_alone(run: Train) -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
