@@ -14,6 +14,14 @@ Scores = tuple[NDArray[np.float64], list[str | None]]
 
 FLAT = "the picture is flat"
 NOT_FINITE = "the picture has values that are not finite"
+NO_STRUCTURE = "no block of the picture has structure at both scales"
+NO_STATISTICS = "the statistics of the picture are not defined"
+NOTHING_BRIGHT = "nothing in the picture is brighter than zero"
+NO_BRIGHTNESS = "the mean brightness of the picture is not above zero"
+NO_VALUE = "the metric is not defined for the picture"
+
+REASONS = frozenset((FLAT, NOT_FINITE, NO_STRUCTURE, NO_STATISTICS, NOTHING_BRIGHT, NO_BRIGHTNESS, NO_VALUE))
+"""All reasons of metrics why a picture has no score, except those of a library's linear algebra."""
 
 
 def over_threads(images: NDArray[Any], score: Callable[[NDArray[Any]], Scores], threads: int) -> Scores:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.quality.batch import Scores, one_by_one, over_threads
+from hqgen.quality.batch import NO_STATISTICS, Scores, one_by_one, over_threads
 from hqgen.quality.gaussians import fit_asymmetric, fit_symmetric, shapes
 from hqgen.quality.memory import borrowed
 from hqgen.quality.pictures import stacked
@@ -59,8 +59,7 @@ def brisque_scores(images: NDArray[Any], *, threads: int = 1) -> Scores:
         ScoreError: as `brisque`.
     """
     images = stacked(images, metric="brisque", smallest=SMALLEST)
-    undefined = "the statistics of the picture are not defined"
-    return over_threads(images, partial(one_by_one, score=_score, undefined=undefined), threads)
+    return over_threads(images, partial(one_by_one, score=_score, undefined=NO_STATISTICS), threads)
 
 
 def _score(image: NDArray[Any]) -> float:

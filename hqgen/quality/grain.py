@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.compiled import compiled
-from hqgen.quality.batch import Scores, one_by_one
+from hqgen.quality.batch import NO_BRIGHTNESS, Scores, one_by_one
 from hqgen.quality.pictures import stacked
 
 SMALLEST = 3
 """Rows and columns of the smallest picture that has a value: one mask."""
-
-UNDEFINED = "the mean brightness of the picture is not above zero"
 
 
 def grain(images: NDArray[Any]) -> NDArray[np.float64]:
@@ -49,7 +47,7 @@ def grain_scores(images: NDArray[Any]) -> Scores:
     Raises:
         ScoreError: as `grain`.
     """
-    return one_by_one(stacked(images, metric="grain", smallest=SMALLEST), _score, UNDEFINED)
+    return one_by_one(stacked(images, metric="grain", smallest=SMALLEST), _score, NO_BRIGHTNESS)
 
 
 def _score(image: NDArray[Any]) -> float:

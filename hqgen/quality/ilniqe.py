@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError
 from hqgen.files import weights_folder
-from hqgen.quality.batch import Scores, one_by_one, over_threads
+from hqgen.quality.batch import NO_STRUCTURE, Scores, one_by_one, over_threads
 from hqgen.quality.gaussians import fit_asymmetric, shapes
 from hqgen.quality.pictures import stacked
 
@@ -73,8 +73,7 @@ def ilniqe_scores(images: NDArray[Any], *, threads: int = 1) -> Scores:
     """
     images = stacked(images, metric="ilniqe", smallest=SMALLEST)
     score = partial(_score, template=template())
-    undefined = "no block of the picture has structure at both scales"
-    return over_threads(images, partial(one_by_one, score=score, undefined=undefined), threads)
+    return over_threads(images, partial(one_by_one, score=score, undefined=NO_STRUCTURE), threads)
 
 
 class Template(NamedTuple):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.quality.batch import FLAT, NOT_FINITE, over_threads
+from hqgen.quality.batch import FLAT, NO_STRUCTURE, NOT_FINITE, over_threads
 from hqgen.quality.gaussians import fit_asymmetric, shapes
 from hqgen.quality.memory import borrowed
 from hqgen.quality.pictures import require_unit_range, stacked
@@ -79,7 +79,7 @@ def _score(images: NDArray[Any]) -> tuple[Array, list[str | None]]:
     if moments:
         scores[[reason is None for reason in reasons]] = _distances(_features(np.stack(moments)))
     for n in np.flatnonzero(~np.isfinite(scores)).tolist():
-        reasons[n] = reasons[n] or "no block of the picture has structure at both scales"
+        reasons[n] = reasons[n] or NO_STRUCTURE
     return scores, reasons
 
 

@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.quality.batch import Scores, one_by_one, over_threads
+from hqgen.quality.batch import NOTHING_BRIGHT, Scores, one_by_one, over_threads
 from hqgen.quality.memory import borrowed
 from hqgen.quality.pictures import stacked
 
 SMALLEST = 16
 """Rows and columns of the smallest picture that has a score: one block."""
-
-UNDEFINED = "nothing in the picture is brighter than zero"
 
 
 def piqe(images: NDArray[Any], *, threads: int = 1) -> NDArray[np.float64]:
@@ -57,7 +55,7 @@ def piqe_scores(images: NDArray[Any], *, threads: int = 1) -> Scores:
         ScoreError: as `piqe`.
     """
     images = stacked(images, metric="piqe", smallest=SMALLEST)
-    return over_threads(images, partial(one_by_one, score=_score, undefined=UNDEFINED), threads)
+    return over_threads(images, partial(one_by_one, score=_score, undefined=NOTHING_BRIGHT), threads)
 
 
 def _score(image: NDArray[Any]) -> float:

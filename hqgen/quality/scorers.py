@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.provenance import Specified
-from hqgen.quality.batch import FLAT, Scores
+from hqgen.quality.batch import FLAT, NO_VALUE, REASONS, Scores
 from hqgen.quality.brisque import brisque_scores, machine
 from hqgen.quality.ilniqe import TEMPLATE_SHA256, ilniqe_scores, template
 from hqgen.quality.niqe import pristine, score_images
@@ -144,7 +144,7 @@ class Pyiqa:
                 except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                     reason = str(error)
                 if not np.isfinite(scores[n]):
-                    scores[n], reason = np.inf, reason or "the metric is not defined for the picture"
+                    scores[n], reason = np.inf, reason or NO_VALUE
             reasons.append(reason)
         return scores, reasons
 
@@ -178,6 +178,9 @@ def _numbers_of_brisque(folder: Path) -> dict[str, str]:
     torch.save((torch.from_numpy(svm.coefficients), torch.from_numpy(svm.vectors)), folder / "brisque.pth")
     return {"pretrained_model_path": str(folder / "brisque.pth")}
 
+
+_LINEAR_ALGEBRA = ("linalg", "torch.linalg")
+"""What messages of PyTorch's linear algebra begin with, which `Pyiqa` gives as reasons."""
 
 _NUMBERS = {"niqe": _numbers_of_niqe, "brisque": _numbers_of_brisque}
 
@@ -237,6 +240,11 @@ def check_size(scorer: Scorer, height: int, width: int) -> None:
     """
     # A flat picture has no score, but one of a size that the scorer refuses has an error.
     scorer.score(np.zeros((1, height, width), np.uint8))
+
+
+def is_of_scorer(reason: str) -> bool:
+    """Whether a candidate has this reason from a scorer: its picture could be made, but has no score."""
+    return reason in REASONS or reason.startswith(_LINEAR_ALGEBRA)
 
 
 def usable_scorers(

@@ -17,7 +17,8 @@ from PIL import Image
 import hqgen.quality.scorers as scorers_module
 from hqgen.errors import ScoreError, UnknownNameError
 from hqgen.quality import brisque, get_scorer, niqe, piqe, score_files, scorer_names
-from hqgen.quality.scorers import usable_scorers
+from hqgen.quality.normalise import to_uint8
+from hqgen.quality.scorers import is_of_scorer, usable_scorers
 
 OWN = {"niqe": niqe, "brisque": brisque, "piqe": piqe}
 WITH_PYIQA = ["pyiqa-niqe", "pyiqa-brisque", "pyiqa-piqe"]
@@ -181,3 +182,15 @@ def test_importing_quality_imports_nothing_heavy() -> None:
     code = "import sys, hqgen.quality; print({'numba', 'torch', 'pyiqa', 'scipy', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_reasons_of_scorers_are_told_from_those_of_methods() -> None:
+    flat = np.zeros((1, 96, 96), np.uint8)
+    for name in ("niqe", "brisque", "piqe", "grain"):
+        (reason,) = get_scorer(name).score(flat)[1]
+        assert reason is not None
+        assert is_of_scorer(reason)
+    with pytest.raises(ScoreError) as caught:
+        to_uint8(flat[0])
+    assert not is_of_scorer(caught.value.message)
+    assert is_of_scorer("linalg.svd: the algorithm did not converge")
