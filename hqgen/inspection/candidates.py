@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import HqgenError, MethodError, SourceError, StoreError
+from hqgen.errors import HqgenError, MethodError, StoreError
 from hqgen.manifest import MethodSpec, Plan, SampleSpec, SourceManifest, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.mosaic import OnMosaic, luminance
 from hqgen.methods.registry import get_method
 from hqgen.provenance import require_same
 from hqgen.quality.normalise import Normalisation, to_uint8
-from hqgen.sources import load_catalog
-from hqgen.sources.catalog import SourceSettings, load_folder_settings
-from hqgen.sources.recordings import DemoRecording, FileRecording
-from hqgen.spikes.camera import Camera
+from hqgen.sources.planned import planned_recording, source_files
 from hqgen.spikes.packed import ENDS
 from hqgen.spikes.recording import Recording
 
@@ -42,7 +39,7 @@ class Remake:
     def __init__(self, plan: Plan, spec: SourceSpec, found: SourceManifest, data_root: Path | None) -> None:
         self._spec = spec
         self._rule = _rule(plan)
-        self._files = source_settings(found, data_root)
+        self._files = source_files(found.name, found.folder, data_root)
         self._methods = {method.name: method for method in spec.methods}
         self._ready: dict[str, Method] = {}
         self._recording = lru_cache(maxsize=1)(self._opened)
@@ -85,15 +82,8 @@ class Remake:
 
     def _opened(self, index: int) -> Recording:
         item = self._spec.recordings[index]
-        if self._files is None:
-            return DemoRecording(item.path, item.frames, item.size).open()
-        folder, settings = self._files
-        geometry = (self._spec.height, self._spec.width)
-        path = folder / item.path
-        planned = Camera.planned(self._spec.camera, *geometry)
-        camera = planned.over(settings.described_camera).for_file(path)
-        file = FileRecording(folder, item.path, None, None, item.frames, item.size, geometry, camera)
-        return file.open()
+        geometry, camera = (self._spec.height, self._spec.width), self._spec.camera
+        return planned_recording(self._files, item.path, item.frames, item.size, geometry, camera).open()
 
 
 def _rule(plan: Plan) -> Normalisation:
@@ -115,28 +105,6 @@ def _rule(plan: Plan) -> Normalisation:
         error=StoreError,
     )
     return Normalisation(**planned)
-
-
-def source_settings(found: SourceManifest, data_root: Path | None) -> tuple[Path, SourceSettings] | None:
-    """Where a source's recordings are and how they are read; None for the demo, which has no files.
-
-    Raises:
-        SourceError: there is no folder where they were, nor below the data root.
-    """
-    if found.folder is None:
-        return None
-    places = [Path(found.folder)]
-    entry = load_catalog().get(found.name)
-    if data_root is not None:
-        places.append(data_root / ((entry and entry.folder) or places[0].name))
-    folder = next((place for place in places if place.is_dir()), None)
-    if folder is None:
-        where = " or ".join(f"`{place}`" for place in dict.fromkeys(places))
-        raise SourceError(
-            f"the recordings of `{found.name}` are gone: there is no folder {where}",
-            hint="give the folder of the datasets with `--data-root`",
-        )
-    return folder, entry or load_folder_settings(folder)
 
 
 def _method(spec: MethodSpec) -> Method:

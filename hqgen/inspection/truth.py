@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import HqgenError, ScoreError, StoreError
-from hqgen.inspection.candidates import Remake, source_settings
+from hqgen.inspection.candidates import Remake
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
 from hqgen.provenance import require_same, specification
 from hqgen.quality.fidelity import psnr, ssim
 from hqgen.quality.scorers import Scorer, get_scorer
 from hqgen.sources import load_catalog
+from hqgen.sources.planned import source_files
 from hqgen.sources.source import Source, read_demo, read_folder
 
 
@@ -227,7 +228,7 @@ def source_with_truth(found: SourceManifest, data_root: Path | None) -> Source |
         return read_demo(entry) if entry is not None else None
     if entry is not None and not entry.has_truth:
         return None
-    files = source_settings(found, data_root)
+    files = source_files(found.name, found.folder, data_root)
     return read_folder(found.name, files[1], files[0]) if files and files[1].has_truth else None
 
 
