@@ -15,7 +15,7 @@ from hqgen.completion import completer
 if TYPE_CHECKING:
     from hqgen.benchmark.settings import BenchmarkCommand
     from hqgen.builder.finish import Outcome
-    from hqgen.builder.settings import BuildCommand
+    from hqgen.builder.settings import BuildCommand, RepickCommand
     from hqgen.methods.learned.network import NetworkMethod
     from hqgen.spikes.camera import Camera
 
@@ -86,22 +86,26 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-@app.command(cls=console.settings_command("hqgen.builder.settings:RepickSettings"))
+@app.command(cls=console.settings_command("hqgen.builder.settings:RepickCommand"))
 def repick(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="A build with candidates: its folder or manifest.")],
     json: console.AsJson = False,
 ) -> int:
-    """Pick the winners of a finished store again, by another rule or other limits, into a new store.
+    """Pick the winners of a finished store again, into a new store.
 
-    No recordings are needed. Exit code 3: done, but some recordings or samples gave no picture.
+    By another rule, other limits, another metric or other judges. No method runs. Recordings are needed only
+    for the judge `consistency`, if the store lacks it. Exit code 3: done, but some recordings or samples gave
+    no picture.
     """
     from hqgen.builder.repick import repick
     from hqgen.manifest import find_manifest
     from hqgen.progress import stderr_observer
     from hqgen.report import build_view
 
-    outcome = repick(find_manifest(manifest), context.obj, stderr_observer())
+    settings: RepickCommand = context.obj
+    _use_weights(settings.weights_dir)
+    outcome = repick(find_manifest(manifest), settings, stderr_observer())
     console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
     return console.QUARANTINED if outcome.manifest.quarantined else 0
 

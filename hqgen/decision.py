@@ -6,6 +6,7 @@ record and the manifest. So a finished store can be decided again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -153,3 +154,15 @@ def measures_of(sample: SampleRecord, methods: Sequence[str], score: str) -> dic
         name: np.array([np.inf if (v := values[m]) is None else v for m in methods], np.float32)
         for name, values in found.items()
     }
+
+
+def values_by_method(measures: Measures, methods: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """The measures of one sample as a record has them: the inverse of `measures_of`."""
+    return {
+        name: {method: _finite(value) for method, value in zip(methods, values, strict=True)}
+        for name, values in measures.items()
+    }
+
+
+def _finite(value: np.float32) -> float | None:
+    return float(value) if math.isfinite(value) else None

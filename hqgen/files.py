@@ -1,10 +1,11 @@
-"""Write a file whole, take its digest, tell a web page, lock a folder, and find the folder of weights."""
+"""Write, share and digest files, tell a web page, lock a folder, and find the folder of weights."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,29 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def share(file: Path, target: Path) -> None:
+    """Let a file be at a second place: as a link, which takes no space, or else as a copy.
+
+    It is for files that are only replaced, never changed, as those of a store: there a link is as good as a
+    copy.
+
+    Raises:
+        OSError: there is no such file, or the second place cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:
+        if not file.is_file():
+            raise
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.copyfile(file, partial)
+        sync(partial)
+        partial.replace(target)
+    sync(target.parent)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from spikeclip.training.settings import TrainSettings
 
 COMMANDS = {
     "hqgen build": ("hqgen.builder.settings:BuildCommand", "hq-store", {"sources": "demo"}),
-    "hqgen repick": ("hqgen.builder.settings:RepickSettings", "", {"out": "x"}),
+    "hqgen repick": ("hqgen.builder.settings:RepickCommand", "", {"out": "x"}),
     "hqgen train-method": ("hqgen.training.recipe:Recipe", "", {}),
     "spikeclip train": ("spikeclip.training.settings:TrainCommand", "train", {}),
     "spikeclip evaluate": ("spikeclip.evaluation.settings:EvaluateCommand", "evaluate", {"spikes": "x"}),

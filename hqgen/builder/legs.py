@@ -10,7 +10,6 @@ measure, picks the winners.
 from __future__ import annotations
 
 import logging
-import math
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +25,7 @@ from hqgen.builder.earlier import FinishedSample, StoredShard
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedMethod, Shard
 from hqgen.builder.scoring import Scoring
-from hqgen.decision import Decider, Decision, measures_of
+from hqgen.decision import Decider, Decision, measures_of, values_by_method
 from hqgen.errors import MethodError, RecordingError, ScoreError, StoreError, UnreadableError
 from hqgen.manifest import SampleRecord, ShardRecord
 from hqgen.methods.base import Method
@@ -321,10 +320,7 @@ def _sample_records(
 ) -> Iterator[SampleRecord]:
     names = list(enumerate(shard.methods))
     for index, (sample, decision) in enumerate(zip(shard.samples, decisions, strict=True)):
-        values = {
-            measure: {name: _number(found[column]) for column, name in names}
-            for measure, found in result.measures_at(index).items()
-        }
+        values = values_by_method(result.measures_at(index), shard.methods)
         yield SampleRecord(
             key=sample.key,
             method=decision.method,
@@ -342,7 +338,3 @@ def _of_sample(
 ) -> dict[str, Value]:
     """The values of one sample, by method."""
     return {name: values[sample, column] for column, name in names if (sample, column) in values}
-
-
-def _number(value: np.float32) -> float | None:
-    return float(value) if math.isfinite(value) else None

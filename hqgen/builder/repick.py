@@ -1,33 +1,52 @@
-"""Another store from a finished one: winners picked again from its candidates, by what it knows of them.
+"""Another store from a finished one: winners picked again from its candidates.
 
-No recording is read and no picture is made. The new store is the one that a build with the other rule or
-limits would have made, byte for byte. It is written through the same records, so a run that was stopped
-continues where it was.
+No method runs. The new store is the one that a build with the other rule, limits, metric or judges would have
+made, byte for byte. It is written through the same records, so a run that was stopped continues where it was.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_file, write_error
 from hqgen.builder.output import Output
 from hqgen.builder.plan import by_name
+from hqgen.builder.rescoring import (
+    Measuring,
+    Recordings,
+    ShardMeasures,
+    measuring,
+    require_pictures,
+    unchanged_recordings,
+)
 from hqgen.builder.settings import RepickSettings
 from hqgen.decision import Decider, make_decider, measures_of
 from hqgen.errors import StoreError, UsageError
-from hqgen.files import sync
+from hqgen.files import share
 from hqgen.interrupt import Stop, stoppable
-from hqgen.manifest import Manifest, Origin, Plan, ShardDigest, ShardRecord, SourceFiles, SourceManifest
+from hqgen.manifest import (
+    Manifest,
+    Origin,
+    Plan,
+    SampleRecord,
+    ShardDigest,
+    ShardRecord,
+    SourceFiles,
+    SourceManifest,
+    SourceSpec,
+)
 from hqgen.progress import Observer
 from hqgen.provenance import require_same, specification
+from hqgen.sources.recordings import SourceRecording
 from hqgen.store import StoreWriter, candidates_of, digest_images, open_described
 
 THREADS = 4
@@ -39,42 +58,54 @@ def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observ
 
     Args:
         manifest_path: the manifest of a store that has its candidates.
-        settings: rule and limits; the folder of the new store.
+        settings: rule, limits, metric and judges; the folder of the new store.
         observer: is shown the progress.
 
     Raises:
-        StoreError: the store holds winners only, or is damaged; or the new one cannot be written.
-        UsageError: the rule needs a judge that the store does not have, or `out` is the store's own folder.
+        StoreError: the store holds winners only, is damaged, or lacks a candidate that the metric may score;
+            or the new one cannot be written.
+        UsageError: the rule needs a judge that is not there, or `out` is the store's own folder.
+        ScoreError: the metric or a judge cannot run here, or refuses pictures of a source's size.
+        SourceError, RecordingError: a judge needs the recordings, and they are gone or have changed.
         PlanMismatchError: the folder holds another store.
         InterruptedBuildError: the user asked to stop; what was done is kept.
     """
     started, manifest_path = datetime.now(UTC), Path(manifest_path).absolute()
     manifest, store = open_described(manifest_path)
-    plan = _plan(manifest, settings, manifest_path)
+    measured = _measuring(manifest, settings, manifest_path)
+    plan = _plan(manifest.plan, settings, measured)
     output = Output(settings.out.absolute())
     if output.store.path.resolve() == store.path.resolve():
         raise UsageError(f"`{output.root}` holds the store to pick from", hint="choose another `--out`")
-    work = _Work(StoreWriter(store.path), output, plan, Decider.of(plan))
+    work = _Work(StoreWriter(store.path), output, plan, Decider.of(plan), manifest, measured)
     origin = Origin(manifest=str(manifest_path), plan_id=manifest.plan_id)
     try:
         with output.locked(), log_file(output, started):
             _admit(settings, output, plan)
-            return _repick(work, manifest, observer, started, origin)
+            return _repick(work, settings.data_root, observer, started, origin)
     except OSError as error:
         raise write_error(output, error) from error
 
 
-def _plan(manifest: Manifest, settings: RepickSettings, path: Path) -> Plan:
-    """The plan of the new store."""
-    plan = manifest.plan
-    if not plan.keep_candidates:
+def _measuring(manifest: Manifest, settings: RepickSettings, path: Path) -> Measuring:
+    """What the new store's candidates are measured by."""
+    if not manifest.plan.keep_candidates:
         raise StoreError(
             f"the store of `{path}` holds winners only, so there is nothing to pick from",
             hint="build it again with `--keep-candidates`",
         )
-    measures = (str(plan.scorer["name"]), *(str(judge["name"]) for judge in plan.judges))
-    decider = make_decider(settings.rule, measures, settings.max_score, settings.min_consistency)
+    measured = measuring(manifest.plan, settings.metric, settings.judges)
+    require_pictures(manifest, measured.scorer)
+    return measured
+
+
+def _plan(plan: Plan, settings: RepickSettings, measured: Measuring) -> Plan:
+    """The plan of the new store."""
+    limits = settings.max_score, settings.min_consistency
+    decider = make_decider(settings.rule, measured.names, *limits)
     changes = {
+        "scorer": measured.scorer,
+        "judges": measured.judges,
         "rule": specification(decider.rule),
         "max_score": settings.max_score,
         "min_consistency": settings.min_consistency,
@@ -103,11 +134,9 @@ def _admit(settings: RepickSettings, output: Output, plan: Plan) -> None:
         )
 
 
-def _repick(
-    work: _Work, manifest: Manifest, observer: Observer, started: datetime, origin: Origin
-) -> Outcome:
-    plan, output = work.plan, work.output
-    jobs = list(work.missing(manifest))
+def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime, origin: Origin) -> Outcome:
+    plan, output, manifest = work.plan, work.output, work.manifest
+    jobs = list(work.missing())
     total = sum(len(source.samples) for source in manifest.sources)
     left = made = sum(len(job.samples) for job in jobs)
     there = output.manifest()
@@ -117,16 +146,21 @@ def _repick(
         source.name: SourceFiles(folder=source.folder, quarantined=source.quarantined_recordings)
         for source in manifest.sources
     }
+    recordings: Recordings = {}
+    if jobs and work.measuring.needs_recordings:
+        names = {job.source.name for job in jobs}
+        cache = output.work / "blake3.json"
+        recordings = unchanged_recordings(manifest, names, data_root, cache, observer)
     output.accept(plan, files)
     output.store.create(plan)
     message = "stopping: shards in flight are finished; interrupt again to stop at once"
     with (
-        ThreadPoolExecutor(THREADS) as pool,  # reading, packing and hashing let the interpreter lock go
+        ThreadPoolExecutor(work.threads) as pool,  # reading, scoring and packing let the interpreter lock go
         stoppable(message) as stop,
-        observer.progress("picking", total, "samples", total - left) as progress,
+        observer.progress(work.what, total, "samples", total - left) as progress,
     ):
         try:
-            for done in pool.map(lambda job: work.shard(job, stop), jobs):
+            for done in pool.map(lambda job: work.shard(job, recordings, stop), jobs):
                 left -= done
                 progress.advance(done)
         except BaseException:
@@ -157,41 +191,63 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Work:
-    """What every shard needs: the store to pick from, where to write, the new plan and its decider."""
+    """What every shard needs.
+
+    Attributes:
+        origin: the store to pick from.
+        output: where to write.
+        plan: the new one.
+        decider: of the new plan.
+        manifest: of the store to pick from.
+        measuring: what candidates are measured by.
+    """
 
     origin: StoreWriter
     output: Output
     plan: Plan
     decider: Decider
+    manifest: Manifest
+    measuring: Measuring
 
-    def missing(self, manifest: Manifest) -> Iterator[_Job]:
+    @property
+    def what(self) -> str:
+        """What is done, for the progress."""
+        return "picking" if self.measuring.scoring is None else "scoring"
+
+    @property
+    def threads(self) -> int:
+        """Shards that are worked on at once."""
+        return THREADS if self.measuring.scoring is None else os.cpu_count() or 1
+
+    def missing(self) -> Iterator[_Job]:
         """The shards that are not complete, in order."""
         size = self.plan.shard_size
-        for source in manifest.sources:
+        for source in self.manifest.sources:
             part = self.plan.part(source.name).id
             for digests in source.shards:
                 if self.output.record_plan(source.name, digests.shard) != part:
                     yield _Job(source, digests, digests.shard * size, size)
 
-    def shard(self, job: _Job, stop: Stop) -> int:
+    def shard(self, job: _Job, recordings: Recordings, stop: Stop) -> int:
         """Pick one shard again and write it; gives the number of its samples, 0 after a wish to stop."""
         if stop.asked:
             return 0
         part = self.plan.part(job.source.name)
         (spec,) = part.sources
         methods = [method.name for method in spec.methods]
+        before = [job.source.samples[row] for row in job.samples]
         samples = []
-        for row in job.samples:
-            sample = job.source.samples[row]
+        for sample in self._measured(job, spec, before, recordings.get(spec.name, ())):
             decision = self.decider.decide(methods, measures_of(sample, methods, self.decider.score))
             samples.append(sample.model_copy(update=decision._asdict()))
         images = np.zeros((len(samples), spec.height, spec.width), np.uint8)
         for method in sorted({sample.method for sample in samples if sample.method is not None}):
             rows = [row for row, sample in enumerate(samples) if sample.method == method]
             images[rows] = self._candidates(job, method)[rows]
-        if self.plan.keep_candidates:
-            for method in methods:
-                self._keep(job, candidates_of(method))
+        digests, pairs = {}, list(zip(samples, before, strict=True))
+        for method in methods if self.plan.keep_candidates else ():
+            lost = [method in new.reasons and method not in old.reasons for new, old in pairs]
+            digests[method] = self._keep(job, method, np.flatnonzero(lost))
         self.output.store.write_shard(spec.name, job.start, images)
         self.output.write_record(
             ShardRecord(
@@ -199,13 +255,26 @@ class _Work:
                 source=spec.name,
                 shard=job.digests.shard,
                 images_blake3=digest_images(images),
-                candidates_blake3=job.digests.candidates_blake3 if self.plan.keep_candidates else {},
+                candidates_blake3=digests,
                 samples=tuple(samples),
             )
         )
         return len(samples)
 
-    def _candidates(self, job: _Job, method: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _measured(
+        self,
+        job: _Job,
+        spec: SourceSpec,
+        samples: Sequence[SampleRecord],
+        recordings: Sequence[SourceRecording],
+    ) -> Sequence[SampleRecord]:
+        """The samples of a shard, with what the new plan measures."""
+        read = partial(self._candidates, job)
+        score = str(self.manifest.plan.scorer["name"])
+        shard = ShardMeasures(self.measuring, score, spec, job.start, samples, recordings, read)
+        return shard.records()
+
+    def _candidates(self, job: _Job, method: str) -> NDArray[np.uint8]:
         """One method's candidates of a shard: uint8 (n, H, W).
 
         Raises:
@@ -221,26 +290,20 @@ class _Work:
             )
         return pictures
 
-    def _keep(self, job: _Job, array: str) -> None:
-        """Put the file of a shard of candidates into the new store, as it is."""
-        place = job.source.name, job.digests.shard, array
-        _share(self.origin.shard_file(*place), self.output.store.shard_file(*place))
+    def _keep(self, job: _Job, method: str, lost: NDArray[np.intp]) -> str:
+        """Put one method's candidates of a shard into the new store, and give their digest.
 
-
-def _share(file: Path, target: Path) -> None:
-    """Let a file be at a second place: as a link, which takes no space, or else as a copy.
-
-    No part of hqgen or Zarr changes a file of a store; they replace it. So a link is as good as a copy.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(file, target)
-    except OSError:
-        if not file.is_file():
-            raise
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.copyfile(file, partial)
-        sync(partial)
-        partial.replace(target)
-    sync(target.parent)
+        Args:
+            job: the shard.
+            method: name of the method.
+            lost: rows of candidates that the new scorer gives no score; they become black.
+        """
+        array = candidates_of(method)
+        if not lost.size:
+            place = job.source.name, job.digests.shard, array
+            share(self.origin.shard_file(*place), self.output.store.shard_file(*place))
+            return job.digests.candidates_blake3[method]
+        pictures = self._candidates(job, method)
+        pictures[lost] = 0
+        self.output.store.write_shard(job.source.name, job.start, pictures, array)
+        return digest_images(pictures)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from hqgen.config import ENV, FLAG, Cluster, Count, Device, Flag, Names, Section, WeightsFolder, join_names
 from hqgen.spikes.camera import PLAIN, Camera
 
 Existing = Literal["error", "resume", "append", "update", "retry", "overwrite"]
+
+
+def _none_alone(names: tuple[str, ...]) -> tuple[str, ...]:
+    if "none" in names and len(names) > 1:
+        raise ValueError("`none` must be the only judge")
+    return () if "none" in names else names
+
+
+Judges = Annotated[Names, AfterValidator(_none_alone)]
 
 
 class PickSettings(Section):
@@ -37,18 +46,11 @@ class StoreSettings(PickSettings):
     """Other methods for single sources."""
     metric: Annotated[str, ENV] = "niqe"
     """What candidates are scored with; lower is better."""
-    judges: Annotated[Names, ENV] = ("consistency", "grain", "brisque", "piqe")
+    judges: Annotated[Judges, ENV] = ("consistency", "grain", "brisque", "piqe")
     """What else every candidate is measured by: `consistency` and metrics, or `none`."""
     # Enough that a task costs little beside its work, few enough to lose on a kill.
     shard_size: Annotated[Count, ENV] = 32
     """Samples in a shard, the unit of work."""
-
-    @field_validator("judges")
-    @classmethod
-    def _none_alone(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if "none" in names and len(names) > 1:
-            raise ValueError("`none` must be the only judge")
-        return () if "none" in names else names
 
 
 class BuildSettings(StoreSettings, Cluster):
@@ -73,8 +75,18 @@ class RepickSettings(PickSettings):
 
     out: Annotated[Path, FLAG]
     """Folder that receives `hq.zarr` and `manifest.json`."""
+    metric: Annotated[str | None, ENV] = None
+    """Score the stored candidates with this metric. [default: that of the store]"""
+    judges: Annotated[Judges | None, ENV] = None
+    """What else they are measured by, or `none`. [default: the judges of the store]"""
+    data_root: Annotated[Path, Flag("HQGEN_DATA_ROOT")] = Path("data")
+    """Folder of the datasets, for a judge that needs the recordings."""
     existing: Annotated[Literal["resume", "overwrite"], FLAG] = "resume"
     """What to do if there is already a store in that folder."""
+
+
+class RepickCommand(RepickSettings, WeightsFolder):
+    """The settings of `hqgen repick` and its weights: `ilniqe` needs a file of them."""
 
 
 class BuildCommand(BuildSettings, WeightsFolder):

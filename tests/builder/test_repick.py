@@ -144,7 +144,7 @@ def test_a_rule_whose_judges_the_store_lacks_is_refused(built: Path, tmp_path: P
 
 def test_the_command_says_where_the_new_store_is(built: Path, tmp_path: Path) -> None:
     command = ["repick", str(built / "manifest.json"), "--out", str(tmp_path / "new"), "--json"]
-    command += ["--rule", "niqe-guarded", "--max-score", "43"]
+    command += ["--rule", "niqe-guarded", "--max-score", "43", "--metric", "niqe", "--judges", "consistency"]
     done = CliRunner().invoke(app, command, standalone_mode=False)
     assert done.return_value == 3, done.output
     assert json.loads(done.stdout)["manifest"] == str(tmp_path / "new" / "manifest.json")
