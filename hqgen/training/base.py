@@ -23,8 +23,9 @@ from hqgen.progress import SILENT, Observer
 from hqgen.simulation.scenes import SceneBatch, SceneMaker
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware, hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, train, trapezium, write_curve
+from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
 from hqgen.training.recipe import Recipe
+from hqgen.training.schedules import trapezium
 
 LONGEST = 480
 SMALLEST = 32

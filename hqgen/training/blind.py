@@ -15,7 +15,8 @@ from hqgen.config import Count, Section, read_toml, validated
 from hqgen.methods.learned.bsn import BlindNetwork, half_width, measured
 from hqgen.training.crops import Crops
 from hqgen.training.hardware import Hardware, has_bfloat16
-from hqgen.training.loop import Losses, Point, Task, trapezium, write_curve
+from hqgen.training.loop import Losses, Point, Task, write_curve
+from hqgen.training.schedules import trapezium
 
 VALIDATION = (8, 2)
 """Windows, and crops of each, of what draws the learning curve."""

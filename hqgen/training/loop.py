@@ -302,14 +302,6 @@ def drawn_ahead(draw: Callable[[int], B], first: int, steps: int, drawers: int =
             yield batch
 
 
-def trapezium(step: int, steps: int, warm_up: int, cool_down: int) -> float:
-    """The part of the learning rate at a step, from 0: a linear rise, a plateau, a linear fall to the end.
-
-    Up to the fall nothing depends on the length of the training, so a longer one starts as a shorter one did.
-    """
-    return min((step + 1) / max(warm_up, 1), 1, (steps - step) / max(cool_down, 1))
-
-
 def summary(point: Point) -> str:
     """`epoch 2, total 1.25, prompt -0.5, held-out 1.5`."""
     numbers = {**point.losses, **point.validation}

@@ -13,7 +13,7 @@ from hqgen.errors import TrainingError, WeightsError
 from hqgen.progress import SILENT
 from hqgen.training.checkpoint import Checkpoint
 from hqgen.training.hardware import Hardware
-from hqgen.training.loop import Losses, Point, Stop, Task, drawn_ahead, train, trapezium, write_curve
+from hqgen.training.loop import Losses, Point, Stop, Task, drawn_ahead, train, write_curve
 from tests.builder.small import Recorder
 
 CPU = Hardware(torch.device("cpu"))
@@ -130,12 +130,6 @@ def test_batches_are_given_once_in_order_and_not_drawn_past_the_end(drawers: int
     assert list(drawn_ahead(draw, 2, 6, drawers)) == [3, 4, 5, 6]
     assert sorted(drawn) == [2, 3, 4, 5]
     assert list(drawn_ahead(draw, 6, 6, drawers)) == []
-
-
-def test_a_learning_rate_rises_stays_and_falls_to_the_end() -> None:
-    parts = [trapezium(step, 10, warm_up=4, cool_down=5) for step in range(10)]
-    assert parts == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
-    assert [trapezium(step, 3, 0, 0) for step in range(3)] == [1, 1, 1]
 
 
 def test_error_of_a_batch_reaches_the_loop() -> None:
