@@ -73,14 +73,8 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
     Raises:
         MethodError: damaged, no checkpoint, a pickled network, or no state_dict in it.
     """
-    import torch
-
     path, shown = Path(path), shown or Path(path)
-    _require_checkpoint(path, shown)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
-        raise _unreadable(error, shown) from error
+    content = _content(path, shown)
     state = _state_dict(content)
     if state is None:
         what = type(content).__name__
@@ -92,6 +86,27 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
             hint="save the network's own `state_dict()` with torch.save",
         )
     return state
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """Read what a checkpoint says beside its tensors: its entry `meta`, {} where it has none.
+
+    Raises:
+        MethodError: as `read_checkpoint`.
+    """
+    content = _content(Path(path), Path(path))
+    meta = content.get("meta") if isinstance(content, dict) else None
+    return dict(meta) if isinstance(meta, dict) else {}
+
+
+def _content(path: Path, shown: Path) -> Any:
+    import torch
+
+    _require_checkpoint(path, shown)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
+        raise _unreadable(error, shown) from error
 
 
 def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:

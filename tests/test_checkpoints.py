@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hqgen.checkpoints import load_weights, read_checkpoint
+from hqgen.checkpoints import load_weights, read_checkpoint, read_meta
 from hqgen.errors import MethodError
 from tests.methods.golden import CONTAINERS
 from tests.small_network import Small, saved
@@ -90,6 +90,12 @@ def test_other_file_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(MethodError, match=f"not a PyTorch checkpoint.*{len(content)} bytes"):
         load_weights(Small(), path)
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], {"meta": "none"}])
+def test_meta_of_a_checkpoint_that_has_none_is_empty(tmp_path: Path, content: object) -> None:
+    assert read_meta(saved(content, tmp_path / "a.pth")) == {}
+    assert read_meta(saved({"meta": {"stage": "fine"}}, tmp_path / "b.pth")) == {"stage": "fine"}
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], torch.zeros(3), {"state_dict": {}}])

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from spikeclip.networks.padding import Padding
+
 WIDTHS = (64, 128, 64, 16)
 
 
@@ -17,14 +19,19 @@ class LRN(nn.Sequential):
 
     Args:
         bins: channels of the voxel.
+        padding: beyond the edges; `reflect` needs two pixels a side. It has no tensors of its own.
     """
 
     name = "lrn"
 
-    def __init__(self, bins: int = 50) -> None:
+    def __init__(self, bins: int = 50, padding: Padding = "zeros") -> None:
         layers = [
-            nn.Sequential(nn.Conv2d(wide, narrow, 3, padding=1), nn.ReLU(inplace=True))
+            nn.Sequential(_convolution(wide, narrow, padding), nn.ReLU(inplace=True))
             for wide, narrow in pairwise((bins, *WIDTHS))
         ]
-        super().__init__(*layers, nn.Conv2d(WIDTHS[-1], 1, 3, padding=1))
-        self.bins = bins
+        super().__init__(*layers, _convolution(WIDTHS[-1], 1, padding))
+        self.bins, self.padding = bins, padding
+
+
+def _convolution(wide: int, narrow: int, padding: Padding) -> nn.Conv2d:
+    return nn.Conv2d(wide, narrow, 3, padding=1, padding_mode=padding)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from spikeclip.networks.padding import Padding
 
 WIDTHS = (50, 100, 200, 400, 800)
 
@@ -19,15 +22,17 @@ class UNet(nn.Module):
 
     Args:
         bins: channels of the voxel.
+        padding: beyond the edges; `reflect` needs 32 pixels a side. It has no tensors of its own.
     """
 
     name = "unet"
 
-    def __init__(self, bins: int = 50) -> None:
+    def __init__(self, bins: int = 50, padding: Padding = "zeros") -> None:
         super().__init__()
-        self.bins = bins
-        self.encoder = nn.ModuleList(_twice(below, width) for below, width in pairwise((bins, *WIDTHS)))
-        self.decoder = nn.ModuleList(_twice(deep + width, width) for width, deep in pairwise(WIDTHS))
+        self.bins, self.padding = bins, padding
+        twice = partial(_twice, padding)
+        self.encoder = nn.ModuleList(twice(below, width) for below, width in pairwise((bins, *WIDTHS)))
+        self.decoder = nn.ModuleList(twice(deep + width, width) for width, deep in pairwise(WIDTHS))
         self.head = nn.Conv2d(WIDTHS[0], 1, 1)
         self.apply(_initialise)
 
@@ -49,11 +54,11 @@ class UNet(nn.Module):
         return output
 
 
-def _twice(channels: int, width: int) -> nn.Sequential:
+def _twice(padding: Padding, channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1),
+        nn.Conv2d(channels, width, 3, padding=1, padding_mode=padding),
         nn.ReLU(inplace=True),
-        nn.Conv2d(width, width, 3, padding=1),
+        nn.Conv2d(width, width, 3, padding=1, padding_mode=padding),
         nn.ReLU(inplace=True),
     )
 

@@ -20,6 +20,36 @@ def test_a_saved_network_comes_back_as_it_was(name: str, bins: int, tmp_path: Pa
         assert torch.equal(loaded(voxel), network(voxel))
 
 
+@pytest.mark.parametrize("name", ["lrn", "unet"])
+def test_padding_stays_with_the_network_and_adds_no_tensor(name: str, tmp_path: Path) -> None:
+    network = build(name, 3, "reflect")
+    save_network(tmp_path / "a.pth", network, {"stage": "fine"})
+    assert torch.load(tmp_path / "a.pth", weights_only=True)["meta"] == {
+        "stage": "fine",
+        "padding": "reflect",
+    }
+    loaded = load_network(tmp_path / "a.pth")
+    assert loaded.padding == "reflect"
+    assert list(loaded.state_dict()) == list(build(name, 3).state_dict())
+    voxel = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(loaded(voxel), network(voxel))
+
+
+def test_network_without_a_padding_in_its_file_has_zeros(tmp_path: Path) -> None:
+    torch.save(build("lrn", 3, "reflect").state_dict(), tmp_path / "published.pth")
+    save_network(tmp_path / "a.pth", build("lrn", 3), {})
+    assert "padding" not in torch.load(tmp_path / "a.pth", weights_only=True)["meta"]
+    for file in ("published.pth", "a.pth"):
+        assert load_network(tmp_path / file).padding == "zeros"
+
+
+def test_padding_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    save_network(tmp_path / "a.pth", build("lrn", 3), {"padding": "wrap"})
+    with pytest.raises(WeightsError, match="unknown padding `wrap`"):
+        load_network(tmp_path / "a.pth")
+
+
 def test_what_is_known_of_a_network_stays_with_it(tmp_path: Path) -> None:
     save_network(tmp_path / "a.pth", build("lrn"), {"plan": "abc", "epoch": 3})
     content = torch.load(tmp_path / "a.pth", weights_only=True)

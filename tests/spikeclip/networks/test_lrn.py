@@ -66,3 +66,27 @@ def test_any_size_and_any_number_of_bins_pass(size: tuple[int, int]) -> None:
     network = LRN(bins=5)
     assert network(torch.rand(2, 5, *size)).shape == (2, 1, *size)
     assert network.bins == 5
+
+
+def test_reflect_padding_leaves_no_dark_border() -> None:
+    """On a flat voxel every pixel sees the same; with zeros those at the edge see black."""
+    zeros, reflect = LRN(3), LRN(3, "reflect")
+    reflect.load_state_dict(zeros.state_dict())
+    voxel = torch.ones(1, 3, 24, 24)
+    with torch.no_grad():
+        flat, dark = reflect(voxel)[0, 0], zeros(voxel)[0, 0]
+    torch.testing.assert_close(flat, flat.mean().expand(24, 24))
+    torch.testing.assert_close(dark[5:-5, 5:-5], flat[5:-5, 5:-5])
+    assert (dark[0] - flat[0]).abs().max() > 1e-3
+
+
+def test_another_order_of_the_bins_is_the_same_network_with_its_weights_in_that_order() -> None:
+    """So an order other than that of time has nothing to offer: the first layer sees all bins at once."""
+    network, order = LRN(6), torch.tensor([2, 3, 1, 4, 0, 5])  # the middle first
+    state = network.state_dict()
+    state["0.0.weight"] = state["0.0.weight"][:, order]
+    reordered = LRN(6)
+    reordered.load_state_dict(state)
+    voxel = torch.rand(1, 6, 12, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(reordered(voxel[:, order]), network(voxel))
