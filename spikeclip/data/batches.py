@@ -7,7 +7,7 @@ needs the number of its step and nothing else to see the same batches again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,11 @@ from spikeclip.data.lowlight import LowLightSplit
 from spikeclip.data.voxels import BINS, centre_crop, tfi_packed, voxelize_packed
 
 Rows = NDArray[np.int64]
+Chance = NDArray[np.float64]
+
+CHANCES = 8
+"""Random numbers that come with each sample."""
+
 _CPU = torch.device("cpu")
 
 
@@ -37,6 +42,8 @@ class Batch:
         batch_label: int64 (B,), labels of the whole batch, over all parts and processes.
         target: float32 (n, 1, h, w), TFI of the stream at its middle frame; None unless asked for.
         hq: float32 (n, 1, h, w) in 0..1, HQ crops; None unless asked for.
+        chance: float64 (n, CHANCES) in [0, 1), on the CPU: what is random in a loss comes from here, so that
+            it is the same again in a training that continues.
     """
 
     voxel: Tensor
@@ -44,6 +51,7 @@ class Batch:
     batch_label: Tensor
     target: Tensor | None = None
     hq: Tensor | None = None
+    chance: Chance | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -56,7 +64,8 @@ class Batch:
     def _rows(self, rows: slice) -> Batch:
         target = None if self.target is None else self.target[rows]
         hq = None if self.hq is None else self.hq[rows]
-        return Batch(self.voxel[rows], self.label[rows], self.batch_label, target, hq)
+        chance = None if self.chance is None else self.chance[rows]
+        return Batch(self.voxel[rows], self.label[rows], self.batch_label, target, hq, chance)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class BatchMaker:
         rows: Rows,
         share: slice = slice(None),
         mirrored: NDArray[np.bool_] | None = None,
+        seed: Sequence[int] = (),
     ) -> Batch:
         """Make a batch, or a share of it.
 
@@ -100,6 +110,7 @@ class BatchMaker:
             rows: the samples of the whole batch, indices into the split.
             share: which of these to make.
             mirrored: which samples of the whole batch to mirror left to right; None mirrors none.
+            seed: of `chance`, with the step.
         """
         packed, height, width = self._packed(rows[share]), self.split.height, self.split.width
         voxel = voxelize_packed(packed, height, width, self.bins, self.crop)
@@ -109,7 +120,8 @@ class BatchMaker:
             voxel = torch.where(mask, voxel.flip(-1), voxel)
             target = None if target is None else torch.where(mask, target.flip(-1), target)
         labels = self._moved(self.split.labels[rows])
-        return Batch(voxel, labels[share], labels, target, self._crops(step, len(rows), share))
+        chance = np.random.default_rng([*seed, step, 3]).random((len(rows), CHANCES))[share]
+        return Batch(voxel, labels[share], labels, target, self._crops(step, len(rows), share), chance)
 
     def _packed(self, rows: Rows) -> Tensor:
         resident = self.split.resident(self.device)
@@ -177,7 +189,7 @@ class Batches:
         mirrored = None
         if self._flip:
             mirrored = np.random.default_rng([*self._seed, step]).random(self._maker.size) < 0.5
-        return self._maker.batch(step, self.rows(step), self._share, mirrored)
+        return self._maker.batch(step, self.rows(step), self._share, mirrored, self._seed)
 
 
 def _check(maker: BatchMaker, world: int) -> None:
@@ -197,5 +209,6 @@ def _check(maker: BatchMaker, world: int) -> None:
 
 @lru_cache(maxsize=4)
 def _order(count: int, seed: int, stage: int, epoch: int) -> Rows:
-    # The 1 keeps these numbers apart from those of the flips, which are drawn from (seed, stage, step).
+    # The 1 keeps these numbers apart from those of the flips, which are drawn from (seed, stage, step), and
+    # of the batches, from (seed, stage, step, 3).
     return np.random.default_rng([seed, stage, epoch, 1]).permutation(count)

@@ -10,12 +10,23 @@ from __future__ import annotations
 from typing import Any
 
 import hqgen
+from hqgen.config import Section
 from spikeclip.training.settings import StageName, TrainSettings
 
 VERSION = 1
 """Raised when the same plan gives other weights than before."""
 
 Plan = dict[str, Any]
+
+SHARED = {"network", "bins", "crop", "seed", "augment", "validation"}
+"""Settings of the whole training that decide the weights."""
+
+FIRST = SHARED | {
+    *("epochs", "batch", "learning_rate", "loss", "context"),
+    *("prompt_weight", "class_weight", "tau", "duplicates"),
+}
+"""Settings that are always in a plan. One that came later is in it only where it is not at its default, so
+that the plans of before keep their ids."""
 
 
 def stage_plan(
@@ -38,14 +49,21 @@ def stage_plan(
         supervisors: what else the stage learns from: plan ids of `hq_stores`, digest of `clip`, id of the
             plan of the `prompts`.
     """
-    shared = ("network", "bins", "crop", "seed", "augment", "validation")
+    table = settings.of(stage)
     return {
         "stage": stage,
         "version": f"{hqgen.__version__}, training {VERSION}",
-        **{name: getattr(settings, name) for name in shared},
+        **_chosen(settings, SHARED | {"padding"}),
         "bfloat16": bfloat16,
         "low_light": low_light,
         "start": start,
-        **settings.of(stage).model_dump(mode="json"),
+        **_chosen(table, set(type(table).model_fields)),
         **supervisors,
     }
+
+
+def _chosen(table: Section, names: set[str]) -> Plan:
+    """The settings of a table that are in a plan, of those named."""
+    dumped = table.model_dump(mode="json", include=names)
+    changed = table.model_dump(include=names, exclude_defaults=True)
+    return {name: value for name, value in dumped.items() if name in FIRST or name in changed}

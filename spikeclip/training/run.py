@@ -31,7 +31,14 @@ from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
-from spikeclip.training.losses import coarse_losses, fine_losses, prompt_losses
+from spikeclip.training.losses import (
+    Term,
+    class_term,
+    coarse_losses,
+    fine_losses,
+    prompt_losses,
+    prompt_term,
+)
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
@@ -225,24 +232,34 @@ class _Training:
             coarse=self.hardware.compiled(self.start("prompt").eval().requires_grad_(False)),
             clip=self.clip,
             image_features=self.hardware.compiled(self.clip.image_features),
+            settings=self.settings.prompt,
             hardware=self.hardware,
         )
         hq = self.hq, HQCrops(self.hq_paths, self.settings.crop, self.settings.seed + 1)
         return Stage(plan, prompts, losses, self._save_prompts, self.samples, self.folder, hq=hq)
 
     def fine(self, plan: Plan) -> Stage:
-        network, settings = self.start("fine"), self.settings.fine
+        network = self.start("fine")
         losses = partial(
             fine_losses,
             image_features=self.hardware.compiled(self.clip.image_features),
-            texts=self.clip.text_features(class_texts(self.low_light.labels)),
-            prompts=self._prompt_features() if settings.prompt_weight > 0 else None,
-            scale=self.clip.logit_scale,
-            settings=settings,
+            terms=self._terms(),
             hardware=self.hardware,
         )
         rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
         return Stage(plan, network, losses, self._save_network, self.samples, self.folder, rows)
+
+    def _terms(self) -> dict[str, tuple[float, Term]]:
+        """The terms of stage `fine` that have a weight."""
+        settings, scale = self.settings.fine, self.clip.logit_scale
+        terms: dict[str, tuple[float, Term]] = {}
+        if settings.class_weight > 0:
+            texts = self.clip.text_features(class_texts(self.low_light.labels))
+            terms["class"] = settings.class_weight, partial(class_term, texts=texts, settings=settings)
+        if settings.prompt_weight > 0:
+            learned = partial(prompt_term, prompts=self._prompt_features(), scale=scale)
+            terms["prompt"] = settings.prompt_weight, learned
+        return terms
 
     # What they are made of.
 
@@ -266,7 +283,7 @@ class _Training:
         if network is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.settings.seed)
-                network = build(self.settings.network, self.settings.bins)
+                network = build(self.settings.network, self.settings.bins, self.settings.padding)
         return self.hardware.place(network.train())
 
     def _learned(self, name: StageName) -> nn.Module:
@@ -278,11 +295,13 @@ class _Training:
         path = self.settings.initial
         if path is None:
             return None
-        network = load_network(path)
-        if (network.name, network.bins) != (self.settings.network, self.settings.bins):
+        network, settings = load_network(path), self.settings
+        there = (network.name, network.bins, network.padding)
+        if there != (settings.network, settings.bins, settings.padding):
             raise UsageError(
-                f"the initial network `{path}` is `{network.name}` of {network.bins} bins, but `network` is "
-                f"`{self.settings.network}` and `bins` {self.settings.bins}",
+                f"the initial network `{path}` is `{network.name}` of {network.bins} bins with padding "
+                f"`{network.padding}`, but `network` is `{settings.network}`, `bins` {settings.bins} and "
+                f"`padding` `{settings.padding}`",
                 hint="give the one that the settings name, or change them",
             )
         return network

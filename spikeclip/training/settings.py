@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hqgen.config import ENV, Count, Flag, Names, Section, split_names, validated
 from spikeclip.clip.settings import ClipSettings
@@ -34,7 +34,10 @@ StageName = Literal["coarse", "prompt", "fine"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages, in the order in which they run."""
 
+Schedule = Literal["constant", "multistep", "cosine"]
+Reduction = Literal["mean", "sum"]
 Duplicates = Literal["mask", "literal"]
+Brightness = Literal["raw", "paired", "random"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -48,7 +51,22 @@ class StageSettings(Section):
     """Low-light samples a step, over all micro-batches and processes; the paper is silent. Small batches make
     the many small steps that 4e-5 needs: 312 an epoch for 5,000 samples."""
     learning_rate: Positive = 4e-5
-    """Learning rate of Adam, constant: 4e-5 for U-CALTECH, 1e-4 for U-CIFAR."""
+    """Learning rate of Adam: 4e-5 for U-CALTECH, 1e-4 for U-CIFAR."""
+    schedule: Schedule = "constant"
+    """How the learning rate changes. The paper gives one rate and no schedule, so it is constant. The
+    authors' evaluation code imports PyTorch's `MultiStepLR` and `CosineAnnealingLR`. `cosine` falls step by
+    step to 0 at the end of the stage; `multistep` falls at `milestones`."""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.6, 0.8)
+    """Parts of the stage after which `multistep` multiplies the rate by `drop`; the paper is silent."""
+    drop: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Factor of `multistep`; 0.1 is PyTorch's."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _rising(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+        if list(milestones) != sorted({*milestones}):
+            raise ValueError("give each of the milestones once, in order")
+        return milestones
 
 
 class CoarseSettings(StageSettings):
@@ -65,6 +83,10 @@ class PromptSettings(StageSettings):
     epochs: Count = 1
     context: Count = 16
     """Learned vectors of each prompt."""
+    brightness: Brightness = "raw"
+    """How bright the pictures are that the prompts compare. `raw`: as they are, which is the paper's way; LQ
+    pictures are ten times darker than HQ ones, and the prompts learn little else. `paired`: each LQ picture
+    gets the mean of the HQ crop beside it. `random`: every picture gets a mean that is drawn by itself."""
 
 
 class FineSettings(StageSettings):
@@ -76,7 +98,11 @@ class FineSettings(StageSettings):
     class_weight: Weight = 1.0
     """Weight of the class loss; 1 in the paper, 0 leaves it out."""
     tau: Positive = 0.07
-    """Temperature of the class loss [10]; the paper gives none, 0.07 is where CLIP's own training starts."""
+    """Temperature of the class loss [10]. The paper gives none; 0.07 is where CLIP's own training starts. The
+    authors' evaluation code imports `InfoNCE` of the package info_nce, whose default is 0.1."""
+    reduction: Reduction = "mean"
+    """How the class loss of a batch comes from its samples. [10] is a sum, but [9] is for one picture; the
+    package info_nce takes the mean. With a batch of 16, `sum` gives the class loss 16 times the weight."""
     duplicates: Duplicates = "mask"
     """Whether samples of one class in a batch are taken out of each other's negatives, or stay in as [10]
     literally has it."""
@@ -94,7 +120,10 @@ class TrainSettings(Section):
     network: Annotated[Literal["lrn", "unet"], ENV] = "lrn"
     """What is trained."""
     bins: Count = 50
-    """Bins of the voxel, the channels that the network takes."""
+    """Bins of the voxel, the channels that the network takes. They are in the order of time."""
+    padding: Annotated[Literal["zeros", "reflect"], ENV] = "zeros"
+    """What the network sees beyond the picture: black (`zeros`), as the published one, which leaves dark
+    borders; or the picture mirrored (`reflect`)."""
     crop: Annotated[int, Field(ge=8), ENV] = 224
     """Side of the square that is cut from the middle of a sample, and of the HQ crops."""
     seed: Annotated[int, ENV] = 0
@@ -139,6 +168,8 @@ class TrainSettings(Section):
             raise ValueError("fine.prompt-weight above 0 needs stage prompt")
         if self.network == "unet" and self.crop % 16:  # it halves four times
             raise ValueError("crop is a multiple of 16 for unet")
+        if self.network == "unet" and self.padding == "reflect" and self.crop < 32:
+            raise ValueError("crop is at least 32 for unet with padding reflect")
         return self
 
     def of(self, stage: StageName) -> StageSettings:

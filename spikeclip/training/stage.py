@@ -17,6 +17,7 @@ from hqgen.plot import curves
 from hqgen.provenance import document_id
 from hqgen.training.followers import Follower, TensorBoard, WeightsAndBiases
 from hqgen.training.loop import Losses, Point, Task, write_curve
+from hqgen.training.schedules import cosine, multistep
 from spikeclip.data.batches import Batch
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.training.folder import RunFolder, StageRecord
@@ -77,6 +78,15 @@ class Stage(Task[Batch]):
         """Let them write what they hold."""
         for follower in self.followers:
             follower.close()
+
+    def before_step(self, step: int) -> None:
+        """Set the learning rate."""
+        table, part = self.settings.of(self.name), 1.0
+        if table.schedule == "cosine":
+            part = cosine(step, self.steps)
+        elif table.schedule == "multistep":
+            part = multistep(step, [round(place * self.steps) for place in table.milestones], table.drop)
+        self.optimizer.param_groups[0]["lr"] = table.learning_rate * part
 
     def draw(self, step: int) -> Batch:
         """The share that this process has of a batch."""

@@ -9,7 +9,7 @@ import torch
 from hqgen.errors import UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.spikes.packed import Window
-from spikeclip.data.batches import Batch, Batches, BatchMaker
+from spikeclip.data.batches import CHANCES, Batch, Batches, BatchMaker
 from spikeclip.data.lowlight import LowLightSet, LowLightSplit, open_prepared
 from spikeclip.data.voxels import voxelize
 
@@ -99,6 +99,18 @@ def test_flip_mirrors_voxel_and_target_of_some_samples_together(split: LowLightS
         assert torch.equal(flipped.voxel[place], plain.voxel[place].flip(axes))
         assert torch.equal(flipped.target[place], plain.target[place].flip(axes))
     assert 0 < sum(mirrored) < 12
+
+
+def test_random_numbers_of_a_sample_come_with_it_and_are_new_in_each_batch(split: LowLightSplit) -> None:
+    whole = [batches(split, size=6).batch(step).chance for step in (0, 1)]
+    parts = [batches(split, size=6, rank=rank, world=3).batch(1).chance for rank in range(3)]
+    assert whole[0] is not None
+    assert whole[1] is not None
+    np.testing.assert_array_equal(np.concatenate([part for part in parts if part is not None]), whole[1])
+    assert whole[0].shape == (6, CHANCES)
+    assert len(np.unique([whole[0], whole[1]])) == 2 * 6 * CHANCES
+    halves = [part.chance for part in batches(split, size=6).batch(1).split(2)]
+    np.testing.assert_array_equal(np.concatenate([half for half in halves if half is not None]), whole[1])
 
 
 def test_ranks_share_each_batch(split: LowLightSplit) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,20 @@ from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.batches import Batch
 from spikeclip.training.losses import (
     class_loss,
+    class_term,
     coarse_losses,
     fine_losses,
     prompt_initial_loss,
     prompt_loss,
     prompt_losses,
+    prompt_term,
 )
-from spikeclip.training.settings import CoarseSettings, Duplicates, FineSettings
+from spikeclip.training.settings import CoarseSettings, Duplicates, FineSettings, PromptSettings, Reduction
 from tests.spikeclip.tiny_clip import tiny_clip
 
 Array = NDArray[np.float64]
 FORMS: tuple[Duplicates, Duplicates] = ("mask", "literal")
+REDUCTIONS: tuple[Reduction, Reduction] = ("mean", "sum")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -92,19 +96,31 @@ def test_class_loss_is_equation_10(
     assert found == pytest.approx(expected, abs=1e-9)
 
 
-@given(seed=seeds, parts=st.integers(1, 4), duplicates=st.sampled_from(["mask", "literal"]))
+@given(
+    seed=seeds,
+    parts=st.integers(1, 4),
+    duplicates=st.sampled_from(["mask", "literal"]),
+    reduction=st.sampled_from(["mean", "sum"]),
+)
 def test_the_parts_of_a_batch_make_the_class_loss_of_the_whole(
-    seed: int, parts: int, duplicates: Duplicates
+    seed: int, parts: int, duplicates: Duplicates, reduction: Reduction
 ) -> None:
     rng = np.random.default_rng(seed)
     images, texts = tensor(features(rng, 3 * parts)), tensor(features(rng, 4))
     labels = tensor(rng.integers(4, size=3 * parts))
-    whole = class_loss(images, texts, labels, duplicates=duplicates)
+    whole = class_loss(images, texts, labels, duplicates=duplicates, reduction=reduction)
     losses = [
-        class_loss(part, texts, own, duplicates=duplicates, batch_labels=labels)
+        class_loss(part, texts, own, duplicates=duplicates, batch_labels=labels, reduction=reduction)
         for part, own in zip(images.chunk(parts), labels.chunk(parts), strict=True)
     ]
     assert torch.stack(losses).mean().item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+def test_a_sum_counts_every_sample_of_the_batch() -> None:
+    rng = np.random.default_rng(5)
+    images, texts, labels = tensor(features(rng, 6)), tensor(features(rng, 4)), torch.arange(6) % 4
+    mean, total = (class_loss(images, texts, labels, reduction=how) for how in REDUCTIONS)
+    torch.testing.assert_close(total, 6 * mean)
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -173,6 +189,7 @@ def test_only_prompts_get_gradients_and_the_loss_is_the_equations() -> None:
         coarse=coarse,
         clip=clip,
         image_features=clip.image_features,
+        settings=PromptSettings(),
         hardware=Hardware(torch.device("cpu")),
     )["initial"]
     loss.backward()  # type: ignore[no-untyped-call]
@@ -219,52 +236,61 @@ def part() -> Batch:
     return Batch(voxel, torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]))
 
 
-def supervision(prompts: bool) -> tuple[nn.Module, dict[str, Any]]:
+def supervision(**weights: float) -> tuple[nn.Module, dict[str, Any]]:
     clip = tiny_clip()
     texts = clip.text_features(["image of a cat", "image of a dog", "image of a car"])
-    learned = clip.text_features(["dark", "bright"]) if prompts else None
+    learned = clip.text_features(["dark", "bright"])
+    terms = {
+        "class": partial(class_term, texts=texts, settings=FineSettings()),
+        "prompt": partial(prompt_term, prompts=learned, scale=clip.logit_scale),
+    }
     return clip, {
         "image_features": clip.image_features,
-        "texts": texts,
-        "prompts": learned,
-        "scale": clip.logit_scale,
+        "terms": {name: (weight, terms[name]) for name, weight in weights.items()},
         "hardware": Hardware(torch.device("cpu")),
     }
 
 
+PAPER = {"class": 1.0, "prompt": 100.0}
+
+
 def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
-    clip, knows = supervision(prompts=True)
-    losses = fine_losses(network, part, settings=FineSettings(), **knows)
-    losses["total"].backward()  # type: ignore[no-untyped-call]
+    clip, knows = supervision(**PAPER)
+    fine_losses(network, part, **knows)["total"].backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
     assert all(p.grad is None for p in clip.parameters())
 
 
 def test_total_is_equation_11_and_weighs_its_terms(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
-    _, knows = supervision(prompts=True)
-    settings = FineSettings(prompt_weight=7, class_weight=3)
-    losses = fine_losses(network, part, settings=settings, **knows)
+    _, knows = supervision(prompt=7, **{"class": 3})
+    losses = fine_losses(network, part, **knows)
     torch.testing.assert_close(losses["total"], 3 * losses["class"] + 7 * losses["prompt"])
     assert -1 <= losses["prompt"] <= 0
-    _, knows = supervision(prompts=False)
-    assert list(fine_losses(network, part, settings=settings, **knows)) == [
-        "total",
-        "class",
-    ]
+    _, knows = supervision(**{"class": 3})
+    assert list(fine_losses(network, part, **knows)) == ["total", "class"]
+
+
+def test_features_of_the_whole_pictures_are_computed_once(part: Batch) -> None:
+    _, knows = supervision(**PAPER)
+    calls, features = [], knows["image_features"]
+
+    def counted(images: Tensor) -> Tensor:
+        calls.append(len(images))
+        found: Tensor = features(images)
+        return found
+
+    knows["image_features"] = counted
+    fine_losses(nn.Conv2d(4, 1, 3, padding=1), part, **knows)
+    assert calls == [3]
 
 
 def test_losses_are_float32_whatever_the_networks_run_in(part: Batch) -> None:
     network = nn.Conv2d(4, 1, 3, padding=1)
-    _, knows = supervision(prompts=True)
-    half = fine_losses(
-        network,
-        part,
-        settings=FineSettings(),
-        **{**knows, "hardware": Hardware(torch.device("cpu"), bfloat16=True)},
-    )
-    full = fine_losses(network, part, settings=FineSettings(), **knows)
+    _, knows = supervision(**PAPER)
+    half = fine_losses(network, part, **{**knows, "hardware": Hardware(torch.device("cpu"), bfloat16=True)})
+    full = fine_losses(network, part, **knows)
     assert all(loss.dtype == torch.float32 for loss in half.values())
     assert half["class"] != full["class"]  # it did run in bfloat16
     torch.testing.assert_close(half["class"], full["class"], rtol=0.05, atol=0.05)

@@ -42,6 +42,18 @@ def test_how_it_is_computed_and_other_stages_leave_the_id_alone() -> None:
     assert document_id(plan(elsewhere)) == document_id(plan())
 
 
+def test_later_setting_is_in_a_plan_only_where_it_is_chosen() -> None:
+    assert not {"schedule", "milestones", "drop", "padding"} & plan().keys()
+    chosen = TrainSettings(padding="reflect", coarse=CoarseSettings(schedule="cosine", drop=0.1))
+    assert differences(plan(), plan(chosen)) == ["padding: none -> reflect", "schedule: none -> cosine"]
+
+
+def test_id_of_the_first_plans_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of it makes every training that is not done start again: raise `VERSION` where it must be."""
+    monkeypatch.setattr("hqgen.__version__", "0")
+    assert document_id(plan()) == "62016caa137f9ccb"
+
+
 def test_plan_survives_json() -> None:
     read = json.loads(json.dumps(plan(hq_stores=["a", "b"])))
     assert document_id(read) == document_id(plan(hq_stores=["a", "b"]))

@@ -35,6 +35,7 @@ from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.run import check_supervisors, train
 from spikeclip.training.settings import STAGES, StageName, train_settings
+from spikeclip.training.stage import Stage
 from tests.builder.small import Recorder
 from tests.spikeclip.small import write_recordings
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
@@ -186,6 +187,46 @@ def test_stopped_and_resumed_training_ends_bit_for_bit_like_one_that_ran_through
     folder = run()
     assert finals(folder) == finals(done)
     assert curves(folder) == curves(done)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "schedules": {
+        "coarse__schedule": "cosine",
+        "prompt__brightness": "random",
+        "fine__schedule": "multistep",
+        "fine__milestones": [0.3, 0.6],
+        "fine__reduction": "sum",
+        "padding": "reflect",
+    },
+}
+"""Settings besides the paper's, each with something that a training must remember or draw again."""
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_goes_on_bit_for_bit(run: Train, recipe: str) -> None:
+    through = run("through", **RECIPES[recipe])
+    for steps in (1, 2, 4, 3, 2, 3):
+        run(stop=after(steps), **RECIPES[recipe])
+    folder = run(**RECIPES[recipe])
+    assert finals(folder) == finals(through)
+    assert curves(folder) == curves(through)
+    assert load_network(folder.network).padding == "reflect"
+
+
+def test_schedule_sets_the_rate_of_each_step(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps an epoch; the rates that the optimiser had."""
+    rates: list[float] = []
+    before = Stage.before_step
+
+    def noted(self: Stage, step: int) -> None:
+        before(self, step)
+        rates.append(self.optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(Stage, "before_step", noted)
+    run("a", only="coarse", coarse__schedule="multistep", coarse__milestones=[0.3, 0.6], coarse__drop=0.5)
+    run("b", only="coarse", coarse__schedule="cosine")
+    assert rates[:6] == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
+    assert rates[6:] == pytest.approx([1e-3 * (0.5 + 0.5 * np.cos(np.pi * step / 6)) for step in range(6)])
 
 
 def test_what_is_complete_is_not_done_again(run: Train, done: RunFolder, tmp_path: Path) -> None:
@@ -349,6 +390,9 @@ def test_training_starts_from_the_initial_network(run: Train, tmp_path: Path) ->
 def test_initial_network_of_another_form_is_named(run: Train, tmp_path: Path) -> None:
     save_network(tmp_path / "start.pth", build("lrn", 25), {})
     with pytest.raises(UsageError, match=r"`.*start.pth` is `lrn` of 25 bins"):
+        run(initial=str(tmp_path / "start.pth"))
+    save_network(tmp_path / "start.pth", build("lrn", 50, "reflect"), {})
+    with pytest.raises(UsageError, match=r"with padding `reflect`, but .* `padding` `zeros`"):
         run(initial=str(tmp_path / "start.pth"))
 
 
