@@ -11,27 +11,21 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from hqgen.documents import Document, dump
 from hqgen.errors import StoreError
 from hqgen.provenance import short_digest
 
 SCHEMA_VERSION = 3
 """Raised when the meaning of a plan or of a stored byte changes: no old shard must pass for a new one."""
 
-
-class Document(BaseModel):
-    """A part of a document: immutable, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    unwritten: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are not written where they are None: a document without them keeps its id."""
+Action = Literal["pick", "reject", "mark", "clear"]
+"""What a verdict does: see `Verdict`."""
 
 
 class MethodSpec(Document):
@@ -255,6 +249,39 @@ class Origin(Document):
     plan_id: str
 
 
+class Verdict(Document):
+    """What a person says of one sample.
+
+    Attributes:
+        number: of the entry in its journal, from 1; 0 for a verdict that the manifest already has.
+        time: UTC, in the form of ISO 8601.
+        author: who says it; may be empty.
+        source: of the sample.
+        key: of the sample.
+        action: `pick`: the candidate of `method` is the picture; `reject`: there is no picture; `mark`: look
+            at it again, which decides nothing; `clear`: what was said before no longer holds.
+        method: of a pick; null for the other actions.
+        note: why; may be empty.
+    """
+
+    unwritten = frozenset({"method"})
+
+    number: int = Field(ge=0)
+    time: str
+    author: str = Field(default="", max_length=200)
+    source: str
+    key: str
+    action: Action
+    method: str | None = None
+    note: str = Field(default="", max_length=2000)
+
+    @model_validator(mode="after")
+    def _pick_names_a_method(self) -> Verdict:
+        if (self.action == "pick") != (self.method is not None):
+            raise ValueError("a pick must name its method, and only a pick can")
+        return self
+
+
 class Manifest(Document):
     """The whole store, described.
 
@@ -266,8 +293,11 @@ class Manifest(Document):
         plan: everything that decided the result.
         sources: what came of it, in the plan's order.
         times: differs between two builds of one plan.
-        repicked_from: of a store that `hqgen repick` made: the store that it was made from.
+        repicked_from: of a store that `hqgen repick` or `hqgen curate apply` made: the store before.
+        verdicts: of a curated store: what people said of its samples, in the order of the samples.
     """
+
+    unwritten = frozenset({"verdicts"})
 
     format: Literal["hqgen-manifest"] = "hqgen-manifest"
     plan_id: str
@@ -277,6 +307,7 @@ class Manifest(Document):
     sources: tuple[SourceManifest, ...]
     times: Times
     repicked_from: Origin | None = None
+    verdicts: tuple[Verdict, ...] | None = None
 
     @property
     def quarantined(self) -> int:
@@ -284,41 +315,6 @@ class Manifest(Document):
         return sum(
             len(source.quarantined_recordings) + len(source.quarantined_samples) for source in self.sources
         )
-
-
-def dump(document: Document) -> Iterator[str]:
-    """A document as JSON text in pieces: its outer levels over many lines, deeper levels on one.
-
-    A document of millions of samples is never held as text.
-    """
-    yield from _pieces(document, indent="", depth=4)
-    yield "\n"
-
-
-def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
-    members = _members(value)
-    if depth == 0 or not members:
-        yield json.dumps(value, ensure_ascii=False, default=dict)
-        return
-    opening, closing = "[]" if isinstance(value, list | tuple) else "{}"
-    inner = indent + " "
-    yield opening
-    for index, (key, item) in enumerate(members):
-        yield f"{',' if index else ''}\n{inner}"
-        if key is not None:
-            yield f"{json.dumps(key, ensure_ascii=False)}: "
-        yield from _pieces(item, inner, depth - 1)
-    yield f"\n{indent}{closing}"
-
-
-def _members(value: Any) -> list[tuple[str | None, Any]]:
-    """Keys and values of a document or a dict, items of a list without keys; nothing for anything else."""
-    if isinstance(value, Document):
-        fields = [(name, getattr(value, name)) for name in type(value).model_fields]
-        return [(name, item) for name, item in fields if item is not None or name not in value.unwritten]
-    if isinstance(value, dict):
-        return list(value.items())
-    return [(None, item) for item in value] if isinstance(value, list | tuple) else []
 
 
 def find_manifest(path: str | Path) -> Path:

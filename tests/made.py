@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hqgen.documents import dump
 from hqgen.manifest import (
     Manifest,
     MethodSpec,
@@ -20,7 +21,6 @@ from hqgen.manifest import (
     SourceManifest,
     SourceSpec,
     Times,
-    dump,
 )
 from hqgen.methods.registry import get_method
 from hqgen.provenance import specification

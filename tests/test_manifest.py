@@ -5,10 +5,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hqgen.config import MANIFESTS
+from hqgen.documents import dump
 from hqgen.errors import StoreError
 from hqgen.manifest import (
     Manifest,
@@ -18,7 +17,6 @@ from hqgen.manifest import (
     ShardRecord,
     SourceManifest,
     Times,
-    dump,
     find_manifest,
     read_manifest,
     schemas,
@@ -64,20 +62,6 @@ def test_a_manifest_survives_being_written_and_read(tmp_path: Path) -> None:
 def test_written_documents_have_one_entry_a_line_and_no_long_indentation() -> None:
     text = "".join(dump(manifest_of(plan_of({"one": 2}))))
     assert any(line.strip().startswith('{"key": "b"') for line in text.splitlines())
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=20,
-    ),
-    st.integers(0, 4),
-)
-def test_pretty_printing_changes_no_value(value: object, depth: int) -> None:
-    from hqgen.manifest import _pieces
-
-    assert json.loads("".join(_pieces(value, "", depth))) == value
 
 
 def test_the_plan_id_depends_on_everything_that_decides_the_result() -> None:

@@ -14,6 +14,7 @@ TOOLS = {
     "config",
     "checkpoints",
     "devices",
+    "documents",
     "download",
     "drawing",
     "errors",
@@ -31,6 +32,7 @@ TOOLS = {
 MAY_IMPORT = {
     "hqgen.compiled": set(),
     "hqgen.config": {"hqgen.errors", "hqgen.text"},
+    "hqgen.documents": set(),
     "hqgen.errors": set(),
     "hqgen.files": {"hqgen.errors", "hqgen.text"},
     "hqgen.text": set(),
@@ -52,15 +54,16 @@ MAY_IMPORT = {
     "hqgen.completion": {"hqgen.sources", "hqgen.methods", "hqgen.quality"},
     "hqgen.manifest": set(),
     "hqgen.store": {"hqgen.manifest"},
+    "hqgen.curation": {"hqgen.manifest"},
     "hqgen.decision": {"hqgen.manifest", "hqgen.quality"},
     "hqgen.verify": {"hqgen.manifest", "hqgen.decision", "hqgen.store"},
     "hqgen.builder": {
         f"hqgen.{room}"
-        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "decision")
+        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "curation", "decision")
     },
     "hqgen.inspection": {
         f"hqgen.{room}"
-        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "decision")
+        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "curation", "decision")
     },
     "hqgen.benchmark": {
         f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "builder", "inspection")

@@ -29,9 +29,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from hqgen.documents import dump
 from hqgen.errors import StoreError
 from hqgen.files import held, write_atomically
-from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, dump, read_manifest
+from hqgen.manifest import Manifest, Plan, ShardRecord, SourceFiles, read_manifest
 from hqgen.store import IMAGES, StoreWriter, candidates_of
 from hqgen.text import why
 

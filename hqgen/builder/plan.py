@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from hqgen.builder.scoring import Scoring
 from hqgen.decision import Decider
+from hqgen.documents import Document
 from hqgen.errors import UsageError
-from hqgen.manifest import Document, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
+from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same, specification

@@ -1,0 +1,9 @@
+"""What people say of the samples of a finished store: verdicts, in a journal beside the manifest."""
+
+from __future__ import annotations
+
+from hqgen.curation.entries import Entry, Undo, count_verdicts
+from hqgen.curation.journal import FILE, Journal
+from hqgen.manifest import Verdict
+
+__all__ = ["FILE", "Entry", "Journal", "Undo", "Verdict", "count_verdicts"]
