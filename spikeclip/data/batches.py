@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hqgen.errors import UsageError
+from spikeclip.data.base_pictures import BasePictures
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSplit
 from spikeclip.data.voxels import BINS, centre_crop, tfi_packed, voxelize_packed
@@ -26,8 +27,11 @@ from spikeclip.data.voxels import BINS, centre_crop, tfi_packed, voxelize_packed
 Rows = NDArray[np.int64]
 Chance = NDArray[np.float64]
 
-CHANCES = 8
+CHANCES = 10
 """Random numbers that come with each sample."""
+
+Target = Literal["tfi", "tfp", "base"]
+"""TFI at the middle frame, the mean rate over all frames that are binned, or a picture of `base`."""
 
 _CPU = torch.device("cpu")
 
@@ -40,7 +44,7 @@ class Batch:
         voxel: float32 (n, bins, h, w), spikes per bin.
         label: int64 (n,), indices into the classes.
         batch_label: int64 (B,), labels of the whole batch, over all parts and processes.
-        target: float32 (n, 1, h, w), TFI of the stream at its middle frame; None unless asked for.
+        target: float32 (n, 1, h, w), spikes per frame, see `Target`; None unless asked for.
         hq: float32 (n, 1, h, w) in 0..1, HQ crops; None unless asked for.
         chance: float64 (n, CHANCES) in [0, 1), on the CPU: what is random in a loss comes from here, so that
             it is the same again in a training that continues.
@@ -77,18 +81,20 @@ class BatchMaker:
         size: B of a whole batch, over all processes.
         bins: of the voxel.
         crop: side of the middle square of the frames; None takes them whole.
-        target: whether to make the coarse target.
+        target: the picture of each sample to go with it; None: none.
         hq: HQ crops to go with the samples, as many as these.
         device: where batches are made and stay.
+        base: where the target is `base`, the pictures of the samples, which have been made.
     """
 
     split: LowLightSplit
     size: int
     bins: int = BINS
     crop: int | None = None
-    target: bool = False
+    target: Target | None = None
     hq: HQCrops | None = None
     device: torch.device = _CPU
+    base: BasePictures | None = None
 
     def in_order(self) -> Iterator[Batch]:
         """All samples once, in their order; the last batch may be smaller."""
@@ -114,7 +120,7 @@ class BatchMaker:
         """
         packed, height, width = self._packed(rows[share]), self.split.height, self.split.width
         voxel = voxelize_packed(packed, height, width, self.bins, self.crop)
-        target = tfi_packed(packed, height, width, self.crop) if self.target else None
+        target = self._target(packed, voxel, rows[share])
         if mirrored is not None:
             mask = self._moved(mirrored[share])[:, None, None, None]
             voxel = torch.where(mask, voxel.flip(-1), voxel)
@@ -122,6 +128,17 @@ class BatchMaker:
         labels = self._moved(self.split.labels[rows])
         chance = np.random.default_rng([*seed, step, 3]).random((len(rows), CHANCES))[share]
         return Batch(voxel, labels[share], labels, target, self._crops(step, len(rows), share), chance)
+
+    def _target(self, packed: Tensor, voxel: Tensor, rows: Rows) -> Tensor | None:
+        height, width = self.split.height, self.split.width
+        if self.target == "tfi":
+            return tfi_packed(packed, height, width, self.crop)
+        if self.target == "tfp":
+            return voxel.mean(1, keepdim=True) / (packed.shape[1] // self.bins)
+        if self.base is None:
+            return None
+        down, across = centre_crop(height, width, self.crop)
+        return self._moved(self.base.read(self.split, rows)[:, None, down, across])
 
     def _packed(self, rows: Rows) -> Tensor:
         resident = self.split.resident(self.device)
@@ -138,7 +155,7 @@ class BatchMaker:
 
     def _moved(self, values: NDArray[Any]) -> Tensor:
         """An array on the device; from page-locked memory, so that nobody waits for the copy."""
-        tensor = torch.from_numpy(values)
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
         if self.device.type != "cuda":
             return tensor.to(self.device)
         return tensor.pin_memory().to(self.device, non_blocking=True)

@@ -8,24 +8,26 @@ samples: that is the setting `reduction = "sum"`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from hqgen.quality.normalise import Normalisation
 from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Losses
+from spikeclip.clip.frozen import FrozenClip
 from spikeclip.data.batches import Batch
 from spikeclip.training.settings import (
+    AnchorGain,
     CoarseSettings,
     Duplicates,
-    FineSettings,
     PromptSettings,
     Reduction,
 )
-from spikeclip.training.views import matched
+from spikeclip.training.views import matched, random_crops
+
+WHITE = Normalisation()
 
 
 def prompt_initial_loss(
@@ -93,12 +95,42 @@ def class_loss(
     return loss * len(batch_labels) if reduction == "sum" else loss
 
 
+def anchor_loss(images: Tensor, known: Tensor, scale: int, gain: AnchorGain) -> Tensor:
+    """The distance of pictures from what is known of the light, as a share of what a flat picture leaves.
+
+    Both are averaged over squares of pixels, which takes the noise away and leaves smaller details free. 0 is
+    a picture that shows in every square what is known; 1 is as bad as a flat one. It does not depend on the
+    gain of what is known. A sample that never fired counts 0.
+
+    Args:
+        images: (n, 1, h, w), of the network.
+        known: (n, 1, h, w), proportional to light: spikes counted, or a picture of a method.
+        scale: side of the squares in pixels.
+        gain: `best` compares at the gain of each picture that fits best (least squares), so that the loss
+            does not depend on its brightness: the rule of `hqgen.quality.consistency`. `white` brings what is
+            known to the gain at which its brightest squares are 0.9, the rule of `hqgen.quality.normalise`,
+            and compares the picture as it is.
+    """
+    seen, known = (
+        nn.functional.avg_pool2d(each, scale, ceil_mode=True).flatten(1) for each in (images, known)
+    )
+    least = torch.finfo(torch.float32).tiny
+    if gain == "white":
+        known = known * (WHITE.level / known.quantile(WHITE.quantile, dim=1, keepdim=True).clamp(min=least))
+    else:
+        fit = (seen * known).sum(1, keepdim=True) / seen.square().sum(1, keepdim=True).clamp(min=least)
+        seen = seen * fit.clamp(min=0)  # a negative picture is not the right one
+    error = (seen - known).square().mean(1)
+    spread = known.var(1, unbiased=False)
+    return (error / spread.where(spread > 0, torch.inf)).mean()
+
+
 def coarse_losses(network: nn.Module, part: Batch, settings: CoarseSettings, hardware: Hardware) -> Losses:
-    """Stage 1: I = Recon-Net(S) [2], and its mean distance from I_tfi [5]: the network learns TFI.
+    """Stage 1: I = Recon-Net(S) [2], and its mean distance from I_tfi [5], or from another target.
 
     Args:
         network: (n, bins, h, w) -> (n, 1, h, w); it learns.
-        part: voxels and their TFI.
+        part: voxels and their targets.
         settings: of the stage.
         hardware: runs the network.
     """
@@ -114,7 +146,7 @@ def prompt_losses(
     part: Batch,
     *,
     coarse: Callable[[Tensor], Tensor],
-    clip: nn.Module,
+    clip: FrozenClip,
     image_features: Callable[[Tensor], Tensor],
     settings: PromptSettings,
     hardware: Hardware,
@@ -134,75 +166,10 @@ def prompt_losses(
     with torch.no_grad():
         with hardware.autocast():
             lq = coarse(part.voxel).float()
-        pictures = torch.cat(matched(lq, part.hq, part, settings.brightness))
+        pictures = list(matched(lq, part.hq, part, settings.brightness))
+        if settings.crops:
+            pictures = [random_crops(each, part, settings.crops, clip.image_size) for each in pictures]
         with hardware.autocast(transformer=True):
-            features = image_features(pictures).float()
-    is_hq = torch.arange(len(features), device=features.device) >= len(lq)
-    return {"initial": prompt_initial_loss(features, is_hq, prompts(clip), clip.logit_scale)}  # type: ignore[arg-type]
-
-
-@dataclass
-class Seen:
-    """What the terms of stage 3 are computed from; features are made once, when a term first asks for them.
-
-    Attributes:
-        images: float32 (n, 1, h, w), the network's.
-        part: the samples that they show.
-        image_features: CLIP's image tower, pictures to float32 (n, D); nothing of CLIP learns.
-    """
-
-    images: Tensor
-    part: Batch
-    image_features: Callable[[Tensor], Tensor]
-
-    @cached_property
-    def whole(self) -> Tensor:
-        """Features (n, D) of the whole pictures."""
-        return self.image_features(self.images)
-
-
-Term = Callable[[Seen], Tensor]
-"""A part of the loss of stage 3, with a gradient."""
-
-
-def class_term(seen: Seen, *, texts: Tensor, settings: FineSettings) -> Tensor:
-    """L_class [10] of the whole pictures; `texts` (C, D) are features of the text of each class."""
-    label, batch_label = seen.part.label, seen.part.batch_label
-    return class_loss(
-        seen.whole, texts, label, settings.tau, settings.duplicates, batch_label, settings.reduction
-    )
-
-
-def prompt_term(seen: Seen, *, prompts: Tensor, scale: float) -> Tensor:
-    """L_prompt [9]; `prompts` (K, D) are features, that of high quality is the last one."""
-    return prompt_loss(seen.whole, prompts, scale)
-
-
-def fine_losses(
-    network: nn.Module,
-    part: Batch,
-    *,
-    image_features: Callable[[Tensor], Tensor],
-    terms: Mapping[str, tuple[float, Term]],
-    hardware: Hardware,
-) -> Losses:
-    """Stage 3: the weighted sum of its terms; by default L_total = L_class + λ L_prompt [11].
-
-    Args:
-        network: (n, bins, h, w) -> (n, 1, h, w); it learns.
-        part: voxels, their labels, and those of the whole batch.
-        image_features: CLIP's image tower, (n, 1, h, w) -> (n, D); nothing of CLIP learns.
-        terms: the weight and the function of each term, by its name in the learning curve.
-        hardware: runs network and image tower.
-    """
-
-    def features(pictures: Tensor) -> Tensor:
-        with hardware.autocast(transformer=True):
-            return image_features(pictures).float()
-
-    with hardware.autocast():
-        images = network(part.voxel).float()
-    seen = Seen(images, part, features)
-    values = {name: term(seen) for name, (_, term) in terms.items()}
-    weighted = [weight * values[name] for name, (weight, _) in terms.items()]
-    return {"total": torch.stack(weighted).sum(), **values}
+            features = image_features(torch.cat(pictures)).float()
+    is_hq = torch.arange(len(features), device=features.device) >= len(pictures[0])
+    return {"initial": prompt_initial_loss(features, is_hq, prompts(clip), clip.logit_scale)}

@@ -25,24 +25,18 @@ from hqgen.provenance import document_id
 from hqgen.training import loop
 from hqgen.training.hardware import Hardware, hardware
 from hqgen.training.loop import Stop
-from spikeclip.clip.frozen import FrozenClip, class_texts, load_clip
+from spikeclip.clip.frozen import FrozenClip, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
-from spikeclip.training.losses import (
-    Term,
-    class_term,
-    coarse_losses,
-    fine_losses,
-    prompt_losses,
-    prompt_term,
-)
+from spikeclip.training.losses import coarse_losses, prompt_losses
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.samples import Samples
-from spikeclip.training.settings import StageName, TrainSettings
+from spikeclip.training.settings import StageName, TrainSettings, ViewSettings
 from spikeclip.training.stage import Stage
+from spikeclip.training.terms import fine_losses, fine_terms
 
 
 def train(
@@ -170,6 +164,8 @@ class _Training:
             if name not in missing:
                 self.observer.note(f"stage `{name}` is complete")
                 continue
+            if not self.samples.make_targets(name, self.observer, stop):
+                return
             checkpoint = self.folder.stage(name).checkpoint(plans[name])
             if not loop.train(make[name](plans[name]), checkpoint, self.observer, stop)[0]:
                 return
@@ -189,6 +185,8 @@ class _Training:
                 supervisors["clip"] = self.clip.digest
             if name == "fine" and self.settings.fine.prompt_weight > 0:
                 supervisors["prompts"] = document_id(plans["prompt"])
+            if self.settings.target(name) == "base":
+                supervisors["base"] = self.samples.base.specification
             start: str | None = None
             if "coarse" in plans:
                 start = document_id(plans["coarse"])
@@ -209,21 +207,33 @@ class _Training:
         """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
         self.folder.stage(name).checkpoint(plan).restore()
         self.samples.batches(name)
+        self._check_crops(name)
         if name == "prompt" and self.hardware.leads:
             self.hq.verify()
-        if name == "fine" and self.settings.fine.prompt_weight == 0 and len(self.samples.classes) < 2:
+        fine = self.settings.fine
+        if name == "fine" and list(fine.weights) == ["class"] and len(self.samples.classes) < 2:
             raise SourceError(
                 f"all training samples of `{self.low_light.path}` are of the class "
                 f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss needs two classes",
                 hint="prepare recordings of more classes, or train with the prompt loss",
             )
 
+    def _check_crops(self, name: StageName) -> None:
+        table = self.settings.of(name)
+        if isinstance(table, ViewSettings) and table.crops and self.clip.image_size > self.settings.crop:
+            side = self.clip.image_size
+            raise UsageError(
+                f"crops of {side}x{side} pixels, which the CLIP model `{self.clip.name}` takes, do not fit "
+                f"into pictures of {self.settings.crop}x{self.settings.crop}",
+                hint=f"leave out `{name}.crops`, or take a `crop` of at least {side}",
+            )
+
     # The stages.
 
     def coarse(self, plan: Plan) -> Stage:
         losses = partial(coarse_losses, settings=self.settings.coarse, hardware=self.hardware)
-        save = self._save_network
-        return Stage(plan, self.start("coarse"), losses, save, self.samples, self.folder, {}, target=True)
+        save, target = self._save_network, self.settings.target("coarse")
+        return Stage(plan, self.start("coarse"), losses, save, self.samples, self.folder, {}, target)
 
     def prompt(self, plan: Plan) -> Stage:
         prompts = self.hardware.place(LearnedPrompts(self.clip, self.settings.prompt.context))
@@ -243,23 +253,14 @@ class _Training:
         losses = partial(
             fine_losses,
             image_features=self.hardware.compiled(self.clip.image_features),
-            terms=self._terms(),
+            terms=fine_terms(self.settings.fine, self.clip, self.low_light.labels, self._prompt_features),
             hardware=self.hardware,
+            crops=self.settings.fine.crops,
+            side=self.clip.image_size,
         )
         rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
-        return Stage(plan, network, losses, self._save_network, self.samples, self.folder, rows)
-
-    def _terms(self) -> dict[str, tuple[float, Term]]:
-        """The terms of stage `fine` that have a weight."""
-        settings, scale = self.settings.fine, self.clip.logit_scale
-        terms: dict[str, tuple[float, Term]] = {}
-        if settings.class_weight > 0:
-            texts = self.clip.text_features(class_texts(self.low_light.labels))
-            terms["class"] = settings.class_weight, partial(class_term, texts=texts, settings=settings)
-        if settings.prompt_weight > 0:
-            learned = partial(prompt_term, prompts=self._prompt_features(), scale=scale)
-            terms["prompt"] = settings.prompt_weight, learned
-        return terms
+        save, target = self._save_network, self.settings.target("fine")
+        return Stage(plan, network, losses, save, self.samples, self.folder, rows, target)
 
     # What they are made of.
 

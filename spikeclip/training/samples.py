@@ -11,8 +11,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hqgen.errors import SourceError
+from hqgen.progress import Observer
 from hqgen.training.hardware import Hardware
-from spikeclip.data.batches import Batch, Batches, BatchMaker
+from hqgen.training.loop import Stop
+from spikeclip.data.base_pictures import BasePictures
+from spikeclip.data.batches import Batch, Batches, BatchMaker, Target
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet, LowLightSplit
 from spikeclip.training.grid import SHOWN, Images, grid
@@ -52,12 +55,14 @@ class Samples:
         """The classes that are learned from."""
         return [int(label) for label in np.unique(self._learned.labels)]
 
-    def batches(self, stage: StageName, *, target: bool = False, hq: HQCrops | None = None) -> Batches:
+    def batches(
+        self, stage: StageName, *, target: Target | None = None, hq: HQCrops | None = None
+    ) -> Batches:
         """The training batches of a stage.
 
         Args:
             stage: its name.
-            target: whether to make the TFI.
+            target: the picture of each sample to go with it.
             hq: HQ crops to go with the samples.
         """
         return Batches(
@@ -70,17 +75,33 @@ class Samples:
         )
 
     def held_out(
-        self, stage: StageName, *, target: bool = False, hq: HQCrops | None = None
+        self, stage: StageName, *, target: Target | None = None, hq: HQCrops | None = None
     ) -> Iterator[Batch]:
         """The held-out samples in batches of the stage's size, the same every time."""
         return self._maker(self._held_out, self.settings.of(stage).batch, target, hq).in_order()
+
+    @cached_property
+    def base(self) -> BasePictures:
+        """Pictures of `base` of the set; those of the split `train` are made by `make_targets`."""
+        return BasePictures(self.low_light, self.hardware.device.type)
+
+    def make_targets(self, stage: StageName, observer: Observer, stop: Stop) -> bool:
+        """Make the pictures that a stage learns from and that take long; they stay beside the low-light set.
+
+        Returns:
+            whether all are there: False where `stop` said so before.
+        """
+        if self.settings.target(stage) != "base":
+            return True
+        made = not self.hardware.leads or self.base.make(self.low_light.split("train"), observer, stop)
+        return not self.hardware.any(not made)
 
     @cached_property
     def shown(self) -> Batch:
         """A few samples with their TFI, of the split `test` if there is one."""
         split = self.low_light.split("test" if "test" in self.low_light.splits else "train")
         rows = np.linspace(0, len(split) - 1, min(SHOWN, len(split))).astype(np.int64)
-        return next(self._maker(split.select(rows), len(rows), target=True).in_order())
+        return next(self._maker(split.select(rows), len(rows), target="tfi").in_order())
 
     def images(self, network: nn.Module) -> Images:
         """What a network makes of the samples that are shown, float32 (N, h, w)."""
@@ -97,7 +118,8 @@ class Samples:
         return grid({"tfi": self.shown.target[:, 0].cpu().numpy(), **rows}, names)
 
     def _maker(
-        self, split: LowLightSplit, size: int, target: bool = False, hq: HQCrops | None = None
+        self, split: LowLightSplit, size: int, target: Target | None = None, hq: HQCrops | None = None
     ) -> BatchMaker:
         bins, crop = self.settings.bins, self.settings.crop
-        return BatchMaker(split, size, bins, crop, target, hq, self.hardware.device)
+        base = self.base if target == "base" else None
+        return BatchMaker(split, size, bins, crop, target, hq, self.hardware.device, base)

@@ -31,12 +31,24 @@ from spikeclip.data.settings import Entry, Spikes, demo_defaults
 
 StageName = Literal["coarse", "prompt", "fine"]
 
+_FLAWED = (
+    "a {}noisy image",
+    "a {}blurred image",
+    "an image of {}low contrast",
+    "an image with {}dark borders",
+)
+QUALITY_TEXTS = (
+    "a clear image",
+    *(text.format(grade) for text in (*_FLAWED, "a {}dark image") for grade in ("slightly ", "", "very ")),
+)
+
 STAGES: tuple[StageName, ...] = get_args(StageName)
 """All stages, in the order in which they run."""
 
 Schedule = Literal["constant", "multistep", "cosine"]
 Reduction = Literal["mean", "sum"]
 Duplicates = Literal["mask", "literal"]
+AnchorGain = Literal["best", "white"]
 Brightness = Literal["raw", "paired", "random"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -73,11 +85,24 @@ class CoarseSettings(StageSettings):
     """Stage 1: the network learns the TFI of its input."""
 
     epochs: Count = 5
+    target: Literal["tfi", "tfp", "base"] = "tfi"
+    """What the network learns. `tfi`: TFI at the middle frame, the paper's way. `tfp`: the mean rate over all
+    frames, with less noise and more motion blur. `base`: the picture of hqgen's `base` over 164 frames, which
+    are made four to one; it is made once for each sample and kept beside the low-light set."""
     loss: Literal["l1", "mse"] = "l1"
     """The paper is silent; L1 follows the few bright pixels of a dark stream less."""
 
 
-class PromptSettings(StageSettings):
+class ViewSettings(Section):
+    """What CLIP sees of the pictures whose quality it judges."""
+
+    crops: Annotated[int, Field(ge=0, le=4)] = 0
+    """0: the whole picture, resized to CLIP's input, which is the paper's way and hides grain where the input
+    is smaller. 1 to 4: so many random crops of the size of the input. Give stages prompt and fine the
+    same."""
+
+
+class PromptSettings(StageSettings, ViewSettings):
     """Stage 2: two prompts learn to tell HQ images from LQ ones."""
 
     epochs: Count = 1
@@ -89,8 +114,8 @@ class PromptSettings(StageSettings):
     gets the mean of the HQ crop beside it. `random`: every picture gets a mean that is drawn by itself."""
 
 
-class FineSettings(StageSettings):
-    """Stage 3: the network learns from class and prompt loss."""
+class FineSettings(StageSettings, ViewSettings):
+    """Stage 3: the network learns from class and prompt loss, or from other terms that get a weight."""
 
     epochs: Count = 19
     prompt_weight: Weight = 100.0
@@ -107,11 +132,38 @@ class FineSettings(StageSettings):
     """Whether samples of one class in a batch are taken out of each other's negatives, or stay in as [10]
     literally has it."""
 
+    quality_weight: Weight = 0.0
+    """Weight of the quality loss: as the prompt loss, but with the texts of `quality-texts`."""
+    quality_texts: Annotated[Names, Field(min_length=2)] = QUALITY_TEXTS
+    """What a picture should be, and then what it should not be. The defaults are captions of the small
+    CLIP."""
+    anchor_weight: Weight = 0.0
+    """Weight of the anchor: the difference from what the spikes say, averaged over squares of pixels. Nothing
+    else ties a picture to its spikes."""
+    anchor: Literal["spikes", "base"] = "spikes"
+    """`spikes`: the spikes of the middle frames, counted. `base`: the picture of `base`; see
+    `coarse.target`."""
+    anchor_bins: Count = 16
+    """Bins in the middle of the voxel whose spikes are counted: 64 frames. Motion blurs longer counts."""
+    anchor_scale: Count = 4
+    """Side of the squares in pixels. What is smaller than them is left to the other terms."""
+    anchor_gain: AnchorGain = "best"
+    """How bright the picture may be. `best`: as bright as it likes, because it is compared at its best gain.
+    `white`: the brightest squares shall be at 0.9, as in the pictures of an HQ store."""
+
     @model_validator(mode="after")
     def _something_to_learn(self) -> FineSettings:
-        if self.prompt_weight == self.class_weight == 0:
-            raise ValueError("one of prompt-weight and class-weight must be above 0")
+        if not self.weights:
+            raise ValueError(
+                "one of prompt-weight and class-weight, or of the other weights, must be above 0"
+            )
         return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights above 0 by the name of their term."""
+        named = {name: getattr(self, f"{name}_weight") for name in ("class", "prompt", "quality", "anchor")}
+        return {name: weight for name, weight in named.items() if weight > 0}
 
 
 class TrainSettings(Section):
@@ -166,6 +218,10 @@ class TrainSettings(Section):
             raise ValueError("stage prompt needs a trained network: stage coarse before it, or initial")
         if "fine" in self.stages and "prompt" not in self.stages and self.fine.prompt_weight > 0:
             raise ValueError("fine.prompt-weight above 0 needs stage prompt")
+        if "anchor" in self.fine.weights and max(self.fine.anchor_bins, 1) > self.bins:
+            raise ValueError(f"fine.anchor-bins is at most bins, {self.bins}")
+        if "anchor" in self.fine.weights and self.fine.anchor_scale > self.crop // 4:
+            raise ValueError(f"fine.anchor-scale is at most a quarter of crop, {self.crop // 4}")
         if self.network == "unet" and self.crop % 16:  # it halves four times
             raise ValueError("crop is a multiple of 16 for unet")
         if self.network == "unet" and self.padding == "reflect" and self.crop < 32:
@@ -176,6 +232,13 @@ class TrainSettings(Section):
         """The table of a stage."""
         table: StageSettings = getattr(self, stage)
         return table
+
+    def target(self, stage: StageName) -> Literal["tfi", "tfp", "base"] | None:
+        """The pictures that a stage learns from, one for each sample; None: it needs none."""
+        if stage == "coarse":
+            return self.coarse.target
+        anchored = stage == "fine" and "anchor" in self.fine.weights and self.fine.anchor == "base"
+        return "base" if anchored else None
 
 
 class TrainCommand(TrainSettings):

@@ -18,7 +18,7 @@ from hqgen.provenance import document_id
 from hqgen.training.followers import Follower, TensorBoard, WeightsAndBiases
 from hqgen.training.loop import Losses, Point, Task, write_curve
 from hqgen.training.schedules import cosine, multistep
-from spikeclip.data.batches import Batch
+from spikeclip.data.batches import Batch, Target
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.training.folder import RunFolder, StageRecord
 from spikeclip.training.grid import Images
@@ -40,7 +40,7 @@ class Stage(Task[Batch]):
         folder: of the training.
         rows: of the pictures that show what `learns` makes of a few samples, those above its own; None: it
             makes no pictures.
-        target: whether batches hold the TFI.
+        target: the pictures that batches hold for the loss.
         hq: HQ crops of the batches, and of the held-out samples.
     """
 
@@ -51,7 +51,7 @@ class Stage(Task[Batch]):
     samples: Samples
     folder: RunFolder
     rows: Mapping[str, Images] | None = None
-    target: bool = False
+    target: Target | None = None
     hq: tuple[HQCrops | None, HQCrops | None] = (None, None)
 
     def __post_init__(self) -> None:

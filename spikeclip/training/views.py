@@ -1,4 +1,4 @@
-"""What CLIP sees of a picture: how bright it is.
+"""What CLIP sees of a picture: how bright it is, and whether it is whole.
 
 Everything random is a function of the numbers that come with each sample (`Batch.chance`).
 """
@@ -36,7 +36,7 @@ def matched(lq: Tensor, hq: Tensor, part: Batch, brightness: Brightness) -> tupl
         return with_mean(lq, hq.mean(dim=(1, 2, 3))), hq
     if brightness == "random":
         assert part.chance is not None
-        low, high = (_drawn_means(part.chance[:, side], lq) for side in (0, 1))
+        low, high = (_drawn_means(part.chance[:, place], lq) for place in (-2, -1))
         return with_mean(lq, low), with_mean(hq, high)
     return lq, hq
 
@@ -50,3 +50,27 @@ def with_mean(images: Tensor, means: Tensor) -> Tensor:
 def _drawn_means(chance: Chance, images: Tensor) -> Tensor:
     means = DARKEST * (BRIGHTEST / DARKEST) ** chance
     return torch.from_numpy(means.astype(np.float32)).to(images.device)
+
+
+def random_crops(images: Tensor, part: Batch, count: int, side: int) -> Tensor:
+    """Square crops at random places, at full resolution.
+
+    Args:
+        images: (n, 1, h, w), pictures of the samples.
+        part: the samples, whose `chance` decides the places.
+        count: crops of each picture, 1 to 4.
+        side: pixels a side, at most h and w.
+
+    Returns:
+        (count * n, 1, side, side): the first crop of every picture, then the second one, and so on.
+    """
+    assert part.chance is not None
+    room = np.array(images.shape[-2:]) - side + 1
+    corners = (part.chance[:, : 2 * count].reshape(len(images), count, 2) * room).astype(int).swapaxes(0, 1)
+    return torch.stack(
+        [
+            image[:, top : top + side, left : left + side]
+            for places in corners.tolist()
+            for image, (top, left) in zip(images, places, strict=True)
+        ]
+    )

@@ -103,13 +103,13 @@ def test_bench_batches(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name, fits in (("packed bits in memory", True), ("packed bits on the disk", False)):
         monkeypatch.setattr("spikeclip.data.lowlight._free_memory", lambda _, fits=fits: 2**40 if fits else 0)
         split = low_light.split("train").select(range(SAMPLES))
-        made = Batches(BatchMaker(split, SIZE, crop=CROP, target=True), seed=0, stage="coarse")
+        made = Batches(BatchMaker(split, SIZE, crop=CROP, target="tfi"), seed=0, stage="coarse")
         ours = pace(drawn_ahead(made.batch, 0, 4 * made.steps_per_epoch), 4 * SAMPLES)
         print(f"  {name}: {ours}, ratio {ours.rate / plain.rate:.0f}, {plain.cost / ours.cost:.0f}")
 
 
 def check_equal(low_light: LowLightSet, folder: Path) -> None:
-    batch = next(BatchMaker(low_light.split("train"), 1, crop=CROP, target=True).in_order())
+    batch = next(BatchMaker(low_light.split("train"), 1, crop=CROP, target="tfi").in_order())
     voxel, target, label = PlainSamples(folder)[0]
     assert batch.target is not None
     assert torch.equal(batch.voxel[0], voxel)

@@ -33,7 +33,7 @@ def assert_same(one: Batch, other: Batch) -> None:
 
 
 def test_a_batch_holds_voxels_targets_and_labels_of_its_rows(split: LowLightSplit) -> None:
-    made = batches(split, crop=32, target=True)
+    made = batches(split, crop=32, target="tfi")
     batch, method = made.batch(1), TFI(variant="spikeclip")
     assert batch.voxel.shape == (4, 50, 32, 32)
     assert batch.target is not None
@@ -89,8 +89,30 @@ def test_split_keeps_every_sample_once_and_the_labels_of_the_whole_batch(
         assert len(item.batch_label) == 99
 
 
+def test_target_is_the_mean_rate_or_the_pictures_of_base(split: LowLightSplit) -> None:
+    made = batches(split, crop=32, target="tfp").batch(0)
+    assert made.target is not None
+    streams = [split.stream(row).frames()[:, 4:36, 4:36].mean(0) for row in batches(split).rows(0)]
+    np.testing.assert_allclose(made.target[:, 0], streams, rtol=1e-6)
+
+    class Pictures:
+        def read(self, split: LowLightSplit, rows: Any) -> Any:
+            return np.arange(40 * 40, dtype=np.float32).reshape(40, 40) + split.rows[rows][:, None, None]
+
+    maker = BatchMaker(split, 4, crop=32, target="base", base=Pictures())  # type: ignore[arg-type]
+    plain, flipped = (Batches(maker, seed=0, stage="fine", flip=flip).batch(0) for flip in (False, True))
+    assert plain.target is not None
+    assert flipped.target is not None
+    assert plain.target.shape == (4, 1, 32, 32)
+    rows = Batches(maker, seed=0, stage="fine").rows(0)
+    np.testing.assert_array_equal(plain.target[:, 0, 0, 0], 4 * 40 + 4 + rows)
+    for place in range(4):
+        mirrored = torch.equal(plain.voxel[place].flip(-1), flipped.voxel[place])
+        assert torch.equal(flipped.target[place], plain.target[place].flip((-1,) if mirrored else ()))
+
+
 def test_flip_mirrors_voxel_and_target_of_some_samples_together(split: LowLightSplit) -> None:
-    plain, flipped = (batches(split, size=12, target=True, flip=flip).batch(0) for flip in (False, True))
+    plain, flipped = (batches(split, size=12, target="tfi", flip=flip).batch(0) for flip in (False, True))
     assert plain.target is not None
     assert flipped.target is not None
     mirrored = [torch.equal(a.flip(-1), b) for a, b in zip(plain.voxel, flipped.voxel, strict=True)]

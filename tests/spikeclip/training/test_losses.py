@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +14,16 @@ from torch.nn.functional import normalize
 
 from hqgen.training.hardware import Hardware
 from spikeclip.clip.prompts import LearnedPrompts
-from spikeclip.data.batches import Batch
+from spikeclip.data.batches import CHANCES, Batch
 from spikeclip.training.losses import (
+    anchor_loss,
     class_loss,
-    class_term,
     coarse_losses,
-    fine_losses,
     prompt_initial_loss,
     prompt_loss,
     prompt_losses,
-    prompt_term,
 )
-from spikeclip.training.settings import CoarseSettings, Duplicates, FineSettings, PromptSettings, Reduction
+from spikeclip.training.settings import AnchorGain, CoarseSettings, Duplicates, PromptSettings, Reduction
 from tests.spikeclip.tiny_clip import tiny_clip
 
 Array = NDArray[np.float64]
@@ -230,67 +227,80 @@ def test_parts_of_a_batch_have_the_loss_and_the_gradient_of_the_whole(
     torch.testing.assert_close(torch.autograd.grad(total, images)[0], expected)
 
 
-@pytest.fixture
-def part() -> Batch:
-    voxel = torch.rand(3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
-    return Batch(voxel, torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]))
+def squares(seed: int) -> Tensor:
+    """Two pictures (2, 1, 24, 24) with a pattern of squares of four pixels."""
+    known = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return known.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
 
-def supervision(**weights: float) -> tuple[nn.Module, dict[str, Any]]:
-    clip = tiny_clip()
-    texts = clip.text_features(["image of a cat", "image of a dog", "image of a car"])
-    learned = clip.text_features(["dark", "bright"])
-    terms = {
-        "class": partial(class_term, texts=texts, settings=FineSettings()),
-        "prompt": partial(prompt_term, prompts=learned, scale=clip.logit_scale),
-    }
-    return clip, {
-        "image_features": clip.image_features,
-        "terms": {name: (weight, terms[name]) for name, weight in weights.items()},
-        "hardware": Hardware(torch.device("cpu")),
-    }
+@given(seed=seeds, gain=st.floats(0.01, 100), other=st.floats(0.01, 100))
+def test_anchor_at_best_gain_depends_on_neither_brightness(seed: int, gain: float, other: float) -> None:
+    images, known = squares(seed) + 0.1, squares(seed + 1)
+    expected = anchor_loss(images, known, 4, "best")
+    torch.testing.assert_close(
+        anchor_loss(gain * images, other * known, 4, "best"), expected, rtol=1e-4, atol=1e-6
+    )
 
 
-PAPER = {"class": 1.0, "prompt": 100.0}
+def test_anchor_is_0_for_what_is_known_and_1_for_a_flat_picture() -> None:
+    known = squares(0)
+    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(1))
+    noise -= nn.functional.avg_pool2d(noise, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    assert anchor_loss(3 * known + noise, known, 4, "best") < 1e-5  # what is smaller than a square is free
+    flat = anchor_loss(torch.full_like(known, 0.3), known, 4, "best")
+    torch.testing.assert_close(flat, torch.ones(()), rtol=1e-4, atol=0)
+    assert anchor_loss(known.flip(-1), known, 4, "best") > 0.5
+    assert anchor_loss(-known, known, 4, "best") > 1  # no negative gain
 
 
-def test_gradients_reach_the_network_through_clip_and_nothing_else(part: Batch) -> None:
-    network = nn.Conv2d(4, 1, 3, padding=1)
-    clip, knows = supervision(**PAPER)
-    fine_losses(network, part, **knows)["total"].backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
-    assert all(p.grad is None for p in clip.parameters())
+def test_white_anchor_wants_the_brightest_squares_at_the_level_of_hq_pictures() -> None:
+    known = squares(0)
+    right = 0.9 * known / known.flatten(1).quantile(0.995, dim=1)[:, None, None, None]
+    for dim in (0.03, 1.0):
+        assert anchor_loss(right, dim * known, 4, "white") < 1e-4
+    assert anchor_loss(0.5 * right, known, 4, "white") > 0.1
 
 
-def test_total_is_equation_11_and_weighs_its_terms(part: Batch) -> None:
-    network = nn.Conv2d(4, 1, 3, padding=1)
-    _, knows = supervision(prompt=7, **{"class": 3})
-    losses = fine_losses(network, part, **knows)
-    torch.testing.assert_close(losses["total"], 3 * losses["class"] + 7 * losses["prompt"])
-    assert -1 <= losses["prompt"] <= 0
-    _, knows = supervision(**{"class": 3})
-    assert list(fine_losses(network, part, **knows)) == ["total", "class"]
+@pytest.mark.parametrize("gain", ["best", "white"])
+def test_anchor_moves_a_picture_towards_what_is_known_and_survives_the_dark(gain: AnchorGain) -> None:
+    known, images = squares(0), (0.2 + 0.05 * squares(1)).requires_grad_()
+    before = anchor_loss(images, known, 4, gain)
+    (slope,) = torch.autograd.grad(before, images)
+    assert slope.abs().sum() > 0
+    assert anchor_loss(images - 0.02 * slope / slope.abs().max(), known, 4, gain) < before
+    black = torch.zeros_like(known).requires_grad_()
+    for seen, truth in ((black, known), (images, torch.zeros_like(known)), (black, torch.zeros_like(known))):
+        loss = anchor_loss(seen, truth, 4, gain)
+        (slope,) = torch.autograd.grad(loss, seen)
+        assert loss.isfinite()
+        assert slope.isfinite().all()
 
 
-def test_features_of_the_whole_pictures_are_computed_once(part: Batch) -> None:
-    _, knows = supervision(**PAPER)
-    calls, features = [], knows["image_features"]
-
-    def counted(images: Tensor) -> Tensor:
-        calls.append(len(images))
-        found: Tensor = features(images)
-        return found
-
-    knows["image_features"] = counted
-    fine_losses(nn.Conv2d(4, 1, 3, padding=1), part, **knows)
-    assert calls == [3]
+def test_sides_that_are_no_multiple_of_the_scale_are_taken_whole() -> None:
+    known = squares(0)[..., :23, :22]
+    other = known.clone()
+    other[..., -1, -1] += 5
+    assert anchor_loss(other, known, 4, "best") > 0.01
 
 
-def test_losses_are_float32_whatever_the_networks_run_in(part: Batch) -> None:
-    network = nn.Conv2d(4, 1, 3, padding=1)
-    _, knows = supervision(**PAPER)
-    half = fine_losses(network, part, **{**knows, "hardware": Hardware(torch.device("cpu"), bfloat16=True)})
-    full = fine_losses(network, part, **knows)
-    assert all(loss.dtype == torch.float32 for loss in half.values())
-    assert half["class"] != full["class"]  # it did run in bfloat16
-    torch.testing.assert_close(half["class"], full["class"], rtol=0.05, atol=0.05)
+def test_prompts_learn_from_crops_at_full_resolution_where_asked_for() -> None:
+    clip, seen = tiny_clip(), []
+    part = Batch(
+        torch.rand(3, 1, 40, 40), torch.zeros(3), torch.zeros(3), hq=torch.rand(3, 1, 40, 40),
+        chance=np.random.default_rng(0).random((3, CHANCES)),
+    )  # fmt: skip
+
+    def features(images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape))
+        return clip.image_features(images)
+
+    prompt_losses(
+        LearnedPrompts(clip, 4),
+        part,
+        coarse=nn.Identity(),
+        clip=clip,
+        image_features=features,
+        settings=PromptSettings(crops=2),
+        hardware=Hardware(torch.device("cpu")),
+    )
+    assert seen == [(2 * 2 * 3, 1, 32, 32)]

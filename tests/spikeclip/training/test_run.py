@@ -198,6 +198,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "fine__reduction": "sum",
         "padding": "reflect",
     },
+    "quality": {
+        "crop": 36,
+        "coarse__target": "base",
+        "prompt__crops": 1,
+        "fine__crops": 2,
+        "fine__quality_weight": 10,
+        "fine__anchor_weight": 10,
+        "fine__anchor": "base",
+    },
 }
 """Settings besides the paper's, each with something that a training must remember or draw again."""
 
@@ -205,12 +214,37 @@ RECIPES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_bit_for_bit(run: Train, recipe: str) -> None:
     through = run("through", **RECIPES[recipe])
-    for steps in (1, 2, 4, 3, 2, 3):
+    for steps in (3, 5, 5):  # within each of the stages
         run(stop=after(steps), **RECIPES[recipe])
     folder = run(**RECIPES[recipe])
     assert finals(folder) == finals(through)
     assert curves(folder) == curves(through)
-    assert load_network(folder.network).padding == "reflect"
+    assert load_network(folder.network).padding == RECIPES[recipe].get("padding", "zeros")
+
+
+def test_terms_and_targets_are_in_the_curve_and_the_plan(run: Train, low_light: LowLightSet) -> None:
+    quality = {**RECIPES["quality"], "stages": ["fine"], "fine__prompt_weight": 0, "fine__epochs": 1}
+    folder = run(**quality)
+    (row,) = curve(folder, "fine")
+    assert list(row) == ["step", "epoch", "total", "class", "quality", "anchor", "validation"]
+    expected = float(row["class"]) + 10 * float(row["quality"]) + 10 * float(row["anchor"])
+    assert float(row["total"]) == pytest.approx(expected, rel=1e-4)
+    plan = json.loads(folder.stage("fine").record_path.read_text())["plan"]
+    assert (plan["anchor"], plan["crops"], plan["base"]["frames_per_step"]) == ("base", 2, 4)
+    kept = list(low_light.path.with_suffix(".base").rglob("train/*.npy"))
+    assert len(kept) == len(low_light.split("train"))
+
+
+def test_anchor_to_the_spikes_is_learned(run: Train) -> None:
+    only = {"fine__prompt_weight": 0, "fine__class_weight": 0, "fine__anchor_weight": 1, "stages": ["fine"]}
+    rows = curve(run(fine__epochs=8, fine__learning_rate=3e-3, **only), "fine")
+    assert float(rows[-1]["anchor"]) < 0.9 * float(rows[0]["anchor"])
+
+
+def test_crops_that_do_not_fit_are_found_before_the_first_stage(run: Train, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"crops of 32x32 pixels, .* do not fit into pictures of 16x16"):
+        run(fine__crops=1)
+    assert not (tmp_path / "out" / "coarse").exists()
 
 
 def test_schedule_sets_the_rate_of_each_step(run: Train, monkeypatch: pytest.MonkeyPatch) -> None:

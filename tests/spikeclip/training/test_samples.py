@@ -32,7 +32,7 @@ def test_held_out_samples_and_their_crops_are_the_same_each_time(
 ) -> None:
     def seen() -> list[torch.Tensor]:
         samples = Samples(low_light, SETTINGS, HERE)
-        part = next(iter(samples.held_out("coarse", target=True, hq=HQCrops([hq_store], 32, 1))))
+        part = next(iter(samples.held_out("coarse", target="tfi", hq=HQCrops([hq_store], 32, 1))))
         assert part.target is not None
         assert part.hq is not None
         return [part.voxel, part.label, part.target, part.hq]
@@ -47,7 +47,7 @@ def test_shares_of_the_processes_make_up_the_batch_and_all_know_its_labels(
 ) -> None:
     def drawn(rank: int, world: int) -> list[torch.Tensor]:
         samples = Samples(low_light, SETTINGS, Hardware(torch.device("cpu"), rank=rank, world=world))
-        part = samples.batches("coarse", target=True, hq=HQCrops([hq_store], 32, 0)).batch(3)
+        part = samples.batches("coarse", target="tfi", hq=HQCrops([hq_store], 32, 0)).batch(3)
         assert part.target is not None
         assert part.hq is not None
         return [part.voxel, part.label, part.target, part.hq, part.batch_label]

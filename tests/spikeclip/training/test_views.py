@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spikeclip.data.batches import CHANCES, Batch
-from spikeclip.training.views import BRIGHTEST, DARKEST, matched, with_mean
+from spikeclip.training.views import BRIGHTEST, DARKEST, matched, random_crops, with_mean
 
 
 @pytest.fixture
@@ -53,3 +53,23 @@ def test_black_picture_stays_finite() -> None:
     assert torch.equal(dark, torch.zeros(2, 1, 4, 4))
     noise = with_mean(torch.full((1, 1, 4, 4), -1e-9), torch.full((1,), 0.5))
     assert noise.abs().max() < 1e-5
+
+
+def test_crops_are_parts_of_their_pictures_at_places_that_differ(part: Batch) -> None:
+    y, x = torch.meshgrid(torch.arange(20.0), torch.arange(30.0), indexing="ij")
+    images = (1000 * torch.arange(40.0))[:, None, None, None] + 30 * y + x
+    crops = random_crops(images, part, 3, 8)
+    assert crops.shape == (120, 1, 8, 8)
+    corners = crops[:, 0, 0, 0]
+    assert torch.equal(corners // 1000, torch.arange(40.0).repeat(3))
+    places = corners % 1000
+    assert len(set(places.tolist())) > 90
+    assert (places // 30).max() == 12
+    assert (places % 30).max() == 22
+    assert torch.equal(crops[:, 0] - corners[:, None, None], (30 * y + x)[:8, :8].expand(120, 8, 8))
+    assert torch.equal(random_crops(images, part, 1, 8), crops[:40])
+
+
+def test_crops_of_the_whole_size_are_the_pictures(part: Batch) -> None:
+    images = pictures(0, 1)
+    assert torch.equal(random_crops(images, part, 2, 12), images.repeat(2, 1, 1, 1))
