@@ -130,6 +130,12 @@ def read_light(path: Path) -> NDArray[np.float32]:
     return light
 
 
+def grey_levels(light: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Light in [0, 1] as the nearest of 256 grey levels; what is outside is clipped: uint8, same shape."""
+    levels: NDArray[np.uint8] = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
 def write_image(path: Path, image: NDArray[np.float32]) -> None:
     """Write a method's image: a picture by the rule that builds use, or with `.npy` its own values.
 

@@ -93,6 +93,7 @@ def evaluate(
         low_light,
         load_clip(chosen.clip.model, chosen.clip.weights, resolve_device(chosen.device)),
         methods=chosen.chosen_methods(),
+        judge=chosen.judging_clip(),
         **chosen.model_dump(include={"metrics", "split", "crop", "samples", "device", "runs"}),
         observer=observer,
     )

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hqgen.errors import SourceError
-from hqgen.pictures import labelled_pictures, load_pictures, read_light
+from hqgen.pictures import grey_levels, labelled_pictures, load_pictures, read_light
 
 
 def load(path: Path, longest: int = 480, smallest: int = 32) -> list[Image.Image]:
@@ -87,6 +87,10 @@ def test_the_class_of_a_picture_is_the_folder_that_it_lies_in(tmp_path: Path) ->
         ("b", "b/1.png"),
         ("b", "b/2.png"),
     ]
+
+
+def test_grey_levels_are_the_nearest_and_clipped() -> None:
+    assert grey_levels(np.array([-1, 0.5 / 255, 1.5 / 255, 0.999, 7])).tolist() == [0, 0, 2, 255, 255]
 
 
 def test_grey_levels_are_read_as_linear_light(tmp_path: Path) -> None:

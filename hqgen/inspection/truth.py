@@ -20,6 +20,7 @@ from hqgen.errors import HqgenError, ScoreError, StoreError
 from hqgen.inspection.candidates import Remake
 from hqgen.manifest import Manifest, SampleRecord, SampleSpec, SourceManifest, SourceSpec, read_manifest
 from hqgen.methods.base import Method
+from hqgen.pictures import grey_levels
 from hqgen.provenance import require_same, specification
 from hqgen.quality.fidelity import psnr, ssim
 from hqgen.quality.scorers import Scorer, get_scorer
@@ -154,12 +155,6 @@ def as_brightness(
     if scale == "rate" and rate_per_brightness:
         brightness /= rate_per_brightness
     return np.clip(brightness, 0, 1)
-
-
-def grey_levels(light: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Light in [0, 1] as the nearest of 256 grey levels; what is outside is clipped: uint8, same shape."""
-    levels: NDArray[np.uint8] = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
-    return levels
 
 
 def _scorer(manifest: Manifest) -> Scorer:

@@ -6,7 +6,8 @@
     └── train/, test/       a group a split
         ├── packed  uint8  (N, T, ceil(H * W / 8))   least significant bit first, top row first; a chunk each
         ├── labels  int64  (N,)                      indices into the classes
-        └── keys    string (N,)                      names of the recordings
+        ├── keys    string (N,)                      names of the recordings
+        └── truth   uint8  (N, H, W)                 the clean pictures of a simulated set; a chunk each
 
 A set is written beside its place and moved there when it is whole: a half-written set is never there.
 """
@@ -59,6 +60,7 @@ class LowLightSplit:
         rows: int64 (N,), where in `packed` the samples of this split are.
         labels: int64 (N,), indices into the classes of the set.
         keys: names of the samples, N of them.
+        truth: Zarr array, uint8 (M, H, W), of all clean pictures on the disk; None where they are not known.
     """
 
     name: str
@@ -68,6 +70,7 @@ class LowLightSplit:
     rows: Labels
     labels: Labels
     keys: tuple[str, ...]
+    truth: zarr.Array[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,6 +109,19 @@ class LowLightSplit:
                 streams[place] = stream
         return streams, self.labels[chosen]
 
+    def truths(self, indices: Sequence[int] | Labels) -> Bytes | None:
+        """The clean pictures of some samples: the light that the camera saw at the middle frame.
+
+        Returns:
+            uint8 (B, H, W), grey levels proportional to light; None where they are not known.
+
+        Raises:
+            IndexError, StoreError: as `read`.
+        """
+        chosen = self._checked(indices).tolist()
+        pictures = [picture for index in chosen if (picture := self.truth_sample(index)) is not None]
+        return None if self.truth is None else np.stack(pictures)
+
     def stream(self, index: int) -> PackedSpikes:
         """One sample as a spike stream; errors as `read`."""
         return PackedSpikes(self.packed_sample(int(self._checked([index])[0])), self.height, self.width)
@@ -143,14 +159,20 @@ class LowLightSplit:
 
     def packed_sample(self, index: int) -> Bytes:
         """One sample as it is stored, uint8 (T, bytes); its index is not checked."""
+        return self._stored(self.packed, index)
+
+    def truth_sample(self, index: int) -> Bytes | None:
+        """Its clean picture as it is stored, uint8 (H, W); None where it is not known."""
+        return None if self.truth is None else self._stored(self.truth, index)
+
+    def _stored(self, array: zarr.Array[Any], index: int) -> Bytes:
         try:
-            stream = np.asarray(self.packed[int(self.rows[index])], np.uint8)
+            return np.asarray(array[int(self.rows[index])], np.uint8)
         except Exception as error:  # zarr's codecs raise whatever their libraries do
             raise StoreError(
                 f"sample `{self.keys[index]}` of the low-light set is damaged: {error}",
                 hint="remove the set and prepare it again",
             ) from error
-        return stream
 
 
 def _free_memory(device: Any) -> int:
@@ -171,6 +193,7 @@ class LowLightSet:
         geometry: (H, W).
         frames: T.
         digest: BLAKE3 over classes, geometry and all samples.
+        truth: the same over the clean pictures instead of the streams; None where they are not known.
         splits: names of the splits.
         made_from: what it was made from and how.
         rejected: files that were left out, with the reasons.
@@ -181,6 +204,7 @@ class LowLightSet:
     geometry: tuple[int, int]
     frames: int
     digest: str
+    truth: str | None
     splits: tuple[str, ...]
     made_from: Mapping[str, Any]
     rejected: tuple[Rejected, ...]
@@ -202,12 +226,14 @@ class LowLightSet:
         Raises:
             StoreError: a sample is damaged, or the content is not what was written.
         """
-        digest = Digest(self.labels, self.geometry, self.frames)
+        streams, truth = (Digest(self.labels, self.geometry, self.frames) for _ in range(2))
         for name in self.splits:
             split = self._open[name]
             for row, key in enumerate(split.keys):
-                digest.add(name, key, int(split.labels[row]), split.packed_sample(row))
-        if digest.hex() != self.digest:
+                streams.add(name, key, int(split.labels[row]), split.packed_sample(row))
+                if (picture := split.truth_sample(row)) is not None:
+                    truth.add(name, key, int(split.labels[row]), picture)
+        if streams.hex() != self.digest or self.truth not in (None, truth.hex()):
             raise StoreError(
                 f"the low-light set `{self.path}` no longer holds what was written",
                 hint="remove it and prepare it again",
@@ -225,9 +251,9 @@ class Digest:
     def __init__(self, labels: Sequence[str], geometry: tuple[int, int], frames: int) -> None:
         self._parts: list[Any] = [list(labels), list(geometry), frames]
 
-    def add(self, split: str, key: str, label: int, stream: Bytes) -> None:
+    def add(self, split: str, key: str, label: int, content: Bytes) -> None:
         """Take in one sample."""
-        self._parts.append([split, key, label, blake3_bytes(np.ascontiguousarray(stream).data)])
+        self._parts.append([split, key, label, blake3_bytes(np.ascontiguousarray(content).data)])
 
     def hex(self) -> str:
         """The digest of what was taken in so far, 64 hexadecimal digits."""
@@ -273,6 +299,7 @@ def _opened(path: Path, root: zarr.Group, attributes: dict[str, Any]) -> LowLigh
         geometry=(height, width),
         frames=attributes["frames"],
         digest=attributes["digest"],
+        truth=attributes.get("truth"),  # sets of version 0.1 have none
         splits=tuple(splits),
         made_from=attributes["made_from"],
         rejected=tuple(Rejected(*item) for item in attributes["rejected"]),
@@ -285,10 +312,15 @@ def _open_split(name: str, group: Any, height: int, width: int, attributes: dict
     expected = (len(labels), attributes["frames"], frame_bytes(height, width))
     if packed.shape != expected or len(keys) != len(labels):
         raise ValueError(f"`{name}` holds streams {packed.shape}, expected {expected}")
-    # A chunk that is not there would be read as a stream without spikes.
-    if packed.nchunks_initialized != len(labels):
-        raise ValueError(f"`{name}` lacks {len(labels) - packed.nchunks_initialized} of its samples")
+    truth = None if attributes.get("truth") is None else group["truth"]
+    if truth is not None and truth.shape != (len(labels), height, width):
+        raise ValueError(f"`{name}` holds clean pictures {truth.shape}")
+    # A chunk that is not there would be read as a stream without spikes, or as a black picture.
+    for array in (packed, truth):
+        if array is not None and array.nchunks_initialized != len(labels):
+            raise ValueError(f"`{name}` lacks {len(labels) - array.nchunks_initialized} of its samples")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(attributes["labels"]):
         raise ValueError(f"`{name}` has labels {labels.min()}..{labels.max()}, but there are fewer classes")
     rows = np.arange(len(labels))
-    return LowLightSplit(name, height, width, packed, rows, labels, tuple(str(key) for key in keys))
+    names = tuple(str(key) for key in keys)
+    return LowLightSplit(name, height, width, packed, rows, labels, names, truth)

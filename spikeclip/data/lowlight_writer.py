@@ -33,11 +33,19 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledStream:
-    """A sample on its way into a low-light set."""
+    """A sample on its way into a low-light set.
+
+    Attributes:
+        key: its name.
+        label: number of its class.
+        spikes: the stream.
+        truth: the clean picture at the middle frame, uint8 (H, W); None where it is not known.
+    """
 
     key: str
     label: int
     spikes: PackedSpikes
+    truth: Bytes | None = None
 
 
 Make = Callable[[], LabelledStream | Rejected]
@@ -54,6 +62,7 @@ def write(
     samples: Callable[[str], Iterable[Make]],
     made_from: Mapping[str, Any],
     rejected: Sequence[Rejected] = (),
+    with_truth: bool = False,
     task: str = "prepare",
     observer: Observer = SILENT,
     pool: Executor | None = None,
@@ -69,6 +78,7 @@ def write(
         samples: gives what makes the samples of a split, in order.
         made_from: JSON that says what the set is made from and how.
         rejected: what was left out before.
+        with_truth: whether all samples have a clean picture; otherwise none has.
         task: name of the work, for the progress.
         observer: gets the progress.
         pool: makes the samples; None for threads of this process.
@@ -91,15 +101,18 @@ def write(
         nullcontext(pool) if pool else ThreadPoolExecutor(THREADS) as workers,
     ):
         root = zarr.open_group(folder, mode="a", zarr_format=3)
-        digest, left_out, written = Digest(labels, geometry, frames), list(rejected), []
+        streams, truth = (Digest(labels, geometry, frames) for _ in range(2))
+        left_out, written = list(rejected), []
         for name, count in splits.items():
-            group = _SplitWriter(root.create_group(name), count, frames, geometry)
+            group = _SplitWriter(root.create_group(name), count, frames, geometry, with_truth)
             for item in _made(workers, samples(name)):
                 job.advance()
                 if isinstance(item, Rejected):
                     left_out.append(item)
                 else:
-                    digest.add(name, item.key, item.label, group.add(item))
+                    streams.add(name, item.key, item.label, group.add(item))
+                    if item.truth is not None:
+                        truth.add(name, item.key, item.label, item.truth)
             written += [name] if group.finish() else []
         if not written:
             first = f"; `{left_out[0].path}`: {left_out[0].reason}" if left_out else ""
@@ -111,7 +124,8 @@ def write(
                 "geometry": list(geometry),
                 "frames": frames,
                 "splits": written,
-                "digest": digest.hex(),
+                "digest": streams.hex(),
+                "truth": truth.hex() if with_truth else None,
                 "made_from": dict(made_from),
                 "rejected": [[item.path, item.reason] for item in left_out],
             }
@@ -156,13 +170,19 @@ def _locked(out: Path) -> Iterator[Path]:
 class _SplitWriter:
     """Writes the samples of one split, a chunk each, and then the small arrays."""
 
-    def __init__(self, group: zarr.Group, count: int, frames: int, geometry: tuple[int, int]) -> None:
+    def __init__(
+        self, group: zarr.Group, count: int, frames: int, geometry: tuple[int, int], with_truth: bool
+    ) -> None:
+        self._group, self._labels, self._keys = group, list[int](), list[str]()
+        self._packed = self._array("packed", count, (frames, frame_bytes(*geometry)))
+        self._truth = self._array("truth", count, geometry) if with_truth else None
+
+    def _array(self, name: str, count: int, shape: tuple[int, int]) -> Any:
+        """An array of a chunk for each sample."""
         from zarr.codecs import ZstdCodec
 
-        shape = (frames, frame_bytes(*geometry))
-        self._group, self._labels, self._keys = group, list[int](), list[str]()
-        self._packed: Any = group.create_array(
-            "packed",
+        return self._group.create_array(
+            name,
             shape=(count, *shape),
             chunks=(1, *shape),
             dtype="uint8",
@@ -176,6 +196,8 @@ class _SplitWriter:
         spikes = sample.spikes
         upright = PackedSpikes.pack(spikes.frames()) if spikes.bottom_up else spikes
         self._packed[len(self._labels)] = upright.data
+        if self._truth is not None:
+            self._truth[len(self._labels)] = sample.truth
         self._labels.append(sample.label)
         self._keys.append(sample.key)
         return upright.data
@@ -183,7 +205,9 @@ class _SplitWriter:
     def finish(self) -> int:
         """Write the small arrays; gives the number of samples."""
         count = len(self._labels)
-        self._packed.resize((count, *self._packed.shape[1:]))
+        for array in (self._packed, self._truth):
+            if array is not None:
+                array.resize((count, *array.shape[1:]))
         chunks = (min(max(count, 1), _ROWS_PER_CHUNK),)
         labels: Any = self._group.create_array("labels", shape=(count,), chunks=chunks, dtype=np.int64)
         labels[:] = np.array(self._labels, np.int64)

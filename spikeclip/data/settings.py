@@ -49,8 +49,10 @@ class SimulateSettings(Section):
     """Columns."""
     frames: Annotated[Count, FLAG] = 200
     """Length of a sample."""
-    light: Annotated[Literal["normal", "low"], FLAG] = "low"
-    """How much light there is."""
+    light: Annotated[Literal["normal", "low", "uhsr"], FLAG] = "low"
+    """How much light there is, and which camera: `uhsr` is that of U-CALTECH's helicopter."""
+    screen: Annotated[Literal["plain", "glass"], FLAG] = "plain"
+    """What shows the pictures; `glass` has uneven light, reflections and a blurring lens."""
     labels: Annotated[Names | None, FLAG] = None
     """Classes in the order of their numbers, separated by commas. [default: all]"""
     seed: Annotated[int, Field(ge=0), FLAG] = 0

@@ -1,8 +1,9 @@
 """Low-light sets simulated from pictures.
 
 Each picture is shown as in UHSR: on a dim screen inside a dark surround that drifts before the camera, slower
-than a pixel in twenty frames. `SCREEN` and the sensor `low` of hqgen are set so that the result looks like a
-real recording, U-CALTECH's helicopter: mean rate 0.031, around the screen 0.017.
+than a pixel in twenty frames. The screens of `spikeclip.data.screen` and the sensors `low` and `uhsr` are set
+so that the result looks like a real recording, U-CALTECH's helicopter: mean rate 0.031, around the screen
+0.019. docs/spikeclip.md compares the two. The light at the middle frame is kept as the clean picture.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import numpy as np
 
 from hqgen.errors import SourceError
 from hqgen.files import blake3_bytes
-from hqgen.pictures import Picture, labelled_pictures
+from hqgen.pictures import Picture, grey_levels, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.simulation.camera import Sensor, preset
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, Make, write
-from spikeclip.data.screen import SCREEN, Floats, film
+from spikeclip.data.screen import SCREENS, Floats, Screen, film
 from spikeclip.data.settings import SimulateSettings
 from spikeclip.data.shapes import SHAPES, draw
 
@@ -54,7 +55,8 @@ def simulate_low_light(
         SourceError: no such folder, split, class or picture, or a picture that cannot be read.
         StoreError: something else is at `out`, or another process is writing there.
     """
-    sensor, geometry, frames = preset(settings.light), (settings.height, settings.width), settings.frames
+    sensor, screen = preset(settings.light), SCREENS[settings.screen]
+    geometry, frames = (settings.height, settings.width), settings.frames
     per_class = {"train": settings.train} | ({} if settings.test == 0 else {"test": settings.test})
     found = {split: _pictures(pictures, split) for split in per_class}
     classes = tuple(settings.labels or sorted({picture.label for picture in found["train"]}))
@@ -67,7 +69,7 @@ def simulate_low_light(
             key = f"{split}/{picture.name}"
             light = np.asarray(picture.gray(), np.float32) / np.float32(255)
             noise = [settings.seed, crc32(key.encode())]
-            yield partial(_filmed, key, label, light, geometry, frames, sensor, noise)
+            yield partial(_filmed, key, label, light, geometry, frames, sensor, screen, noise)
 
     digests = [blake3_bytes(picture.file.read_bytes()) for rows in chosen.values() for picture, _ in rows]
     names = {split: [(picture.name, label) for picture, label in rows] for split, rows in chosen.items()}
@@ -84,9 +86,10 @@ def simulate_low_light(
             "classes": list(classes),
             "seed": settings.seed,
             "sensor": asdict(sensor),
-            "screen": asdict(SCREEN),
+            "screen": screen.identity(),
             "shape": [frames, *geometry],
         },
+        with_truth=True,
         task="simulate",
         observer=observer,
         pool=pool,
@@ -100,9 +103,11 @@ def _filmed(
     geometry: tuple[int, int],
     frames: int,
     sensor: Sensor,
+    screen: Screen,
     seed: Sequence[int],
 ) -> LabelledStream:
-    return LabelledStream(key, label, film(light, geometry, frames, sensor, seed=seed))
+    spikes, truth = film(light, geometry, frames, sensor, screen, seed=seed)
+    return LabelledStream(key, label, spikes, grey_levels(truth))
 
 
 def _pictures(root: Path, split: str) -> list[Picture]:
@@ -143,13 +148,13 @@ def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | N
     Raises:
         StoreError: something else is at `out`, or another process is writing there.
     """
-    sensor, geometry = preset("low"), (_DEMO_SIDE, _DEMO_SIDE)
+    sensor, screen, geometry = preset("low"), SCREENS["plain"], (_DEMO_SIDE, _DEMO_SIDE)
 
     def samples(split: str) -> Iterator[Make]:
         for label, number in product(range(len(SHAPES)), range(_DEMO_COUNTS[split])):
             key = f"{split}/{SHAPES[label]}/{number}"
             light, noise = draw(SHAPES[label], key), [crc32(key.encode())]
-            yield partial(_filmed, key, label, light, geometry, _DEMO_FRAMES, sensor, noise)
+            yield partial(_filmed, key, label, light, geometry, _DEMO_FRAMES, sensor, screen, noise)
 
     return write(
         out,
@@ -158,7 +163,8 @@ def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | N
         frames=_DEMO_FRAMES,
         splits={split: len(SHAPES) * count for split, count in _DEMO_COUNTS.items()},
         samples=samples,
-        made_from={"demo": 1, "sensor": asdict(sensor), "screen": asdict(SCREEN)},
+        made_from={"demo": 1, "sensor": asdict(sensor), "screen": screen.identity()},
+        with_truth=True,
         task="simulate",
         observer=observer,
         pool=pool,

@@ -3,7 +3,8 @@
 Every row of the table is about the same middle crop of the same samples. A network gets their voxel, straight
 into its own zero padding as in the published evaluation. A method of hqgen gets the spikes around the middle
 frame. Quality and accuracy are of the raw output, as in the paper, and of the picture after one brightness
-rule for all rows (`spikeclip.evaluation.quality`).
+rule for all rows (`spikeclip.evaluation.quality`). Every output is compared with the spikes, and with the
+truth where the set knows it (`spikeclip.evaluation.reference`).
 """
 
 from __future__ import annotations
@@ -29,15 +30,17 @@ from hqgen.spikes.packed import PackedSpikes, Window
 from hqgen.tables import Cell, ResultRow
 from hqgen.text import count
 from spikeclip.data.voxels import centre_crop, voxelize_packed
+from spikeclip.evaluation.accuracy import JUDGE, TEACHER, Outputs, readers
 from spikeclip.evaluation.cost import Profile, profile
-from spikeclip.evaluation.quality import Image, Metrics, Score, brightened, usable_metrics
+from spikeclip.evaluation.quality import Metrics, Score, usable_metrics
+from spikeclip.evaluation.reference import TRUTH, missing_truth, references
 from spikeclip.evaluation.table import METRICS, ResultTable
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from spikeclip.clip.frozen import FrozenClip
     from spikeclip.data.lowlight import LowLightSet, LowLightSplit
+    from spikeclip.evaluation.accuracy import Clip
 
     Subject = nn.Module | Path | Method
     """What is compared."""
@@ -48,9 +51,6 @@ BATCH = 8
 COST_SIZE = (250, 400)
 """Rows and columns for which the paper gives multiply-accumulates and latency."""
 
-Outputs = Sequence[Image | str]
-"""For each sample the output, float32 (h, w), or why there is none."""
-
 
 @dataclass
 class _Tally:
@@ -60,14 +60,15 @@ class _Tally:
     right: Counter[str] = field(default_factory=Counter)
     samples: int = 0
     failures: Counter[str] = field(default_factory=Counter)  # why there was no output, with how often
-    about: dict[str, str] = field(default_factory=dict)  # the CLIP that classified the outputs, the device
+    about: dict[str, str] = field(default_factory=dict)  # the CLIPs that classified the outputs, the device
 
     def cells(self) -> dict[str, Cell]:
         """Means over the samples that have a score; accuracy over all samples."""
         cells = {}
         for key, scores in self.scores.items():
             finite = [score.value for score in scores if isfinite(score.value)]
-            cells[key] = Cell(float(np.mean(finite)) if finite else float("inf"))
+            if finite or key not in TRUTH:  # where the largest is best, +inf would win
+                cells[key] = Cell(float(np.mean(finite)) if finite else float("inf"))
         return cells | {key: Cell(100 * right / self.samples) for key, right in self.right.items()}
 
     def notes(self, row: str) -> Iterator[str]:
@@ -79,8 +80,8 @@ class _Tally:
             for common, _count in reasons.most_common(1):
                 metric, _, group = key.partition("_")
                 yield (
-                    f"{row}: {sum(reasons.values())} of {self.samples} samples have no {metric.upper()} "
-                    f"({group}) and are left out of the mean: {common}"
+                    f"{row}: {sum(reasons.values())} of {self.samples} samples have no {metric.upper()}"
+                    f"{f' ({group})' if group else ''} and are left out of the mean: {common}"
                     f"{' and other reasons' if len(reasons) > 1 else ''}"
                 )
 
@@ -93,35 +94,39 @@ class _Examination:
     classes: tuple[str, ...]
     crop: int | None
     metrics: Metrics
-    clip: FrozenClip | Callable[[str], FrozenClip] | None
+    clips: Mapping[str, Clip]
     device: Device
 
     def tally(self, subject: Subject, advance: Callable[[int], None] = lambda _samples: None) -> _Tally:
         """Let a network or method reconstruct every sample, and judge what comes out."""
         from hqgen.devices import exact_arithmetic, resolve_device
-        from spikeclip.clip.frozen import FrozenClip, class_texts
 
         device = resolve_device(self.device)
-        runnable, clip, tally = _loaded(subject, device), self.clip, _Tally()
+        runnable, tally = _loaded(subject, device), _Tally()
         with exact_arithmetic():
-            if clip is not None:
-                clip = clip if isinstance(clip, FrozenClip) else clip(device)
-                texts = clip.text_features(class_texts(self.classes))
-                tally.right.update(acc_raw=0, acc_bright=0)
+            reading = readers(self.clips, self.classes, device)
             for start in range(0, len(self.samples), BATCH):
                 indices = range(start, min(start + BATCH, len(self.samples)))
                 packed, labels = self.samples.read(indices)
                 outputs = _outputs(runnable, self.samples, packed, self.crop, device)
                 tally.samples += len(outputs)
                 tally.failures.update(output for output in outputs if isinstance(output, str))
-                for scores in self.metrics.score_all([item for item in outputs if not isinstance(item, str)]):
+                beside = references(self.samples, indices, packed, self.crop)
+                pairs = [
+                    (item, other)
+                    for item, other in zip(outputs, beside, strict=True)
+                    if not isinstance(item, str)
+                ]
+                for scores in self.metrics.score_all(pairs):
                     for key, score in scores.items():
                         tally.scores.setdefault(key, []).append(score)
-                if clip is not None:
-                    tally.right["acc_raw"] += _right(clip, texts, outputs, labels)
-                    tally.right["acc_bright"] += _right(clip, texts, _bright(outputs), labels)
+                for role, reader in reading.items():
+                    for group, right in reader.right_twice(outputs, labels).items():
+                        tally.right[f"{role}_{group}"] += right
                 advance(len(labels))
-        tally.about = {"CLIP": "none" if clip is None else clip.name, "device": _device_name(device)}
+        names = {"CLIP": TEACHER, "judge": JUDGE}
+        tally.about = {name: reading[role].name for name, role in names.items() if role in reading}
+        tally.about["device"] = _device_name(device)
         return tally
 
 
@@ -152,35 +157,6 @@ def _outputs(
     return [output if isinstance(output, np.ndarray) else output.message for output in made]
 
 
-def _bright(outputs: Outputs) -> Outputs:
-    """The pictures at the common brightness, white as 1."""
-    pictures = [output if isinstance(output, str) else brightened(output) for output in outputs]
-    white = np.float32(255)
-    return [item if isinstance(item, str) else item.astype(np.float32) / white for item in pictures]
-
-
-def _right(clip: FrozenClip, texts: Any, pictures: Outputs, labels: NDArray[np.int64]) -> int:
-    """How many pictures, (h, w) with white as 1, are classified correctly.
-
-    The class is that of the nearest text "image of a [cls]", of `texts` (C, D). A missing picture, or one
-    that is not finite, counts as wrong: CLIP would give it the first class.
-    """
-    import torch
-
-    finite = {
-        index: np.float32(picture)
-        for index, picture in enumerate(pictures)
-        if not isinstance(picture, str) and np.isfinite(picture).all()
-    }
-    if not finite:
-        return 0
-    features = clip.image_features(
-        torch.from_numpy(np.stack(list(finite.values())))[:, None].to(texts.device)
-    )
-    nearest = (features @ texts.T).argmax(1).cpu().numpy()
-    return int(np.count_nonzero(nearest == labels[list(finite)]))
-
-
 def default_methods(frames: int) -> list[Method]:
     """TFP of all `frames`, the paper's baseline, and the methods that a build takes by default."""
     return [TFP(window=frames), *default_ensemble()]
@@ -189,8 +165,9 @@ def default_methods(frames: int) -> list[Method]:
 def evaluate(
     checkpoints: Mapping[str, Path | nn.Module],
     low_light: LowLightSet,
-    clip: FrozenClip | Callable[[str], FrozenClip] | None = None,
+    clip: Clip | None = None,
     *,
+    judge: Clip | None = None,
     methods: Sequence[Method] | None = None,
     metrics: Sequence[str] = METRICS,
     split: str = "test",
@@ -205,13 +182,16 @@ def evaluate(
 
     A picture without a score (flat, not finite) does not count in the mean but in a note; where no picture
     has one, the mean is +inf. A column that cannot be had (a metric without its parameters, no CLIP) is
-    `n/a`, with the reason in a note. The table is the same in every run, apart from the latency.
+    `n/a`, with the reason in a note; PSNR, SSIM and the judge's accuracy have no column then. The table is
+    the same in every run, apart from the latency.
 
     Args:
         checkpoints: files that `spikeclip.load` takes, or networks, by the name of their row. A network is
             put in eval mode on the device.
         low_light: the data.
-        clip: classifies the pictures; None leaves accuracy out. A function loads it on a device.
+        clip: classifies the pictures; None leaves accuracy out. A function loads it on a device. It is the
+            CLIP that taught the networks.
+        judge: another CLIP, which did not; None leaves its accuracy out.
         methods: of hqgen; None for `default_methods`.
         metrics: quality scores, of `hqgen.quality.scorer_names()`.
         split: which part of the data.
@@ -225,7 +205,8 @@ def evaluate(
             else runs. None does all in this process.
 
     Raises:
-        UsageError: nothing to compare, two rows of one name, an unknown metric or split, no such crop.
+        UsageError: nothing to compare, two rows of one name, an unknown metric or split, no such crop; or the
+            judge is the teacher.
         WeightsError: a checkpoint that is missing or of the wrong form.
         MethodError: there is no such device, or a method cannot run here.
         StoreError: the data have no samples, or are damaged.
@@ -234,7 +215,8 @@ def evaluate(
     subjects = _subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
     height, width = (side.stop - side.start for side in centre_crop(*low_light.geometry, crop))
     usable = usable_metrics(metrics, height, width)
-    examination = _Examination(chosen, tuple(low_light.labels), crop, usable, clip, device)
+    clips = {role: found for role, found in {TEACHER: clip, JUDGE: judge}.items() if found is not None}
+    examination = _Examination(chosen, tuple(low_light.labels), crop, usable, clips, device)
     tallies: dict[str, _Tally] = {}
     with observer.progress("evaluate", len(chosen) * len(subjects), "samples") as job:
         if submit is None:
@@ -261,6 +243,8 @@ def evaluate(
         *usable.notes,
         *(_missing_methods() if methods is None else ()),
         *([] if clip else ["ACC is n/a: no CLIP was given"]),
+        *([] if judge else ["there is no accuracy by a CLIP other than the teacher: no judge was given"]),
+        *_missing_truth(low_light),
         *(note for name, tally in tallies.items() for note in tally.notes(name)),
         *_cost_notes(costs, runs),
     ]
@@ -327,6 +311,11 @@ def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
     on_cpu = [name for name, cost in costs.items() if cost.device == "cpu"]
     if 0 < len(on_cpu) < len(costs):
         yield f"timed on the CPU, where they always run: {', '.join(on_cpu)}"
+
+
+def _missing_truth(low_light: LowLightSet) -> Iterator[str]:
+    if reason := missing_truth(low_light):
+        yield f"`{low_light.path.name}` knows no truth, so that there is no PSNR and no SSIM: {reason}"
 
 
 def _missing_methods() -> Iterator[str]:

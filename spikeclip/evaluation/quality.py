@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from hqgen.quality import Scorer
 from hqgen.quality.normalise import to_uint8
 from hqgen.quality.scorers import Pyiqa, usable_scorers
 
+if TYPE_CHECKING:
+    from spikeclip.evaluation.reference import Reference
+
 NIQE_BLOCK = 96
 """Pixels a side of the blocks that NIQE measures."""
 
@@ -30,7 +33,7 @@ Image = NDArray[np.float32]
 
 
 class Score(NamedTuple):
-    """A score, lower is better; +inf with the reason where a picture has none."""
+    """A score; +inf with the reason where a picture has none."""
 
     value: float
     reason: str | None = None
@@ -48,22 +51,23 @@ class Metrics:
     scorers: tuple[Scorer, ...]
     notes: tuple[str, ...]
 
-    def score(self, image: Image) -> dict[str, Score]:
+    def score(self, image: Image, beside: Reference | None = None) -> dict[str, Score]:
         """Score one output of a network or method: `niqe_raw`, `niqe_bright`, ... for every metric.
 
         Args:
             image: float32 (H, W) in any unit. For the raw score 1 is white, as in the paper's code.
+            beside: what it is compared with; its scores come last.
         """
         raw, bright, picture = {}, {}, brightened(image)
         for scorer in self.scorers:
             raw[f"{scorer.name}_raw"] = _raw(scorer, image)
             bright[f"{scorer.name}_bright"] = _bright(scorer, picture)
-        return raw | bright
+        return raw | bright | (beside.scores(image, picture) if beside else {})
 
-    def score_all(self, images: Sequence[Image]) -> list[dict[str, Score]]:
-        """`score` of each image, several at once; a score does not depend on how many."""
+    def score_all(self, images: Sequence[tuple[Image, Reference | None]]) -> list[dict[str, Score]]:
+        """`score` of each image and its reference, several at once; a score does not depend on how many."""
         with ThreadPoolExecutor(min(len(images), os.cpu_count() or 1) or 1) as pool:
-            return list(pool.map(self.score, images))
+            return list(pool.map(lambda pair: self.score(*pair), images))
 
 
 def usable_metrics(names: Iterable[str], height: int, width: int) -> Metrics:

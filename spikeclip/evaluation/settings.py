@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hqgen.config import ENV, FLAG, Device, Names, Section, split_names
+from hqgen.config import ENV, FLAG, Device, Flag, Names, Section, split_names
 from spikeclip.clip.settings import ClipSettings
 from spikeclip.data.settings import Entry, Spikes, demo_defaults
 from spikeclip.evaluation.table import METRICS
 
 if TYPE_CHECKING:
     from hqgen.methods.base import Method
+    from spikeclip.clip.frozen import FrozenClip
 
 
 def _named_methods(value: Any) -> Any:
     return () if value == "none" else split_names(value)
+
+
+class JudgeSettings(Section):
+    """A CLIP that judges, and did not teach."""
+
+    model: Annotated[str | None, Flag(name="judge")] = None
+    """A second CLIP, which did not teach the networks: a model of open_clip, or `small`. [default: none]"""
+    weights: Annotated[str | None, Flag(name="judge_weights")] = None
+    """Its weights: a tag, or a file; a file of a small CLIP says itself what model it is."""
 
 
 class Comparison(Section):
@@ -37,6 +49,15 @@ class Comparison(Section):
         from hqgen.methods.registry import parse_methods
 
         return parse_methods(",".join(self.methods)) if self.methods else None if self.methods is None else []
+
+    judge: JudgeSettings = JudgeSettings()
+
+    def judging_clip(self) -> Callable[[str], FrozenClip] | None:
+        """What loads the judge on a device; None without one."""
+        from spikeclip.clip.frozen import load_clip
+
+        model, weights = self.judge.model, self.judge.weights
+        return partial(load_clip, model or "small", weights) if model or weights else None
 
 
 class EvaluateSettings(Comparison):

@@ -173,6 +173,7 @@ def _evaluate(
         open_prepared(low_light),
         partial(load_clip, settings.clip.model, settings.clip.weights),
         methods=comparison.chosen_methods(),
+        judge=comparison.judging_clip(),
         crop=settings.crop,
         **comparison.model_dump(include={"metrics", "samples", "runs"}),
         observer=run.observer,

@@ -24,7 +24,6 @@ from hqgen.inspection.truth import (
     SourceTruth,
     as_brightness,
     compare_with_truth,
-    grey_levels,
     output_scale,
 )
 from hqgen.manifest import read_manifest
@@ -201,10 +200,6 @@ def test_output_becomes_brightness_by_its_scale_alone() -> None:
     assert brightness is not None
     assert rate == pytest.approx(np.array([[0.5, 1, 0]]))
     assert brightness == pytest.approx(np.array([[0.3, 0.9, 0]]))
-
-
-def test_grey_levels_are_the_nearest_and_clipped() -> None:
-    assert grey_levels(np.array([-1, 0.5 / 255, 1.5 / 255, 0.999, 7])).tolist() == [0, 0, 2, 255, 255]
 
 
 def test_picks_of_demo_are_compared_with_the_light_before_the_camera(

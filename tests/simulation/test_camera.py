@@ -178,7 +178,7 @@ def test_sensors_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 def test_an_unknown_light_names_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="light `dim`") as caught:
         preset("dim")
-    assert caught.value.hint.endswith("known: low, normal")
+    assert caught.value.hint.endswith("known: low, normal, uhsr")
 
 
 def test_the_normal_preset_divided_by_0_6_is_the_picture() -> None:

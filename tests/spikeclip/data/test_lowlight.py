@@ -43,6 +43,8 @@ def test_a_set_holds_the_bits_labels_and_names_of_its_recordings(low_light: LowL
     assert low_light.labels == CLASSES
     assert (low_light.geometry, low_light.frames) == ((SIDE, SIDE), FRAMES)
     assert low_light.rejected == ()
+    assert low_light.truth is None
+    assert low_light.split("test").truths([0]) is None
     test = low_light.split("test")
     assert (len(test), test.frames) == (6, FRAMES)
     assert test.keys[1] == "test/0001.npz"

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
 from hqgen.config import validated
 from hqgen.errors import SourceError, StoreError, UsageError
 from hqgen.progress import SILENT
-from hqgen.simulation.camera import preset
-from spikeclip.data.lowlight import LowLightSet
-from spikeclip.data.screen import film
+from hqgen.simulation.camera import Sensor, preset
+from spikeclip.data.glass import Glass
+from spikeclip.data.lowlight import LowLightSet, open_prepared
+from spikeclip.data.screen import SCREENS, film
 from spikeclip.data.settings import DEMO_CROP, SimulateSettings
 from spikeclip.data.simulated import demo_low_light, simulate_low_light
 from tests.builder.small import Recorder
@@ -94,17 +98,76 @@ def test_a_changed_picture_makes_another_set(pictures: Path, tmp_path: Path) -> 
 
 def test_the_screen_drifts_and_lies_in_a_dark_surround() -> None:
     grey = np.full((40, 40), 0.6, np.float32)
-    frames = film(grey, (250, 250), 200, preset("low"), seed=[4]).frames()
+    frames = film(grey, (250, 250), 200, preset("low"), SCREENS["plain"], seed=[4]).spikes.frames()
     assert 0.015 < frames[:, :3].mean() < 0.02
     assert 0.04 < frames[:, 100:150, 100:150].mean() < 0.055
     early, late = (part[:, :, 80:170].mean(axis=(0, 2)) for part in (frames[:60], frames[-60:]))
     assert abs(late - early).max() > 0.005  # an upper or lower edge of the screen came or went
 
 
+def test_the_truth_is_the_light_at_the_middle_frame() -> None:
+    picture = np.random.default_rng(0).random((20, 30), np.float32)
+    ideal = Sensor(sensitivity=1.0)
+    still = replace(SCREENS["plain"], drift=0.0, turn=0.0)
+    spikes, truth = film(picture, (40, 48), 200, ideal, still, seed=[3])
+    np.testing.assert_allclose(spikes.frames().mean(0), truth, atol=1 / 200)
+    moving = film(picture, (40, 48), 200, ideal, replace(SCREENS["plain"], drift=0.2), seed=[3])
+    parts = moving.spikes.frames().reshape(10, 20, 40, 48).mean(1)
+    alike = [np.corrcoef(part.ravel(), moving.truth.ravel())[0, 1] for part in parts]
+    assert sorted(np.argsort(alike)[-2:]) == [4, 5]
+
+
+def test_a_set_keeps_its_clean_pictures_beside_the_same_streams(pictures: Path, tmp_path: Path) -> None:
+    made = simulated(pictures, tmp_path / "low.zarr")
+    train = made.split("train")
+    truths = train.truths([0, 2])
+    assert truths is not None
+    assert truths.shape == (2, 32, 40)
+    assert truths[0].mean() > 1.5 * truths[1].mean()
+    selected = train.select([2]).truths([0])
+    assert selected is not None
+    np.testing.assert_array_equal(selected[0], truths[1])
+    made.verify()
+    shutil.copy(made.path / "train/truth/c/0/0/0", made.path / "train/truth/c/1/0/0")
+    with pytest.raises(StoreError, match="no longer holds what was written"):
+        open_prepared(made.path).verify()
+    (made.path / "train/truth/c/1/0/0").unlink()
+    with pytest.raises(StoreError, match="lacks 1 of its samples"):
+        open_prepared(made.path)
+
+
+def test_a_set_of_an_earlier_version_is_opened_without_truth(pictures: Path, tmp_path: Path) -> None:
+    """Its streams are those of today, and so are the settings that it was made from."""
+    made = simulated(pictures, tmp_path / "low.zarr")
+    root = zarr.open_group(made.path, mode="a")
+    del root.attrs["truth"]
+    for split in made.splits:
+        del root[f"{split}/truth"]
+    before = simulated(pictures, tmp_path / "low.zarr")
+    assert (before.digest, before.truth) == (made.digest, None)
+    assert before.split("train").truths([0]) is None
+    before.verify()
+
+
+def test_the_plain_screen_is_the_one_that_old_sets_were_made_with() -> None:
+    values = {"size": 0.87, "surround": 0.22, "black": 0.3, "white": 0.95, "offset": 0.02, "tilt": 2.0}
+    assert SCREENS["plain"].identity() == values | {"drift": 0.045, "turn": 0.003}
+    assert SCREENS["glass"].identity()["glass"]["shading"] > 0
+
+
+def test_glass_changes_the_light_and_not_the_place_or_the_pixels() -> None:
+    picture = np.random.default_rng(0).random((20, 30), np.float32)
+    plain = SCREENS["plain"]
+    clear = replace(plain, glass=Glass(blur=0, shading=0, slope=0, lamp=0, window=0))
+    one, other = (film(picture, (40, 48), 50, preset("low"), item, seed=[3]) for item in (plain, clear))
+    np.testing.assert_allclose(one.truth, other.truth, atol=1e-6)
+    np.testing.assert_array_equal(one.spikes.data, other.spikes.data)
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_black_and_white_pictures_stay_within_the_light_there_is(level: float) -> None:
     picture = np.full((5, 9), level, np.float32)
-    rate = film(picture, (40, 40), 200, preset("low"), seed=[0]).frames().mean()
+    rate = film(picture, (40, 40), 200, preset("low"), SCREENS["plain"], seed=[0]).spikes.frames().mean()
     assert 0.015 < rate < 0.061
 
 

@@ -21,7 +21,9 @@ from hqgen.methods.base import Method, Span
 from hqgen.methods.registry import method_label
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
+from hqgen.pictures import grey_levels
 from hqgen.quality import niqe
+from hqgen.quality.fidelity import at_best_gain, psnr, ssim
 from hqgen.quality.niqe import score_images
 from hqgen.quality.normalise import to_uint8
 from hqgen.spikes.packed import PackedSpikes, Window
@@ -43,14 +45,23 @@ CLASSES = ("stripes", "checks")
 def scene(number: int) -> NDArray[np.uint8]:
     """A textured stream, uint8 (200, 120, 130), brighter from sample to sample."""
     rng = np.random.default_rng(number)
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    rate = 0.03 + 0.02 * np.sin(x / (3 + number % 2)) * np.cos(y / 5) + 0.002 * number
-    spikes: NDArray[np.bool_] = rng.random((200, HEIGHT, WIDTH), np.float32) < rate
+    spikes: NDArray[np.bool_] = rng.random((200, HEIGHT, WIDTH), np.float32) < rates(number)
     return spikes.astype(np.uint8)
 
 
+def rates(number: int) -> NDArray[np.float64]:
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    rate: NDArray[np.float64] = 0.03 + 0.02 * np.sin(x / (3 + number % 2)) * np.cos(y / 5) + 0.002 * number
+    return rate
+
+
+def clean(number: int) -> NDArray[np.uint8]:
+    """What the stream shows: its firing rates, a rate of 0.1 as white."""
+    return grey_levels(rates(number) * 10)
+
+
 def sample(number: int) -> LabelledStream:
-    return LabelledStream(f"{number:04d}", number % 2, PackedSpikes.pack(scene(number)))
+    return LabelledStream(f"{number:04d}", number % 2, PackedSpikes.pack(scene(number)), clean(number))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +76,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> LowLightSet:
         splits={"test": SAMPLES},
         samples=lambda _split: [partial(sample, n) for n in range(SAMPLES)],
         made_from={"made": "in a test"},
+        with_truth=True,
     )
     return open_prepared(out)
 
@@ -164,6 +176,47 @@ def test_accuracy_is_the_share_whose_nearest_class_text_is_right(
     right = similarity.argmax(1) == torch.arange(SAMPLES) % 2
     assert table.row("tfp:window=200").cells["acc_raw"].value == 100 * right.float().mean()
     assert "acc_bright" in table.row("tfp:window=200").cells
+
+
+def test_outputs_are_compared_with_the_truth_and_with_the_spikes(scenes: LowLightSet) -> None:
+    table = compare(scenes, {"sum": Network(), "nan": Network(lambda picture: picture * torch.nan)})
+    row, nan = table.row("sum").cells, table.row("nan").cells
+    images = [frames.mean(0, dtype=np.float32) for frames in crops()]
+    lights = [clean(number)[8:112, 13:117] / 255 for number in range(SAMPLES)]
+    fitted = [at_best_gain(image, light) for image, light in zip(images, lights, strict=True)]
+    pairs = list(zip(fitted, lights, strict=True))
+    assert row["psnr"].value == pytest.approx(np.mean([psnr(*pair) for pair in pairs]), rel=1e-4)
+    assert row["ssim"].value == pytest.approx(np.mean([ssim(*pair) for pair in pairs]), rel=1e-4)
+    assert 0.5 < row["consistency"].value < 2
+    assert {"psnr", "ssim"}.isdisjoint(nan)
+    assert nan["consistency"].value == math.inf
+    assert any(note.startswith("nan: 10 of 10 samples have no PSNR and are left out") for note in table.notes)
+    titles = {column.title for column in table.columns}
+    assert {"PSNR (dB)", "SSIM", "Consistency"} <= titles
+    assert "Judge (%)" not in titles
+
+
+def test_without_truth_there_are_no_columns_of_it_and_a_note_says_why(low_light: LowLightSet) -> None:
+    table = evaluate({"sum": Network()}, low_light, methods=[], metrics=["piqe"], crop=32, runs=0)
+    assert {"PSNR (dB)", "SSIM"}.isdisjoint(column.title for column in table.columns)
+    assert "`low.zarr` knows no truth, so that there is no PSNR and no SSIM: it was made of recordings" in (
+        "\n".join(table.notes)
+    )
+
+
+def test_a_judge_reads_the_pictures_too_and_is_not_the_teacher(scenes: LowLightSet, clip: FrozenClip) -> None:
+    other = tiny_clip(seed=1)
+    both = evaluate(
+        {}, scenes, clip, judge=other, methods=[TFP()], metrics=["niqe"], crop=CROP, runs=0, device="cpu"
+    )
+    alone = compare(scenes, {}, TFP(), clip=other)
+    for group in ("raw", "bright"):
+        judged = both.row("tfp").cells[f"judge_{group}"]
+        assert judged == alone.row("tfp").cells[f"acc_{group}"]
+    assert both.about["judge"] == f"tiny, {other.digest[:12]}"
+    assert any("no judge was given" in note for note in alone.notes)
+    with pytest.raises(UsageError, match="the judge is the CLIP that taught the networks"):
+        evaluate({}, scenes, clip, judge=clip, methods=[TFP()], crop=CROP, runs=0)
 
 
 def test_a_network_of_nan_has_no_score_and_no_right_answer(scenes: LowLightSet, clip: FrozenClip) -> None:
@@ -276,7 +329,7 @@ def test_pictures_under_a_block_have_no_niqe_but_the_rest(low_light: LowLightSet
     table = evaluate(
         {"sum": Network()}, low_light, clip, methods=[], metrics=["niqe"], crop=32, runs=0, device="cpu"
     )
-    assert set(table.row("sum").cells) == {"acc_raw", "acc_bright"}
+    assert set(table.row("sum").cells) == {"acc_raw", "acc_bright", "consistency"}
     assert any(note.startswith("NIQE is n/a: a picture of 32x32 pixels") for note in table.notes)
 
 

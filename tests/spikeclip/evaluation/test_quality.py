@@ -107,7 +107,7 @@ def test_one_pixel_that_is_no_number_harms_no_neighbour(image: Image) -> None:
     damaged[3, 4] = np.inf
     scorer = usable_metrics(["niqe"], 224, 224)
     alone = scorer.score(image)
-    both = scorer.score_all([damaged, image])
+    both = scorer.score_all([(damaged, None), (image, None)])
     assert both[0]["niqe_raw"].reason == "1 of 50176 pixels are not finite"
     assert both[1] == alone
     assert scorer.score_all([]) == []
@@ -119,7 +119,7 @@ def test_pictures_that_are_scored_at_once_get_their_own_scores() -> None:
     metrics = usable_metrics(["piqe"], 40, 40)
     alone = [metrics.score(item) for item in images]
     for _ in range(20):
-        assert metrics.score_all(images) == alone
+        assert metrics.score_all([(item, None) for item in images]) == alone
 
 
 def test_negative_outputs_have_a_raw_score_and_no_picture(image: Image) -> None:

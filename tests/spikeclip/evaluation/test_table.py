@@ -23,6 +23,16 @@ def test_columns_are_those_of_the_paper_each_score_raw_and_bright() -> None:
     ]
 
 
+def test_what_the_paper_does_not_have_is_a_column_only_where_there_is_a_value() -> None:
+    rows = (ResultRow("a", {"judge_raw": Cell(3.0), "psnr": Cell(20.0), "consistency": Cell(1.0)}),)
+    titles = [f"{column.group} {column.title}" for column in ResultTable(rows, ("niqe",)).columns]
+    assert titles == [
+        *("raw NIQE", "raw ACC (%)", "raw Judge (%)", "bright NIQE", "bright ACC (%)"),
+        *("truth PSNR (dB)", "spikes Consistency"),
+        *("cost Params (M)", "cost MACs (G)", "cost Latency (ms)"),
+    ]
+
+
 def test_json_is_plain_json_also_with_infinity() -> None:
     def refuse(constant: str) -> None:
         pytest.fail(f"{constant} is not JSON")
