@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hqgen.errors import MethodError
 from hqgen.files import is_web_page, sha256_file, write_atomically
+from hqgen.safetensors_file import SUFFIX, encode_safetensors, is_safetensors, read_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def load_weights(
 def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str, Tensor]:
     """Read the state_dict in a checkpoint file, without running any code that the file may hold.
 
-    The file holds a state_dict, or a dict with one under a usual name (`WRAPPERS`).
+    The file holds a state_dict, or a dict with one under a usual name (`WRAPPERS`); or it is safetensors.
 
     Raises:
         MethodError: damaged, no checkpoint, a pickled network, or no state_dict in it.
@@ -102,6 +103,8 @@ def read_meta(path: str | Path) -> dict[str, Any]:
 def _content(path: Path, shown: Path) -> Any:
     import torch
 
+    if is_safetensors(path):
+        return read_safetensors(path, shown)
     _require_checkpoint(path, shown)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -110,17 +113,21 @@ def _content(path: Path, shown: Path) -> Any:
 
 
 def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write with torch.save, whole or not at all.
+    """Write with torch.save, or as safetensors where the name ends so; whole or not at all.
 
     Args:
         path: the file; folders above it are made.
-        content: tensors and plain values, which `torch.load(weights_only=True)` reads.
+        content: tensors and plain values, which `torch.load(weights_only=True)` reads. As safetensors, all
+            tensors are in its `state_dict`, and the rest is what JSON can hold.
 
     Raises:
         OSError: it cannot be written; then `path` is as it was.
     """
     import torch
 
+    if Path(path).suffix.lower() == SUFFIX:
+        write_atomically(Path(path), encode_safetensors(content))
+        return
     data = BytesIO()
     torch.save(dict(content), data)
     write_atomically(Path(path), data.getvalue())

@@ -26,6 +26,10 @@ clip_app = typer.Typer(
 )
 app.add_typer(clip_app, name="clip")
 
+NETWORK = (
+    "A network: `network.pth` of a training, safetensors, a published LRN, a folder, or hf://OWNER/NAME."
+)
+
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(envvar="SPIKECLIP_DEVICE", help="Where networks run.")
 ]
@@ -174,7 +178,7 @@ def _named(item: str) -> tuple[str, Path]:
 @app.command(cls=console.settings_command(console.CAMERA))
 def reconstruct(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="`network.pth` of a training, or a published LRN.")],
+    checkpoint: Annotated[str, typer.Argument(help=NETWORK + " Or an ONNX file.")],
     recordings: Annotated[list[Path], typer.Argument(help="Recordings; docs/sources.md lists the formats.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     stride: Annotated[
@@ -184,6 +188,7 @@ def reconstruct(
     raw: Annotated[bool, typer.Option("--raw", help="Write the network's own values, too.")] = False,
     force: console.Force = False,
     device: Device = "auto",
+    _offline: console.Offline = False,
     json: console.AsJson = False,
 ) -> int:
     """Reconstruct recordings of any size: a picture each, and a video of long ones.
@@ -212,6 +217,21 @@ def reconstruct(
             for path in filter(None, (item.picture, item.video, item.raw)):
                 typer.echo(path)
     return console.name_rejected((item.recording, item.reason) for item in found)
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help=NETWORK)],
+    out: Annotated[Path, typer.Option(help="The file: `.safetensors`, `.onnx` or `.pth`.")],
+    _offline: console.Offline = False,
+) -> None:
+    """Write a network in another form: safetensors, ONNX, or a checkpoint of PyTorch.
+
+    The form is the ending of --out. ONNX needs `pip install hqgen[onnx]`.
+    """
+    from spikeclip.publishing.export import export
+
+    typer.echo(export(network, out))
 
 
 @app.command()

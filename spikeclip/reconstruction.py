@@ -35,7 +35,7 @@ from hqgen.text import first
 from spikeclip.data.voxels import FRAMES_PER_BIN, voxelize
 
 if TYPE_CHECKING:
-    from spikeclip.networks import LRN, UNet
+    from spikeclip.networks import LRN, OnnxNetwork, UNet
 
 PAD = 20
 """Pixels by which a picture is mirrored at its edges before the network, and cropped after it."""
@@ -82,7 +82,7 @@ class _Job:
 
 
 def reconstruct(
-    checkpoint: str | Path | LRN | UNet,
+    checkpoint: str | Path | LRN | UNet | OnnxNetwork,
     recordings: Sequence[str | Path],
     out: str | Path,
     *,
@@ -100,7 +100,7 @@ def reconstruct(
     gain, so that it does not flicker.
 
     Args:
-        checkpoint: a file that `spikeclip.load` takes, or a network, which is put in eval mode.
+        checkpoint: what `spikeclip.load` takes, an ONNX file, or a network, which is put in eval mode.
         recordings: files in any format of hqgen.
         out: folder for the pictures; made where it is missing.
         camera: how they are laid out; raw files of unknown geometry are read as 250x400.
@@ -122,13 +122,17 @@ def reconstruct(
         UsageError: no recording, two with one name, a stride below 1, or a folder that cannot be written.
     """
     from hqgen.devices import resolve_device
-    from spikeclip.networks import load_network
+    from spikeclip.networks import OnnxNetwork, open_network
 
     if stride is not None and stride < 1:
         raise UsageError(f"a stride of {stride} frames does not move the window", hint="give 1 or more")
     files, folder = [Path(path) for path in recordings], Path(out)
     _check_names(files)
-    network = load_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+    network = open_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+    if device == "cuda" and isinstance(network, OnnxNetwork):
+        raise UsageError(
+            f"`{network.path}` is an ONNX file, which runs on the CPU", hint="leave out `--device`"
+        )
     network = network.to(resolve_device(device)).eval()
     length = FRAMES_PER_BIN * network.bins
     jobs = [_job(path, camera, force, length, (stride or length) if video else None) for path in files]
@@ -143,7 +147,9 @@ def reconstruct(
         ]
 
 
-def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Sequence[int]) -> Iterator[Image]:
+def reconstruct_windows(
+    network: LRN | UNet | OnnxNetwork, recording: Recording, starts: Sequence[int]
+) -> Iterator[Image]:
     """Reconstruct the windows of a recording that begin at some frames, as many at a time as fit together.
 
     The voxel is mirrored by 20 pixels at its edges before the network and the output cropped by as many, as
@@ -163,7 +169,8 @@ def reconstruct_windows(network: LRN | UNet, recording: Recording, starts: Seque
 
     _, height, width = recording.shape
     down, across = (min(PAD, side - 1) for side in (height, width))  # a mirror reaches to the other edge
-    device = next(network.parameters()).device
+    parameters = next(network.parameters(), None)
+    device = torch.device("cpu") if parameters is None else parameters.device
     batch = max(1, BATCH_PIXELS // (height * width))
     for done in range(0, len(starts), batch):
         windows = [
@@ -207,7 +214,12 @@ def _job(path: Path, camera: Camera, force: bool, length: int, stride: int | Non
 
 
 def _attempt(
-    network: LRN | UNet, path: Path, job: _Job | str, out: Path, raw: bool, advance: Callable[[int], None]
+    network: LRN | UNet | OnnxNetwork,
+    path: Path,
+    job: _Job | str,
+    out: Path,
+    raw: bool,
+    advance: Callable[[int], None],
 ) -> Reconstruction:
     if isinstance(job, str):
         return Reconstruction(path, reason=job)

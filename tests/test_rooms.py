@@ -24,6 +24,7 @@ TOOLS = {
     "plot",
     "progress",
     "provenance",
+    "safetensors_file",
     "tables",
     "text",
 }
@@ -44,7 +45,8 @@ MAY_IMPORT = {
     "hqgen.devices": {"hqgen.errors"},
     "hqgen.download": {"hqgen.errors", "hqgen.files", "hqgen.progress", "hqgen.text"},
     "hqgen.provenance": {"hqgen.errors", "hqgen.files"},
-    "hqgen.checkpoints": {"hqgen.errors", "hqgen.files"},
+    "hqgen.safetensors_file": {"hqgen.errors", "hqgen.files"},
+    "hqgen.checkpoints": {"hqgen.errors", "hqgen.files", "hqgen.safetensors_file"},
     "hqgen.pictures": {"hqgen.errors", "hqgen.files", "hqgen.quality", "hqgen.text"},
     "hqgen.spikes": {"hqgen.compiled"},
     "hqgen.simulation": {"hqgen.compiled", "hqgen.spikes"},
@@ -91,6 +93,10 @@ MAY_IMPORT = {
         "hqgen.quality",
         "spikeclip.networks",
         "spikeclip.data",
+    },
+    "spikeclip.publishing": {
+        "hqgen.training",
+        *(f"spikeclip.{room}" for room in ("networks", "training", "evaluation")),
     },
     "spikeclip.recipes": {
         *(f"hqgen.{room}" for room in ("simulation", "methods", "builder")),

@@ -11,11 +11,24 @@ from torch import Tensor, nn
 
 from hqgen.checkpoints import load_weights, read_checkpoint, read_meta, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, WeightsError
+from spikeclip.networks.locating import located
 from spikeclip.networks.lrn import LRN
+from spikeclip.networks.onnx_file import OnnxNetwork
 from spikeclip.networks.padding import Padding
 from spikeclip.networks.unet import UNet
 
-__all__ = ["LRN", "NETWORKS", "Padding", "UNet", "build", "load_network", "save_network"]
+__all__ = [
+    "LRN",
+    "NETWORKS",
+    "OnnxNetwork",
+    "Padding",
+    "UNet",
+    "build",
+    "describe",
+    "load_network",
+    "open_network",
+    "save_network",
+]
 
 NETWORKS: dict[str, type[LRN | UNet]] = {"lrn": LRN, "unet": UNet}
 
@@ -63,21 +76,24 @@ def save_network(path: str | Path, network: nn.Module, meta: Mapping[str, Any]) 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | UNet:
     """Load a network from a checkpoint, in eval mode; its `name` and `bins` tell what it is.
 
-    The checkpoint is one of `save_network` or a state_dict, bare or wrapped, as the published one of LRN is;
+    The checkpoint is one of `save_network` or a state_dict, bare or wrapped, as the published one of LRN is,
+    and either of them may be safetensors;
     its tensors show which network it is. Where its `meta` names no padding, it is `zeros`. No code that the
     file may hold is run.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint, or what `spikeclip.networks.locating.located` takes.
         device: where the network goes.
 
     Raises:
+        DownloadError: it is a repository, and cannot be downloaded.
         WeightsError: missing, damaged, not a checkpoint, or not of one of the networks.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = located(path)
+    if path.suffix.lower() == ".onnx":
         raise WeightsError(
-            f"no checkpoint `{path}`", hint="`spikeclip train` writes one, `network.pth`, into its run folder"
+            f"`{path}` is an ONNX file, whose weights cannot be changed",
+            hint="`spikeclip reconstruct` runs it; elsewhere give the checkpoint that it was made from",
         )
     try:
         network = _network_of(read_checkpoint(path), path, read_meta(path).get("padding", "zeros"))
@@ -85,6 +101,22 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | 
     except (MethodError, UnknownNameError) as error:
         raise WeightsError(error.message, hint=error.hint) from error
     return network.to(device).eval()
+
+
+def open_network(path: str | Path) -> LRN | UNet | OnnxNetwork:
+    """A network to run, not to train: what `load_network` takes, or an ONNX file.
+
+    Raises:
+        HqgenError: see `load_network` and `spikeclip.networks.onnx_file.OnnxNetwork`.
+    """
+    if Path(path).suffix.lower() == ".onnx":
+        return OnnxNetwork(path)
+    return load_network(path)
+
+
+def describe(network: LRN | UNet) -> dict[str, Any]:
+    """What `build` needs to make such a network again."""
+    return {"name": network.name, "bins": network.bins, "padding": network.padding}
 
 
 def _network_of(state: Mapping[str, Tensor], path: Path, padding: Padding) -> LRN | UNet:

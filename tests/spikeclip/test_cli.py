@@ -71,7 +71,7 @@ def test_help_needs_neither_torch_nor_dask_nor_zarr() -> None:
 
 
 def test_commands_without_a_model_have_help() -> None:
-    for command in ("reconstruct", "profile"):
+    for command in ("reconstruct", "profile", "export"):
         assert run(command, "--help").stdout.startswith("Usage:"), command
 
 
@@ -187,6 +187,19 @@ def test_a_run_without_any_usable_recording_gives_exit_code_1(network: Path, tmp
     shown = run("reconstruct", network, tmp_path / "bad.npz", "--out", tmp_path / "pictures", "--json")
     assert shown.returncode == 1
     assert json.loads(shown.stdout)[0]["reason"] in shown.stderr
+
+
+def test_an_export_names_its_file_and_is_reconstructed_from(network: Path, tmp_path: Path) -> None:
+    shown = run("export", network, "--out", tmp_path / "new" / "a.safetensors")
+    assert (shown.returncode, shown.stdout) == (0, f"{tmp_path / 'new' / 'a.safetensors'}\n")
+    np.savez(tmp_path / "scene.npz", spk=labelled_frames(0, 1))
+    made = run("reconstruct", tmp_path / "new" / "a.safetensors", tmp_path / "scene.npz", "--out", tmp_path)
+    assert made.stdout == f"{tmp_path / 'scene.png'}\n"
+    assert run("export", network, "--out", tmp_path / "a.tflite").returncode == 2
+    (tmp_path / "a.safetensors").write_bytes((tmp_path / "new" / "a.safetensors").read_bytes()[:5000])
+    cut = run("reconstruct", tmp_path / "a.safetensors", tmp_path / "scene.npz", "--out", tmp_path)
+    assert (cut.returncode, cut.stdout) == (1, "")
+    assert "a.safetensors` is truncated or damaged" in cut.stderr
 
 
 def test_a_profile_names_what_a_picture_costs() -> None:

@@ -1,0 +1,108 @@
+"""Where a network is: a file, a folder that holds one, or a repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from hqgen.download import is_offline
+from hqgen.errors import DownloadError, UsageError, WeightsError
+
+PUBLISHED = "model.safetensors"
+"""The file of the network in what `spikeclip publish` writes."""
+
+IN_FOLDERS = (PUBLISHED, "network.pth")
+"""Files that hold the network of a folder; the first one that is there is taken."""
+
+HUB = "hf:"
+
+# A `Path` makes one slash of two.
+_REPOSITORY = re.compile(r"hf:/{1,2}(?P<repository>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^@]+))?")
+
+
+def located(place: str | Path) -> Path:
+    """The file of a network.
+
+    Args:
+        place: a file; a folder of a training, or one that `spikeclip publish` wrote; or
+            `hf://OWNER/NAME`, with `@REVISION` for another one than the newest.
+
+    Raises:
+        DownloadError: the repository cannot be downloaded, or has no such file.
+        UsageError: the name of the repository is not one.
+        WeightsError: there is no such file, or none in the folder.
+    """
+    if str(place).startswith(HUB):
+        return _downloaded(str(place))
+    path = Path(place)
+    if path.is_dir():
+        for name in IN_FOLDERS:
+            if (path / name).is_file():
+                return path / name
+        raise WeightsError(
+            f"`{path}` holds no network: neither `{IN_FOLDERS[0]}` nor `{IN_FOLDERS[1]}` is in it",
+            hint="give the folder of a training, or one that `spikeclip publish` wrote",
+        )
+    if not path.is_file():
+        raise WeightsError(
+            f"no checkpoint `{path}`", hint="`spikeclip train` writes one, `network.pth`, into its run folder"
+        )
+    return path
+
+
+def _downloaded(place: str) -> Path:
+    found = _REPOSITORY.fullmatch(place)
+    if found is None:
+        raise UsageError(f"`{place}` is not a repository", hint="write `hf://OWNER/NAME`")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
+
+    name = found["repository"]
+    try:
+        return Path(
+            hf_hub_download(
+                name,
+                PUBLISHED,
+                revision=found["revision"],
+                endpoint=os.environ.get("HF_ENDPOINT"),
+                local_files_only=is_offline(),
+            )
+        )
+    except HFValidationError as error:
+        raise UsageError(f"`{place}` is not a repository: {error}", hint="write `hf://OWNER/NAME`") from error
+    except OSError as error:
+        raise hub_error(error, f"`{PUBLISHED}` of `{name}` cannot be downloaded") from error
+
+
+def hub_error(error: OSError, what: str) -> DownloadError:
+    """What huggingface_hub says, in our words, without the header of the request."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    token = "`HF_TOKEN`, or `hf auth login`, gives a token that may do it"
+    if isinstance(error, LocalEntryNotFoundError) and is_offline():
+        return DownloadError(
+            f"{what}: it is not in the cache, and `--offline` forbids to download it",
+            hint="leave out `--offline`",
+        )
+    if isinstance(error, GatedRepoError):
+        return DownloadError(f"{what}: its owner has to give you access", hint="ask for it on its page")
+    if isinstance(error, RevisionNotFoundError):
+        return DownloadError(f"{what}: there is no such revision", hint="see the page of the repository")
+    if isinstance(error, RepositoryNotFoundError):
+        return DownloadError(f"{what}: there is no such repository, or it is private", hint=token)
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return DownloadError(f"{what}: the repository has no such file", hint="see its page for its files")
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        status = error.response.status_code
+        if status in (401, 403):
+            return DownloadError(f"{what}: the hub refuses the token ({status})", hint=token)
+        return DownloadError(f"{what}: the hub answers {status}", hint="try again later")
+    return DownloadError(f"{what}: the hub cannot be reached", hint="check the connection to the internet")
