@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hqgen.api import build, inspect, repick
+    from hqgen.api import build, inspect, merge, repick
     from hqgen.errors import HqgenError
     from hqgen.manifest import read_manifest
     from hqgen.methods.api import reconstruct
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "build",
     "inspect",
+    "merge",
     "niqe",
     "open_recording",
     "open_store",
@@ -41,6 +42,7 @@ _HOMES = {
     "Recording": "hqgen.spikes.recording",
     "build": "hqgen.api",
     "inspect": "hqgen.api",
+    "merge": "hqgen.api",
     "niqe": "hqgen.quality.niqe",
     "open_recording": "hqgen.spikes.recording",
     "open_store": "hqgen.store",

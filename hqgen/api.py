@@ -64,6 +64,33 @@ def repick(manifest: str | Path, out: str | Path, *, observer: Observer = SILENT
     return repick(find_manifest(manifest), values, observer)
 
 
+def merge(
+    builds: Sequence[str | Path], out: str | Path, *, observer: Observer = SILENT, **settings: Any
+) -> Outcome:
+    """Make one store of several finished builds, as `hqgen merge` does.
+
+    Args:
+        builds: the `manifest.json` of each, or its folder; at least two.
+        out: the folder that receives the new `hq.zarr` and `manifest.json`.
+        observer: gets the progress.
+        settings: any others of `hqgen.builder.settings.MergeSettings`, such as `existing="overwrite"`.
+
+    Returns:
+        The manifest, where it and the store are, and how many samples this call took.
+
+    Raises:
+        HqgenError: see `hqgen.builder.merge.merge`.
+        UsageError: a setting that does not exist, or has a wrong value.
+    """
+    from hqgen.builder.merge import merge
+    from hqgen.builder.settings import MergeSettings
+    from hqgen.config import validated
+    from hqgen.manifest import find_manifest
+
+    values = validated(MergeSettings, {"out": out, **settings}, "hqgen.merge")
+    return merge([find_manifest(build) for build in builds], values, observer)
+
+
 def inspect(manifest: str | Path) -> ManifestStatistics:
     """Count and summarise what a build did: wins, scores, margins, what was quarantined.
 

@@ -110,6 +110,27 @@ def repick(
     return console.QUARANTINED if outcome.manifest.quarantined else 0
 
 
+@app.command(cls=console.settings_command("hqgen.builder.settings:MergeSettings"))
+def merge(
+    context: typer.Context,
+    builds: Annotated[list[Path], typer.Argument(help="Finished builds: their folders or manifests.")],
+    json: console.AsJson = False,
+) -> int:
+    """Make one store of several finished builds, such as parts built on different machines.
+
+    No recordings are needed and no method runs. The builds must have the same rules, and each source the same
+    methods in all of them. Exit code 3: done, but some recordings or samples gave no picture.
+    """
+    from hqgen.builder.merge import merge
+    from hqgen.manifest import find_manifest
+    from hqgen.progress import stderr_observer
+    from hqgen.report import build_view
+
+    outcome = merge([find_manifest(build) for build in builds], context.obj, stderr_observer())
+    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    return console.QUARANTINED if outcome.manifest.quarantined else 0
+
+
 @app.command()
 def diff(
     before: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],

@@ -282,6 +282,14 @@ class Verdict(Document):
         return self
 
 
+class MergedPart(Document):
+    """A build that a store was merged from: its manifest, its plan id, and its samples taken, by source."""
+
+    manifest: str
+    plan_id: str
+    samples: dict[str, int]
+
+
 class Manifest(Document):
     """The whole store, described.
 
@@ -295,9 +303,10 @@ class Manifest(Document):
         times: differs between two builds of one plan.
         repicked_from: of a store that `hqgen repick` or `hqgen curate apply` made: the store before.
         verdicts: of a curated store: what people said of its samples, in the order of the samples.
+        merged_from: of a store that `hqgen merge` made: the builds that it was made from.
     """
 
-    unwritten = frozenset({"verdicts"})
+    unwritten = frozenset({"verdicts", "merged_from"})
 
     format: Literal["hqgen-manifest"] = "hqgen-manifest"
     plan_id: str
@@ -308,6 +317,7 @@ class Manifest(Document):
     times: Times
     repicked_from: Origin | None = None
     verdicts: tuple[Verdict, ...] | None = None
+    merged_from: tuple[MergedPart, ...] | None = None
 
     @property
     def quarantined(self) -> int:

@@ -224,6 +224,7 @@ def test_files_that_are_written_are_named_and_their_folders_made(flags: list[str
         ["weights", "add", "none.pth", "--method", "wgse"],
         ["build", "--sources", "folder:none"],
         ["repick", "none", "--out", "x"],
+        ["merge", "none", "none", "--out", "x"],
         ["diff", "none", "none"],
     ],
 )

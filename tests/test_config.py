@@ -23,6 +23,7 @@ from spikeclip.training.settings import TrainSettings
 COMMANDS = {
     "hqgen build": ("hqgen.builder.settings:BuildCommand", "hq-store", {"sources": "demo"}),
     "hqgen repick": ("hqgen.builder.settings:RepickCommand", "", {"out": "x"}),
+    "hqgen merge": ("hqgen.builder.settings:MergeSettings", "", {"out": "x"}),
     "hqgen train-method": ("hqgen.training.recipe:Recipe", "", {}),
     "spikeclip train": ("spikeclip.training.settings:TrainCommand", "train", {}),
     "spikeclip evaluate": ("spikeclip.evaluation.settings:EvaluateCommand", "evaluate", {"spikes": "x"}),
@@ -46,6 +47,7 @@ TABLES: dict[str, type[BaseModel]] = {
 
 ARGUMENTS = {
     "hqgen repick": ["a"],
+    "hqgen merge": ["a", "b"],
     "spikeclip evaluate": ["a.pth"],
     "spikeclip prepare": ["a"],
     "spikeclip simulate": ["a", "--out", "a"],

@@ -23,6 +23,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "__version__",
         "build",
         "inspect",
+        "merge",
         "niqe",
         "open_recording",
         "open_store",
@@ -53,6 +54,8 @@ def test_a_build_is_inspected_and_opened(tmp_path: Path) -> None:
     assert hqgen.build([sources], methods="tfp,tfi", scheduler="sync", **where).made == 0
     picked = hqgen.repick(tmp_path / "out" / "manifest.json", out=tmp_path / "again", rule="niqe-guarded")
     assert hqgen.inspect(picked.output.manifest_path).rule == "niqe-guarded"
+    merged = hqgen.merge([tmp_path / "out", tmp_path / "out" / "manifest.json"], out=tmp_path / "merged")
+    assert len(hqgen.inspect(merged.output.manifest_path).merged_from) == 2
 
 
 def test_a_setting_that_a_build_does_not_have_is_named() -> None:

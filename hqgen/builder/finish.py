@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from hqgen.builder.output import Output
 from hqgen.errors import HqgenError, StoreError
-from hqgen.manifest import Manifest, Origin, Plan, ShardDigest, SourceManifest, Times
+from hqgen.manifest import Manifest, MergedPart, Origin, Plan, ShardDigest, SourceManifest, Times
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +44,31 @@ class Outcome:
     taken: int = 0
 
 
-def finish(plan: Plan, output: Output, started: datetime, origin: Origin | None = None) -> Manifest:
+def finish(
+    plan: Plan,
+    output: Output,
+    started: datetime,
+    repicked_from: Origin | None = None,
+    merged_from: tuple[MergedPart, ...] | None = None,
+) -> Manifest:
     """Complete a store whose shards are all there, and write its manifest.
 
     Args:
         plan: that the store was built by.
         output: where it is.
         started: when this run began, UTC.
-        origin: of a store that was picked from another one.
+        repicked_from: of a store that was picked from another one.
+        merged_from: of a store that was merged from others.
     """
     output.store.finish(plan, output.records(plan))
-    manifest = _manifest(plan, output, started, origin)
+    manifest = _manifest(plan, output, started).model_copy(
+        update={"repicked_from": repicked_from, "merged_from": merged_from}
+    )
     output.write_manifest(manifest)
     return manifest
 
 
-def _manifest(plan: Plan, output: Output, started: datetime, origin: Origin | None) -> Manifest:
+def _manifest(plan: Plan, output: Output, started: datetime) -> Manifest:
     records, files = output.records(plan), output.files()
     finished = datetime.now(UTC)
     sources = []
@@ -87,7 +96,6 @@ def _manifest(plan: Plan, output: Output, started: datetime, origin: Origin | No
         software={name: version(name) for name in _SOFTWARE} | {"python": platform.python_version()},
         plan=plan,
         sources=tuple(sources),
-        repicked_from=origin,
         times=Times(
             started=started.isoformat(timespec="seconds"),
             finished=finished.isoformat(timespec="seconds"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_file, write_error
+from hqgen.builder.derived import THREADS, admit, run_shards
+from hqgen.builder.finish import Outcome, finish, log_file, write_error
 from hqgen.builder.output import Output
-from hqgen.builder.plan import by_name
 from hqgen.builder.rescoring import (
     Measuring,
     Recordings,
@@ -32,7 +31,7 @@ from hqgen.builder.settings import RepickSettings
 from hqgen.decision import Decider, make_decider, measures_of
 from hqgen.errors import StoreError, UsageError
 from hqgen.files import share
-from hqgen.interrupt import Stop, stoppable
+from hqgen.interrupt import Stop
 from hqgen.manifest import (
     Manifest,
     Origin,
@@ -45,12 +44,9 @@ from hqgen.manifest import (
     SourceSpec,
 )
 from hqgen.progress import Observer
-from hqgen.provenance import require_same, specification
+from hqgen.provenance import specification
 from hqgen.sources.recordings import SourceRecording
 from hqgen.store import StoreWriter, candidates_of, digest_images, open_described
-
-THREADS = 4
-"""Shards that are worked on at once; each takes the memory of its winners and of one method's candidates."""
 
 
 def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observer) -> Outcome:
@@ -81,7 +77,7 @@ def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observ
     origin = Origin(manifest=str(manifest_path), plan_id=manifest.plan_id)
     try:
         with output.locked(), log_file(output, started):
-            _admit(settings, output, plan)
+            admit(output, plan, overwrite=settings.existing == "overwrite")
             return _repick(work, settings.data_root, observer, started, origin)
     except OSError as error:
         raise write_error(output, error) from error
@@ -114,31 +110,11 @@ def _plan(plan: Plan, settings: RepickSettings, measured: Measuring) -> Plan:
     return plan.model_copy(update=changes)
 
 
-def _admit(settings: RepickSettings, output: Output, plan: Plan) -> None:
-    """Make sure that the folder is free for the plan."""
-    if settings.existing == "overwrite":
-        output.clear()
-        return
-    current = output.plan()
-    if current is not None and current.id != plan.id:
-        require_same(
-            f"`{output.root}` holds a store of another plan",
-            by_name(current),
-            by_name(plan),
-            hint="choose another `--out`, or start over with `--existing overwrite`",
-        )
-    if current is None and output.store.path.exists():
-        raise StoreError(
-            f"`{output.store.path}` is there, but no plan of it in `{output.work}`",
-            hint="choose another `--out`, or start over with `--existing overwrite`",
-        )
-
-
 def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime, origin: Origin) -> Outcome:
     plan, output, manifest = work.plan, work.output, work.manifest
     jobs = list(work.missing())
     total = sum(len(source.samples) for source in manifest.sources)
-    left = made = sum(len(job.samples) for job in jobs)
+    made = sum(len(job.samples) for job in jobs)
     there = output.manifest()
     if not jobs and there is not None and there.plan_id == plan.id:
         return Outcome(there, output, 0)
@@ -153,24 +129,15 @@ def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime,
         recordings = unchanged_recordings(manifest, names, data_root, cache, observer)
     output.accept(plan, files)
     output.store.create(plan)
-    message = "stopping: shards in flight are finished; interrupt again to stop at once"
-    with (
-        ThreadPoolExecutor(work.threads) as pool,  # reading, scoring and packing let the interpreter lock go
-        stoppable(message) as stop,
-        observer.progress(work.what, total, "samples", total - left) as progress,
-    ):
-        try:
-            for done in pool.map(lambda job: work.shard(job, recordings, stop), jobs):
-                left -= done
-                progress.advance(done)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if left:
-        raise InterruptedBuildError(
-            f"stopped with {total - left} of {total} samples done",
-            hint="the same command continues from there",
-        )
+    run_shards(
+        work.what,
+        jobs,
+        lambda job, stop: work.shard(job, recordings, stop),
+        observer,
+        left=made,
+        total=total,
+        threads=work.threads,
+    )
     return Outcome(finish(plan, output, started, origin), output, made)
 
 

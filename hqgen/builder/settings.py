@@ -91,3 +91,12 @@ class RepickCommand(RepickSettings, WeightsFolder):
 
 class BuildCommand(BuildSettings, WeightsFolder):
     """The settings of `hqgen build`."""
+
+
+class MergeSettings(Section):
+    """The settings of `hqgen merge`."""
+
+    out: Annotated[Path, FLAG]
+    """Folder that receives `hq.zarr` and `manifest.json`."""
+    existing: Annotated[Literal["resume", "overwrite"], FLAG] = "resume"
+    """What to do if there is already a store in that folder."""

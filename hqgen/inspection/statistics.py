@@ -169,6 +169,7 @@ class ManifestStatistics:
         max_score, min_consistency: limits that a pick must keep; None where there is no limit.
         keep_candidates: whether the store holds every candidate.
         repicked_from: the manifest of the store that winners were picked again from; None for a build.
+        merged_from: the manifests of the builds that the store was merged from.
         ambiguous_below: the lead under which a pick counts as ambiguous; None for a scorer other than NIQE.
         software: versions of what made it.
         finished: end of the build, UTC.
@@ -185,6 +186,7 @@ class ManifestStatistics:
     min_consistency: float | None
     keep_candidates: bool
     repicked_from: str | None
+    merged_from: tuple[str, ...]
     ambiguous_below: float | None
     software: dict[str, str]
     finished: str
@@ -217,6 +219,7 @@ def statistics(manifest: Manifest) -> ManifestStatistics:
         min_consistency=plan.min_consistency,
         keep_candidates=plan.keep_candidates,
         repicked_from=None if origin is None else origin.manifest,
+        merged_from=tuple(part.manifest for part in manifest.merged_from or ()),
         ambiguous_below=AMBIGUOUS if _is_niqe(scorer) else None,
         software=dict(manifest.software),
         finished=manifest.times.finished,

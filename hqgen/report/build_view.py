@@ -61,7 +61,7 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     samples = sum(len(source.samples) for source in manifest.sources)
     made = f"{outcome.made:,} made now" if outcome.made else "all of them were there: nothing to do"
     if outcome.taken:
-        made = f"{outcome.made:,} made now, {outcome.taken:,} taken from the build before"
+        made = f"{outcome.made:,} made now, {outcome.taken:,} taken from what was built before"
     lines = [Text(f"{count(samples, 'sample')} from {count(len(manifest.sources), 'source')}; {made}")]
     for source in manifest.sources:
         wins = Counter(sample.method for sample in source.samples if sample.method is not None)

@@ -26,6 +26,7 @@ def heading(found: ManifestStatistics) -> dict[str, str]:
         **({"judges": ", ".join(found.judges)} if found.judges else {}),
         "candidates": "in the store" if found.keep_candidates else "not in the store",
         **({"picked from": found.repicked_from} if found.repicked_from else {}),
+        **({"merged from": ", ".join(found.merged_from)} if found.merged_from else {}),
         "finished": f"{found.finished}, after {duration(found.seconds)}",
         "software": ", ".join(f"{name} {version}" for name, version in found.software.items()),
     }

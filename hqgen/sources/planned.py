@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hqgen.errors import SourceError
 from hqgen.sources.catalog import SourceSettings, load_catalog, load_folder_settings
 from hqgen.sources.recordings import DemoRecording, FileRecording, SourceRecording
+from hqgen.sources.scan import Order, in_order
 from hqgen.spikes.camera import Camera
 
 Files = tuple[Path, SourceSettings]
@@ -66,3 +67,25 @@ def planned_recording(
     folder, settings = files
     described = Camera.planned(camera, *geometry).over(settings.described_camera)
     return FileRecording(folder, path, None, None, frames, size, geometry, described.for_file(folder / path))
+
+
+def recording_order(
+    name: str, folders: Iterable[str], paths: Iterable[str], known: Sequence[Sequence[str]]
+) -> list[str]:
+    """Paths of recordings in the order in which their source would have them.
+
+    The catalog, or the `source.toml` of a folder that is still there, says by what a source is ordered. Where
+    neither does, it is what orders the lists that are known.
+
+    Args:
+        name: of the source.
+        folders: where parts of its recordings were.
+        paths: to be put in order.
+        known: parts of them in the order of the source.
+    """
+    entry = load_catalog().get(name)
+    there = (load_folder_settings(path) for folder in folders if (path := Path(folder)).is_dir())
+    settings = entry or next(there, None)
+    orders: tuple[Order, ...] = get_args(Order) if settings is None else (settings.order,)
+    fitting = (by for by in orders if all(in_order(part, by) == list(part) for part in known))
+    return in_order(paths, next(fitting, orders[0]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hqgen.sources.catalog import SourceSettings
 from hqgen.sources.recordings import Rejected
+
+Order = Literal["path", "number"]
 
 _WILDCARDS = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
 
@@ -47,6 +49,11 @@ def find_files(settings: SourceSettings, folder: Path) -> Listing:
     for found in (listing.recordings, listing.truth):
         found.sort(key=lambda item: _place(item.path, by_number=settings.order == "number"))
     return listing
+
+
+def in_order(paths: Iterable[str], order: Order) -> list[str]:
+    """Paths of recordings in the order of their source: by path, or by the last number in their name."""
+    return sorted(paths, key=lambda path: _place(path, by_number=order == "number"))
 
 
 def stem(path: str) -> str:

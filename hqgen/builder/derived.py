@@ -1,0 +1,90 @@
+"""A store made from finished ones: where it may go, and its shards, worked on in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hqgen.builder.finish import InterruptedBuildError
+from hqgen.builder.output import Output
+from hqgen.builder.plan import by_name
+from hqgen.errors import StoreError
+from hqgen.interrupt import Stop, stoppable
+from hqgen.manifest import Plan
+from hqgen.progress import Observer
+from hqgen.provenance import require_same
+
+Job = TypeVar("Job")
+
+THREADS = 4
+"""Shards that are worked on at once; each takes the memory of its winners and of one method's candidates."""
+
+
+def admit(output: Output, plan: Plan, *, overwrite: bool) -> None:
+    """Make sure that a folder is free for a plan, or holds a part of its store.
+
+    Raises:
+        PlanMismatchError: it holds a store of another plan.
+        StoreError: it holds a store without a plan.
+    """
+    if overwrite:
+        output.clear()
+        return
+    current = output.plan()
+    if current is not None and current.id != plan.id:
+        require_same(
+            f"`{output.root}` holds a store of another plan",
+            by_name(current),
+            by_name(plan),
+            hint="choose another `--out`, or start over with `--existing overwrite`",
+        )
+    if current is None and output.store.path.exists():
+        raise StoreError(
+            f"`{output.store.path}` is there, but no plan of it in `{output.work}`",
+            hint="choose another `--out`, or start over with `--existing overwrite`",
+        )
+
+
+def run_shards(
+    what: str,
+    jobs: Sequence[Job],
+    work: Callable[[Job, Stop], int],
+    observer: Observer,
+    *,
+    left: int,
+    total: int,
+    threads: int = THREADS,
+) -> None:
+    """Work on shards in threads until all are done.
+
+    Args:
+        what: is done, for the progress.
+        jobs: a shard each.
+        work: does one; gives the number of its samples, or 0 if it did nothing after a wish to stop.
+        observer: gets the progress.
+        left: samples of all jobs.
+        total: samples of the whole store.
+        threads: shards at once.
+
+    Raises:
+        InterruptedBuildError: the user asked to stop; what was done is kept.
+    """
+    message = "stopping: shards in flight are finished; interrupt again to stop at once"
+    with (
+        ThreadPoolExecutor(threads) as pool,  # reading, scoring and packing let the interpreter lock go
+        stoppable(message) as stop,
+        observer.progress(what, total, "samples", total - left) as progress,
+    ):
+        try:
+            for done in pool.map(lambda job: work(job, stop), jobs):
+                left -= done
+                progress.advance(done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if left:
+        raise InterruptedBuildError(
+            f"stopped with {total - left} of {total} samples done",
+            hint="the same command continues from there",
+        )
