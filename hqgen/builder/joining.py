@@ -20,7 +20,6 @@ from hqgen.manifest import (
     RecordingSpec,
     SampleRecord,
     SampleSpec,
-    ShardDigest,
     SourceFiles,
     SourceManifest,
     SourceSpec,
@@ -66,10 +65,6 @@ class Place(NamedTuple):
     def record(self, source: str) -> SampleRecord:
         """What came of the sample."""
         return self.build.source(source).samples[self.row]
-
-    def digests(self, source: str) -> ShardDigest:
-        """Of the shard that holds it."""
-        return self.build.source(source).shards[self.row // self.build.manifest.plan.shard_size]
 
 
 @dataclass(frozen=True)
