@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hqgen.builder.plan import by_name
-from hqgen.errors import PlanMismatchError
+from hqgen.errors import PlanMismatchError, StoreError
 from hqgen.manifest import (
     Manifest,
     Plan,
@@ -46,9 +46,14 @@ class FinishedBuild:
         """Open the build of a manifest.
 
         Raises:
-            StoreError: there is no manifest, or no complete store of its plan.
+            StoreError: there is no manifest, or no complete store of its plan; or people picked its winners.
         """
         manifest, store = open_described(path)
+        if manifest.verdicts is not None:
+            raise StoreError(
+                f"`{path}` describes a curated store, and no build picks as people do",
+                hint="merge the builds first, then curate the merged store",
+            )
         return cls(path, manifest, StoreWriter(store.path))
 
     def source(self, name: str) -> SourceManifest:

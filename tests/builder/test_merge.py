@@ -275,6 +275,15 @@ def test_an_unfinished_build_is_refused(parts: tuple[Path, Path, Path], tmp_path
         merged((copy, parts[1]), tmp_path / "new")
 
 
+def test_a_curated_store_is_refused(parts: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parts[0], tmp_path / "copy"))
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"verdicts": []}))
+    with pytest.raises(StoreError, match="describes a curated store") as caught:
+        merged((copy, parts[1]), tmp_path / "new")
+    assert "merge the builds first" in caught.value.hint
+
+
 def test_a_store_is_never_merged_into_itself(parts: tuple[Path, Path, Path]) -> None:
     before = content(parts[0])
     with pytest.raises(UsageError, match="holds one of the builds to merge"):
