@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from hqgen.methods.learned.base import Base
 from hqgen.pictures import load_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.simulation.scenes import SceneBatch, SceneMaker
+from hqgen.training.average import RunningMean
 from hqgen.training.checkpoint import Checkpoint, require_free
 from hqgen.training.hardware import Hardware, hardware
 from hqgen.training.loop import Losses, Point, Stop, Task, train, write_curve
@@ -118,11 +118,11 @@ class _BaseTask(Task[Drawn]):
         if start is not None:
             load_weights(network, start)
         self.learns = hardware.place(network)
-        self.mean = copy.deepcopy(self.learns)
+        self.mean = RunningMean(self.learns, recipe.ema)
         self.optimizer = torch.optim.Adam(self.learns.parameters(), betas=(0.9, 0.99))
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"learns": self.learns, "mean": self.mean}
+        return {"learns": self.learns, "mean": self.mean.module}
 
     def draw(self, step: int) -> Drawn:
         phase = self.recipe.phase_at(step)
@@ -146,13 +146,11 @@ class _BaseTask(Task[Drawn]):
         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * part
 
     def after_step(self, step: int) -> None:
-        decay = min(self.recipe.ema, step / (step + 10))  # a short memory while the weights move fast
-        for mean, now in zip(self.mean.parameters(), self.learns.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
+        self.mean.update(self.learns, step)
 
     def validate(self) -> dict[str, float]:
         scenes = self.scenes
-        rate = self.mean(self._spikes(scenes)).cpu().numpy()
+        rate = self.mean.module(self._spikes(scenes)).cpu().numpy()
         error = ((rate - scenes.rate) / scenes.white[:, None, None]) ** 2
         return {"psnr": float(np.mean(-10 * np.log10(error.mean(axis=(1, 2)))))}
 
@@ -171,5 +169,5 @@ class _BaseTask(Task[Drawn]):
     def finish(self, curve: Sequence[Point]) -> None:  # noqa: ARG002
         write_checkpoint(
             self.out,
-            {name: value.half().contiguous() for name, value in self.mean.cpu().state_dict().items()},
+            {name: value.half().contiguous() for name, value in self.mean.module.cpu().state_dict().items()},
         )
