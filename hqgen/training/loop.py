@@ -118,6 +118,13 @@ class Task(Generic[B]):
     def looked(self, curve: Sequence[Point]) -> None:
         """The learning curve has a new point; on the leading process alone."""
 
+    def enough(self, curve: Sequence[Point]) -> bool:  # noqa: ARG002 - the usual task needs all its steps
+        """Whether the training is complete before its last step; asked at the end of each epoch.
+
+        Held-out data are in the curve of the leading process alone. If one process has enough, all have.
+        """
+        return False
+
     def finish(self, curve: Sequence[Point]) -> None:
         """Write what was learned; on the leading process alone."""
         raise NotImplementedError
@@ -172,7 +179,9 @@ class _Loop(Generic[B]):
         task, state = self.task, self.state
         task.begin(state.step)
         with observer.progress(task.name, task.steps, "steps", state.step) as job:
-            for batch in drawn_ahead(task.draw, state.step, task.steps, task.drawers):
+            # After its last step a training may have been killed before it was finished.
+            last = state.step if self._enough() else task.steps
+            for batch in drawn_ahead(task.draw, state.step, last, task.drawers):
                 self._step(batch)
                 job.advance()
                 ends = self._epoch_ends()
@@ -188,6 +197,8 @@ class _Loop(Generic[B]):
                     job.tell(summary(state.curve[-1]), landmark=ends)
                 if stopped:
                     return False
+                if ends and self._enough():
+                    break
         if self.hardware.leads:
             task.finish(state.curve)
             self.checkpoint.remove()
@@ -217,6 +228,9 @@ class _Loop(Generic[B]):
 
     def _epoch_ends(self) -> bool:
         return self.state.step % self.task.epoch_steps == 0 or self.state.step == self.task.steps
+
+    def _enough(self) -> bool:
+        return self.hardware.any(self.task.enough(self.state.curve))
 
     def _look(self) -> None:
         """Wait for the device and add a point to the curve; at an epoch's end, see what came of it."""

@@ -10,7 +10,7 @@
     OUT/pictures/                the same samples after each epoch; at the end all stages in `grid.png`
     OUT/tensorboard/, OUT/wandb/ where they were asked for; the id of the W&B run is in OUT/STAGE/wandb.id
     OUT/STAGE/record.json        says that the stage is complete, and by which plan
-    OUT/STAGE/final.pth          what it learned, after its last step
+    OUT/STAGE/final.pth          what it learned, after its last step; with `patience`, after its best epoch
     OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss
     OUT/STAGE/last.checkpoint    all that the stage needs to continue; gone once it is complete
     OUT/STAGE/curve.csv, curve.svg

@@ -73,6 +73,13 @@ class StageSettings(Section):
     drop: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Factor of `multistep`; 0.1 is PyTorch's."""
 
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of the running mean of the weights, such as 0.999 over thousands of steps: that mean is
+    judged and kept. 0: the weights themselves; the paper names no mean."""
+    patience: Count | None = None
+    """Epochs without a smaller loss of the held-out samples after which the stage ends; it keeps its best one.
+    None: all epochs, and the last one is kept; the paper names no such rule."""
+
     @field_validator("milestones")
     @classmethod
     def _rising(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:

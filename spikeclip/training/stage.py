@@ -15,6 +15,7 @@ from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.plot import curves
 from hqgen.provenance import document_id
+from hqgen.training.average import RunningMean
 from hqgen.training.followers import Follower, TensorBoard, WeightsAndBiases
 from hqgen.training.loop import Losses, Point, Task, write_curve
 from hqgen.training.schedules import cosine, multistep
@@ -60,6 +61,7 @@ class Stage(Task[Batch]):
         self.batches = self.samples.batches(self.name, target=self.target, hq=self.hq[0])
         table = self.settings.of(self.name)
         self.optimizer = torch.optim.Adam(self.learns.parameters(), lr=table.learning_rate)
+        self.mean = RunningMean(self.learns, table.ema) if table.ema else None
         self.epoch_steps = self.batches.steps_per_epoch
         self.steps = table.epochs * self.epoch_steps
         self.log_every, self.checkpoint_every = self.settings.log_every, self.settings.checkpoint_every
@@ -88,6 +90,20 @@ class Stage(Task[Batch]):
             part = multistep(step, [round(place * self.steps) for place in table.milestones], table.drop)
         self.optimizer.param_groups[0]["lr"] = table.learning_rate * part
 
+    @property
+    def kept(self) -> nn.Module:
+        """What is judged, shown and kept: what learns, or the running mean of it."""
+        return self.mean.module if self.mean else self.learns
+
+    def modules(self) -> dict[str, nn.Module]:
+        """What learns, and the running mean of it."""
+        return super().modules() | ({"mean": self.mean.module} if self.mean else {})
+
+    def after_step(self, step: int) -> None:
+        """Take the weights into their running mean."""
+        if self.mean:
+            self.mean.update(self.learns, step)
+
     def draw(self, step: int) -> Batch:
         """The share that this process has of a batch."""
         return self.batches.batch(step)
@@ -104,7 +120,7 @@ class Stage(Task[Batch]):
         """Mean loss of the held-out samples."""
         total, count = torch.zeros((), device=self.hardware.device), 0
         for batch in self.samples.held_out(self.name, target=self.target, hq=self.hq[1]):
-            total += len(batch) * next(iter(self.losses(self.learns, batch).values()))
+            total += len(batch) * next(iter(self.losses(self.kept, batch).values()))
             count += len(batch)
         return {HELD_OUT: float(total) / count}
 
@@ -113,7 +129,7 @@ class Stage(Task[Batch]):
         point = curve[-1]
         if point.validation:
             if _best(curve) is point:
-                self.save(self.learns, self.plan, self.files.best)
+                self.save(self.kept, self.plan, self.files.best)
             self._draw(curve)
         picture = self._picture(point) if point.validation else None
         values = {
@@ -126,7 +142,7 @@ class Stage(Task[Batch]):
         lines = {
             name: {name: [(point.step, point.losses[name]) for point in curve]} for name in curve[0].losses
         }
-        ends = [point for point in curve if point.validation]
+        ends = _ends(curve)
         lines[next(iter(lines))]["held-out samples"] = [(end.step, end.validation[HELD_OUT]) for end in ends]
         panels = {f"{self.name}: {name}": panel for name, panel in lines.items()}
         write_curve(self.files.path / "curve.csv", [_row(point) for point in curve])
@@ -136,13 +152,21 @@ class Stage(Task[Batch]):
         """What the network makes of a few samples at the end of an epoch; kept as a file too."""
         if self.rows is None:
             return None
-        image = self.samples.grid({**self.rows, self.name: self.samples.images(self.learns)})
+        image = self.samples.grid({**self.rows, self.name: self.samples.images(self.kept)})
         write_atomically(self.folder.pictures / f"{self.name}-{point.epoch:02d}.png", png(image))
         return image
 
+    def enough(self, curve: Sequence[Point]) -> bool:
+        """Whether the held-out loss has not become smaller for `patience` epochs."""
+        patience, ends = self.settings.of(self.name).patience, _ends(curve)
+        return patience is not None and bool(ends) and ends[-1].epoch - _best(curve).epoch >= patience
+
     def finish(self, curve: Sequence[Point]) -> None:
         """Write what was learned; the record is last, so that a kill before it does this again."""
-        self.save(self.learns, self.plan, self.files.final)
+        if self.settings.of(self.name).patience is None:
+            self.save(self.kept, self.plan, self.files.final)
+        else:
+            write_atomically(self.files.final, self.files.best.read_bytes())
         published = self.folder.prompts if self.name == "prompt" else self.folder.network
         write_atomically(published, self.files.final.read_bytes())
         best, last = _best(curve), curve[-1]
@@ -151,7 +175,7 @@ class Stage(Task[Batch]):
             plan_id=document_id(self.plan),
             plan=self.plan,
             final=sha256_file(self.files.final),
-            steps=self.steps,
+            steps=last.step,
             losses=last.losses,
             best_epoch=best.epoch,
             validation=best.validation[HELD_OUT],
@@ -173,4 +197,9 @@ def _row(point: Point) -> dict[str, object]:
 
 def _best(curve: Sequence[Point]) -> Point:
     """The end of the first epoch with the smallest loss of the held-out samples."""
-    return min((point for point in curve if point.validation), key=lambda point: point.validation[HELD_OUT])
+    return min(_ends(curve), key=lambda point: point.validation[HELD_OUT])
+
+
+def _ends(curve: Sequence[Point]) -> list[Point]:
+    """The ends of the epochs."""
+    return [point for point in curve if point.validation]

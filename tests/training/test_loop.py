@@ -93,6 +93,49 @@ def test_a_stopped_training_goes_on_to_the_weights_of_one_that_ran_through(
     assert without_time(found) == without_time(curve)
 
 
+class Satisfied(Line):
+    """Has enough once its slope is above 1: after 8 of its 10 steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimizer = torch.optim.Adam(self.learns.parameters(), 0.15)
+
+    def enough(self, curve: Sequence[Point]) -> bool:
+        ends = [point for point in curve if point.validation]
+        return bool(ends) and ends[-1].validation["slope"] > 1
+
+
+def test_training_that_has_enough_is_complete_at_the_end_of_an_epoch(tmp_path: Path) -> None:
+    task = Satisfied()
+    complete, curve = run(task, tmp_path)
+    assert complete
+    assert [point.step for point in curve] == [3, 4, 6, 8]
+    assert task.finished == curve
+    assert not (tmp_path / "line.checkpoint").exists()
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_stopped_training_that_has_enough_ends_where_it_would_have(steps: int, tmp_path: Path) -> None:
+    through, resumed = Satisfied(), Satisfied()
+    run(through, tmp_path)
+    assert not run(Satisfied(), tmp_path, after(steps))[0]
+    assert run(resumed, tmp_path)[0]
+    assert torch.equal(resumed.weight, through.weight)
+    assert without_time(resumed.finished) == without_time(through.finished)
+
+
+def test_training_killed_between_its_last_look_and_its_end_is_not_continued(tmp_path: Path) -> None:
+    class Killed(Satisfied):
+        def finish(self, curve: Sequence[Point]) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed(), tmp_path)
+    again = Satisfied()
+    assert run(again, tmp_path)[0]
+    assert [point.step for point in again.finished] == [3, 4, 6, 8]
+
+
 def test_a_loss_that_is_not_a_number_is_located_and_the_last_checkpoint_kept(tmp_path: Path) -> None:
     class Lost(Line):
         def losses(self, network: Any, part: Tensor) -> Losses:

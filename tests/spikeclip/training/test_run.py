@@ -197,6 +197,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         "fine__milestones": [0.3, 0.6],
         "fine__reduction": "sum",
         "padding": "reflect",
+        "coarse__ema": 0.9,
+        "prompt__ema": 0.5,
+        "fine__ema": 0.9,
+        "fine__patience": 1,
     },
     "quality": {
         "crop": 36,
@@ -239,6 +243,38 @@ def test_anchor_to_the_spikes_is_learned(run: Train) -> None:
     only = {"fine__prompt_weight": 0, "fine__class_weight": 0, "fine__anchor_weight": 1, "stages": ["fine"]}
     rows = curve(run(fine__epochs=8, fine__learning_rate=3e-3, **only), "fine")
     assert float(rows[-1]["anchor"]) < 0.9 * float(rows[0]["anchor"])
+
+
+def test_mean_of_the_weights_is_judged_and_kept(run: Train) -> None:
+    plain, mean = (run(name, only="coarse", coarse__ema=ema) for name, ema in (("a", 0.0), ("b", 0.999)))
+    start = load_network(plain.stage("coarse").final).state_dict()
+    kept = load_network(mean.stage("coarse").final).state_dict()
+    assert any(not torch.equal(start[name], kept[name]) for name in start)
+    rows = [curve(folder, "coarse") for folder in (plain, mean)]
+    for left, right in zip(*rows, strict=True):  # the same is learned, another network is judged
+        assert left["coarse"] == right["coarse"]
+        assert not left["validation"] or left["validation"] != right["validation"]
+
+
+def test_stage_ends_after_epochs_without_progress_and_keeps_its_best_one(run: Train) -> None:
+    rising = {"coarse__learning_rate": 0.3, "coarse__epochs": 12, "bfloat16": False}
+    through, early = (
+        run(name, only="coarse", **rising, coarse__patience=n) for name, n in (("a", 12), ("b", 2))
+    )
+    whole, ends = (
+        [float(row["validation"]) for row in curve(folder, "coarse") if row["validation"]]
+        for folder in (through, early)
+    )
+    best = int(np.argmin(ends))
+    assert (
+        len(ends) == best + 3 < len(whole) == 12
+    )  # two epochs later; fails if this training no longer suits
+    assert ends == whole[: len(ends)]
+    record = json.loads(early.stage("coarse").record_path.read_text())
+    assert (record["best_epoch"], record["steps"]) == (best + 1, 2 * len(ends))
+    for folder in (through, early):
+        assert folder.stage("coarse").final.read_bytes() == folder.stage("coarse").best.read_bytes()
+        assert folder.network.read_bytes() == folder.stage("coarse").best.read_bytes()
 
 
 def test_crops_that_do_not_fit_are_found_before_the_first_stage(run: Train, tmp_path: Path) -> None:
@@ -567,12 +603,15 @@ def interrupted(given: dict[str, Any], stage: StageName, delay: float, how: sign
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "other", [{}, {"ema": 0.9, "schedule": "cosine", "patience": 20}], ids=["the paper's", "another recipe"]
+)
 def test_killed_in_every_stage_at_random_moments_and_run_again_the_weights_are_the_same_bit_for_bit(
-    values: dict[str, Any], hq_store: Path, low_light: LowLightSet, tmp_path: Path
+    other: dict[str, Any], values: dict[str, Any], hq_store: Path, low_light: LowLightSet, tmp_path: Path
 ) -> None:
     settings = {**values, "log_every": 1, "checkpoint_every": 0}
     for stage in STAGES:
-        settings[stage] = {**values[stage], "epochs": 25}
+        settings[stage] = {**values[stage], "epochs": 25, **other}
     given = {"hq": str(hq_store), "low_light": str(low_light.path), "settings": settings}
     killed = {**given, "out": str(tmp_path / "killed")}
     one = train([hq_store], low_light, train_settings(settings), tmp_path / "through")
@@ -583,10 +622,10 @@ def test_killed_in_every_stage_at_random_moments_and_run_again_the_weights_are_t
             code = interrupted(killed, stage, delay, how)
             assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130), delay
             assert not RunFolder(tmp_path / "killed").stage(stage).record_path.exists(), delay
-    other = train([hq_store], low_light, train_settings(settings), tmp_path / "killed")
-    assert finals(one) == finals(other)
-    assert curves(one) == curves(other)
-    assert one.network.read_bytes() == other.network.read_bytes()
+    two = train([hq_store], low_light, train_settings(settings), tmp_path / "killed")
+    assert finals(one) == finals(two)
+    assert curves(one) == curves(two)
+    assert one.network.read_bytes() == two.network.read_bytes()
 
 
 @pytest.mark.slow

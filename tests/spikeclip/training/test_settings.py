@@ -44,6 +44,8 @@ def test_keys_are_taken_with_either_dash() -> None:
             {"crop": 16, "fine": {"anchor-weight": 1, "anchor-scale": 5}},
             "anchor-scale is at most a quarter of crop, 4",
         ),
+        ({"fine": {"ema": 1.0}}, "`fine.ema` in x must be less than 1"),
+        ({"fine": {"patience": 0}}, "`fine.patience` in x must be at least 1"),
         ({"padding": "mirror"}, "`padding` in x"),
         ({"network": "unet", "crop": 16, "padding": "reflect"}, "crop is at least 32 for unet"),
         ({"network": "unet", "crop": 200}, "crop is a multiple of 16 for unet"),
