@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hqgen.api import build, inspect, merge, repick
+    from hqgen.api import apply_verdicts, build, inspect, merge, repick
+    from hqgen.curation import Journal
     from hqgen.errors import HqgenError
     from hqgen.manifest import read_manifest
     from hqgen.methods.api import reconstruct
@@ -23,8 +24,10 @@ __version__ = "0.1.0"
 __all__ = [
     "HQStore",
     "HqgenError",
+    "Journal",
     "Recording",
     "__version__",
+    "apply_verdicts",
     "build",
     "inspect",
     "merge",
@@ -39,7 +42,9 @@ __all__ = [
 _HOMES = {
     "HQStore": "hqgen.store",
     "HqgenError": "hqgen.errors",
+    "Journal": "hqgen.curation",
     "Recording": "hqgen.spikes.recording",
+    "apply_verdicts": "hqgen.api",
     "build": "hqgen.api",
     "inspect": "hqgen.api",
     "merge": "hqgen.api",

@@ -91,6 +91,33 @@ def merge(
     return merge([find_manifest(build) for build in builds], values, observer)
 
 
+def apply_verdicts(
+    manifest: str | Path, out: str | Path, *, observer: Observer = SILENT, **settings: Any
+) -> Outcome:
+    """Make the store that the verdicts on a finished store ask for, as `hqgen curate apply` does.
+
+    Args:
+        manifest: the `manifest.json` of a build, or its folder; `hqgen.Journal` writes the verdicts.
+        out: the folder that receives the new `hq.zarr` and `manifest.json`.
+        observer: gets the progress.
+        settings: any others of `hqgen.builder.settings.CurateSettings`, such as `existing="overwrite"`.
+
+    Returns:
+        The manifest, where it and the store are, and how many samples this call decided.
+
+    Raises:
+        HqgenError: see `hqgen.builder.curate.apply_verdicts`.
+        UsageError: a setting that does not exist, or has a wrong value.
+    """
+    from hqgen.builder.curate import apply_verdicts
+    from hqgen.builder.settings import CurateSettings
+    from hqgen.config import validated
+    from hqgen.manifest import find_manifest
+
+    values = validated(CurateSettings, {"out": out, **settings}, "hqgen.apply_verdicts")
+    return apply_verdicts(find_manifest(manifest), values, observer)
+
+
 def inspect(manifest: str | Path) -> ManifestStatistics:
     """Count and summarise what a build did: wins, scores, margins, what was quarantined.
 

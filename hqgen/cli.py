@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from hqgen import console
+from hqgen import cli_curate, console
 from hqgen.completion import completer
 
 if TYPE_CHECKING:
     from hqgen.benchmark.settings import BenchmarkCommand
-    from hqgen.builder.finish import Outcome
     from hqgen.builder.settings import BuildCommand, RepickCommand
     from hqgen.methods.learned.network import NetworkMethod
     from hqgen.spikes.camera import Camera
@@ -24,6 +23,7 @@ weights_app = typer.Typer(help="Weights of the learned methods.", no_args_is_hel
 app.add_typer(weights_app, name="weights")
 sources_app = typer.Typer(help="Datasets of the catalog.", cls=console.ListingGroup, rich_markup_mode=None)
 app.add_typer(sources_app, name="sources")
+app.add_typer(cli_curate.app, name="curate")
 
 
 def _use_weights(folder: Path | None) -> Path | None:
@@ -70,20 +70,8 @@ def build(
     from hqgen.builder.run import build
 
     outcome = build(settings, observer)
-    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
     return console.QUARANTINED if outcome.manifest.quarantined else 0
-
-
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "manifest": str(outcome.output.manifest_path),
-        "store": str(outcome.output.store.path),
-        "plan_id": outcome.manifest.plan_id,
-        "samples": {source.name: len(source.samples) for source in outcome.manifest.sources},
-        "made": outcome.made,
-        "taken": outcome.taken,
-        "quarantined": outcome.manifest.quarantined,
-    }
 
 
 @app.command(cls=console.settings_command("hqgen.builder.settings:RepickCommand"))
@@ -106,7 +94,7 @@ def repick(
     settings: RepickCommand = context.obj
     _use_weights(settings.weights_dir)
     outcome = repick(find_manifest(manifest), settings, stderr_observer())
-    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
     return console.QUARANTINED if outcome.manifest.quarantined else 0
 
 
@@ -127,7 +115,7 @@ def merge(
     from hqgen.report import build_view
 
     outcome = merge([find_manifest(build) for build in builds], context.obj, stderr_observer())
-    console.show(_outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
+    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
     return console.QUARANTINED if outcome.manifest.quarantined else 0
 
 
@@ -165,6 +153,7 @@ def inspect(
     json: console.AsJson = False,
 ) -> int:
     """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
+    from hqgen.curation import Journal, summarise
     from hqgen.inspection.statistics import statistics
     from hqgen.manifest import find_manifest, read_manifest
     from hqgen.progress import stderr_observer
@@ -172,6 +161,7 @@ def inspect(
     manifest = find_manifest(manifest)
     document = read_manifest(manifest)
     found = statistics(document)
+    verdicts = summarise(Journal(manifest, document))
     damage = compared = choices = None
     if verify:
         from hqgen.verify import verify as find_damage
@@ -196,7 +186,8 @@ def inspect(
         html_page(manifest, html, data_root)
     if json:
         parts = {"damage": damage, "truth": compared, "candidates": choices}
-        console.print_json(asdict(found) | {name: part for name, part in parts.items() if part is not None})
+        numbers = asdict(found) | {"verdicts": asdict(verdicts)}
+        console.print_json(numbers | {name: part for name, part in parts.items() if part is not None})
     else:
         from rich.console import Console
 
@@ -204,7 +195,7 @@ def inspect(
         from hqgen.report.choices import choices_view
 
         screen = Console()
-        terminal.show(found, screen)
+        terminal.show(found, screen, verdicts)
         if compared is not None:
             screen.print(terminal.truth_view(compared, found.scorer))
         if choices is not None:

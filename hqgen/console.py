@@ -39,7 +39,7 @@ import hqgen
 from hqgen.completion import completer
 from hqgen.errors import HqgenError
 from hqgen.interrupt import Stop, stoppable
-from hqgen.text import plainer
+from hqgen.text import plainer, printable
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -248,7 +248,7 @@ def _usage(error: TyperException) -> tuple[str, str]:
 
 def _complain(message: str, hint: str, code: int) -> int:
     text = f"error: {message}\n" + (f"\nhint: {hint}\n" if hint else "")
-    sys.stderr.write(text)
+    sys.stderr.write(printable(text))
     return code
 
 

@@ -1,7 +1,8 @@
 """Which candidate of a sample becomes its picture.
 
 The plan's rule picks one, and the plan's limits may refuse it. Both see only numbers, which are in the
-record and the manifest. So a finished store can be decided again.
+record and the manifest. What a person decided of a sample is in the plan, too, and is stronger than rule and
+limits. So a finished store can be decided again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError, UsageError
-from hqgen.manifest import Plan, SampleRecord
+from hqgen.manifest import ByHand, Plan, SampleRecord
 from hqgen.provenance import require_same, specification
 from hqgen.quality import consistency
 from hqgen.quality.rules import Measures, Rule, Smallest, get_rule
@@ -28,12 +29,15 @@ class Decision(NamedTuple):
         method: the winner; None where there is none.
         margin: the winner's lead in the score over the best other candidate, negative where the rule
             preferred a candidate with a worse score; None without a winner or without another candidate.
-        refused: why the candidate that the rule picked may not win; None where it may, or there is none.
+        refused: why the candidate that was picked may not win, or the sample was rejected; None where neither
+            is so.
+        by_hand: the note of the person who decided; None where the rule did.
     """
 
     method: str | None
     margin: float | None
     refused: str | None
+    by_hand: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,26 +80,37 @@ class Decider:
         """Whether a candidate that lost once stays a loser when further candidates come."""
         return isinstance(self.rule, Smallest)
 
-    def decide(self, methods: Sequence[str], measures: Measures) -> Decision:
+    def decide(self, methods: Sequence[str], measures: Measures, by_hand: ByHand | None = None) -> Decision:
         """Decide one sample.
 
         Args:
             methods: names of the methods, in the order of the measures' columns.
             measures: those that the rule needs, the score, and `consistency` if there is a limit for it.
+            by_hand: what a person decided of the sample.
 
         Raises:
             ScoreError: a measure is missing.
         """
+        if by_hand is not None:
+            return self._by_hand(methods, measures, by_hand)
         column = self.rule.pick(measures)
         if column is None:
             return Decision(None, None, None)
         refused = self._refusal(methods[column], column, measures)
         if refused is not None:
             return Decision(None, None, refused)
-        scores = measures[self.score]
-        best_other = np.delete(scores, column).min(initial=np.inf)
-        margin = float(best_other - scores[column]) if np.isfinite(best_other) else None
-        return Decision(methods[column], margin, None)
+        return Decision(methods[column], _margin(measures[self.score], column), None)
+
+    def _by_hand(self, methods: Sequence[str], measures: Measures, by_hand: ByHand) -> Decision:
+        """The decision of a person; limits do not bind it."""
+        if by_hand.method is None:
+            refused = f"rejected by hand: {by_hand.note}" if by_hand.note else "rejected by hand"
+            return Decision(None, None, refused, by_hand.note)
+        column, scores = methods.index(by_hand.method), measures[self.score]
+        if not np.isfinite(scores[column]):
+            refused = f"{by_hand.method} was picked by hand, and its candidate has no score"
+            return Decision(None, None, refused, by_hand.note)
+        return Decision(by_hand.method, _margin(scores, column), None, by_hand.note)
 
     def _refusal(self, method: str, column: int, measures: Measures) -> str | None:
         """Why the pick may not win."""
@@ -108,6 +123,12 @@ class Decider:
         if share < self.min_consistency:
             return f"consistency of the pick, {method}, is {share:.1%}: less than {self.min_consistency:.1%}"
         return None
+
+
+def _margin(scores: NDArray[np.float32], column: int) -> float | None:
+    """The lead of a candidate over the best other one; None without another one."""
+    best_other = np.delete(scores, column).min(initial=np.inf)
+    return float(best_other - scores[column]) if np.isfinite(best_other) else None
 
 
 def make_decider(

@@ -33,7 +33,7 @@ def dump(document: Document) -> Iterator[str]:
 def _pieces(value: Any, indent: str, depth: int) -> Iterator[str]:
     members = _members(value)
     if depth == 0 or not members:
-        yield json.dumps(value, ensure_ascii=False, default=dict)
+        yield json.dumps(value, ensure_ascii=False, default=lambda inner: dict(_members(inner)))
         return
     opening, closing = "[]" if isinstance(value, list | tuple) else "{}"
     inner = indent + " "

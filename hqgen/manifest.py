@@ -65,6 +65,14 @@ class SampleSpec(Document):
     centre: int
 
 
+class ByHand(Document):
+    """What a person decided of a sample: the method whose candidate wins, null for none, and why."""
+
+    key: str
+    method: str | None
+    note: str
+
+
 class SourceSpec(Document):
     """One source as a plan fixes it; its samples are in the order of the store.
 
@@ -75,9 +83,10 @@ class SourceSpec(Document):
         methods: by rank.
         recordings: in the order of the source.
         samples: in the order of the store.
+        by_hand: samples that a person decided, in the order of the store; null for none.
     """
 
-    unwritten = frozenset({"camera"})
+    unwritten = frozenset({"camera", "by_hand"})
 
     name: str
     height: int
@@ -86,6 +95,12 @@ class SourceSpec(Document):
     methods: tuple[MethodSpec, ...]
     recordings: tuple[RecordingSpec, ...]
     samples: tuple[SampleSpec, ...]
+    by_hand: tuple[ByHand, ...] | None = None
+
+    @property
+    def decided(self) -> dict[str, ByHand]:
+        """What people decided, by key of the sample."""
+        return {item.key: item for item in self.by_hand or ()}
 
     def shards(self, size: int) -> range:
         """Indices of the shards of `size` consecutive samples that hold this source."""
@@ -152,7 +167,11 @@ class SampleRecord(Document):
         refused: why the candidate that the rule picked is quarantined; null where it is not.
         reasons: by method, why there is no score.
         mirrored: by method, the part of the frames it looked at which are mirrored; only parts above 0.
+        by_hand: the note of the person who picked the winner or rejected the sample, which may be empty; null
+            where the rule decided.
     """
+
+    unwritten = frozenset({"by_hand"})
 
     key: str
     method: str | None
@@ -162,6 +181,7 @@ class SampleRecord(Document):
     refused: str | None = None
     reasons: dict[str, str] = Field(default_factory=dict)
     mirrored: dict[str, float] = Field(default_factory=dict)
+    by_hand: str | None = None
 
     @property
     def score(self) -> float | None:
@@ -255,13 +275,11 @@ class Verdict(Document):
     Attributes:
         number: of the entry in its journal, from 1; 0 for a verdict that the manifest already has.
         time: UTC, in the form of ISO 8601.
-        author: who says it; may be empty.
-        source: of the sample.
-        key: of the sample.
+        source, key: of the sample.
         action: `pick`: the candidate of `method` is the picture; `reject`: there is no picture; `mark`: look
             at it again, which decides nothing; `clear`: what was said before no longer holds.
         method: of a pick; null for the other actions.
-        note: why; may be empty.
+        author, note: who says it, and why; both may be empty.
     """
 
     unwritten = frozenset({"method"})

@@ -76,3 +76,8 @@ def shortened(text: str, width: int) -> str:
 def first(lines: Sequence[str], most: int) -> list[str]:
     """At most `most` lines, and one more that counts the rest."""
     return [*lines[:most], *([f"and {len(lines) - most:,} more"] if len(lines) > most else [])]
+
+
+def printable(text: str) -> str:
+    """The text with control characters as escapes, so that a name of a file cannot steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -203,14 +203,18 @@ def _different_rows(found: Column, expected: Column) -> list[int]:
 
 def _winner_damage(decider: Decider, spec: SourceSpec, source: SourceManifest) -> Iterator[Damage]:
     """Whether each sample's winner and margin follow from its measures."""
-    methods = [method.name for method in spec.methods]
+    methods, decided = [method.name for method in spec.methods], spec.decided
     for row, sample in enumerate(source.samples):
-        winner, margin, refused = decider.decide(methods, measures_of(sample, methods, decider.score))
-        if (sample.method, sample.refused) != (winner, refused):
-            what = f"the manifest's winner is {sample.method}, by the rule it is {winner or refused}"
+        measures = measures_of(sample, methods, decider.score)
+        found = decider.decide(methods, measures, decided.get(sample.key))
+        if (sample.method, sample.refused) != (found.method, found.refused):
+            by = "by the rule" if found.by_hand is None else "by hand"
+            what = f"the manifest's winner is {sample.method}, {by} it is {found.method or found.refused}"
             yield Damage(spec.name, None, row, what)
-        elif sample.margin != margin:
-            what = f"the manifest's margin is {sample.margin}, by the scores it is {margin}"
+        elif sample.by_hand != found.by_hand:
+            yield Damage(spec.name, None, row, "the manifest does not say who decided as its plan does")
+        elif sample.margin != found.margin:
+            what = f"the manifest's margin is {sample.margin}, by the scores it is {found.margin}"
             yield Damage(spec.name, None, row, what)
 
 

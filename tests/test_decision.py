@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hqgen.decision import Decider, Decision, agreement, make_decider, measures_of
 from hqgen.errors import StoreError, UnknownNameError, UsageError
+from hqgen.manifest import ByHand
 from hqgen.quality.rules import get_rule
 from tests.made import manifest, sample
 
@@ -26,20 +27,20 @@ def decide(
 
 
 def test_the_margin_is_the_lead_over_the_best_other_score() -> None:
-    assert decide([5, 4, 7]) == ("b", 1.0, None)
-    assert decide([5]) == ("a", None, None)
-    assert decide([5, np.inf]) == ("a", None, None)
-    assert decide([np.inf, np.inf]) == (None, None, None)
+    assert decide([5, 4, 7]) == Decision("b", 1.0, None)
+    assert decide([5]) == Decision("a", None, None)
+    assert decide([5, np.inf]) == Decision("a", None, None)
+    assert decide([np.inf, np.inf]) == Decision(None, None, None)
 
 
 def test_the_margin_is_negative_where_the_rule_prefers_a_worse_score() -> None:
-    assert decide([4.5, 4, 7], [1, 9, 1], "niqe-guarded") == ("a", -0.5, None)
+    assert decide([4.5, 4, 7], [1, 9, 1], "niqe-guarded") == Decision("a", -0.5, None)
 
 
 def test_a_pick_above_the_largest_score_is_refused_and_no_other_takes_its_place() -> None:
     assert decide([5, 4], max_score=4.0).method == "b"
     found = decide([5, 6], [9, 1], "niqe-guarded", max_score=5.5)
-    assert found == (None, None, "niqe of the pick, b, is 6.000: more than 5.5")
+    assert found == Decision(None, None, "niqe of the pick, b, is 6.000: more than 5.5")
 
 
 def test_a_pick_that_agrees_too_little_with_the_spikes_is_refused() -> None:
@@ -84,3 +85,17 @@ def test_measures_have_the_order_of_the_methods_and_no_hole() -> None:
     found = measures_of(made, ("tfstp", "tfi", "tfp"), "niqe")
     np.testing.assert_array_equal(found["niqe"], np.array([6, np.inf, 5], np.float32))
     np.testing.assert_array_equal(found["consistency"], np.array([2, np.inf, 1], np.float32))
+
+
+def test_a_person_is_stronger_than_rule_and_limits() -> None:
+    decider = Decider("niqe", get_rule("niqe"), max_score=4.0)
+    measures = {"niqe": np.array([5, 4, np.inf], np.float32)}
+
+    def by_hand(method: str | None, note: str = "") -> Decision:
+        return decider.decide(METHODS, measures, ByHand(key="k", method=method, note=note))
+
+    assert by_hand("a", "sharper") == Decision("a", -1.0, None, "sharper")
+    assert by_hand("b") == Decision("b", 1.0, None, "")
+    assert by_hand(None, "blurred") == Decision(None, None, "rejected by hand: blurred", "blurred")
+    assert by_hand(None).refused == "rejected by hand"
+    assert by_hand("c").refused == "c was picked by hand, and its candidate has no score"

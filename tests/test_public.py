@@ -19,8 +19,10 @@ def test_the_public_names_are_those_that_were_promised() -> None:
     assert sorted(hqgen.__all__) == [
         "HQStore",
         "HqgenError",
+        "Journal",
         "Recording",
         "__version__",
+        "apply_verdicts",
         "build",
         "inspect",
         "merge",
@@ -56,6 +58,10 @@ def test_a_build_is_inspected_and_opened(tmp_path: Path) -> None:
     assert hqgen.inspect(picked.output.manifest_path).rule == "niqe-guarded"
     merged = hqgen.merge([tmp_path / "out", tmp_path / "out" / "manifest.json"], out=tmp_path / "merged")
     assert len(hqgen.inspect(merged.output.manifest_path).merged_from) == 2
+    journal = hqgen.Journal(tmp_path / "out")
+    journal.add("reject", [outcome.manifest.sources[0].samples[0].key])
+    curated = hqgen.apply_verdicts(tmp_path / "out", out=tmp_path / "curated")
+    assert curated.manifest.quarantined == 1
 
 
 def test_a_setting_that_a_build_does_not_have_is_named() -> None:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from hqgen.builder.output import Output
 from hqgen.errors import HqgenError, StoreError
-from hqgen.manifest import Manifest, MergedPart, Origin, Plan, ShardDigest, SourceManifest, Times
+from hqgen.manifest import Manifest, MergedPart, Origin, Plan, ShardDigest, SourceManifest, Times, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def finish(
     started: datetime,
     repicked_from: Origin | None = None,
     merged_from: tuple[MergedPart, ...] | None = None,
+    verdicts: tuple[Verdict, ...] | None = None,
 ) -> Manifest:
     """Complete a store whose shards are all there, and write its manifest.
 
@@ -59,10 +60,11 @@ def finish(
         started: when this run began, UTC.
         repicked_from: of a store that was picked from another one.
         merged_from: of a store that was merged from others.
+        verdicts: of a store that people curated: what they said of it.
     """
     output.store.finish(plan, output.records(plan))
     manifest = _manifest(plan, output, started).model_copy(
-        update={"repicked_from": repicked_from, "merged_from": merged_from}
+        update={"repicked_from": repicked_from, "merged_from": merged_from, "verdicts": verdicts}
     )
     output.write_manifest(manifest)
     return manifest

@@ -15,7 +15,7 @@ from hqgen.builder.scoring import Scoring
 from hqgen.decision import Decider
 from hqgen.documents import Document
 from hqgen.errors import UsageError
-from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
+from hqgen.manifest import ByHand, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same, specification
@@ -260,7 +260,10 @@ def still_valid(old: Plan, new: Plan) -> frozenset[str]:
     if not _alike(old, new, measuring):
         shared = []
     if not old.keep_candidates and not (
-        _alike(old, new, deciding) and len(shared) == len(old.sources[0].methods) and Decider.of(new).settled
+        _alike(old, new, deciding)
+        and old.sources[0].by_hand is None
+        and len(shared) == len(old.sources[0].methods)
+        and Decider.of(new).settled
     ):
         shared = []
     return frozenset(method.name for method in shared)
@@ -318,4 +321,12 @@ def _source_by_name(source: SourceSpec) -> dict[str, Any]:
         "methods": {name: method | method.pop("parameters") for name, method in methods.items()},
         "recordings": {item.path: item.model_dump(exclude={"path"}) for item in source.recordings},
         "samples": f"{len(source.samples)} with the id {document_id(samples)}",
+        **({"by hand": _by_hand(source.by_hand)} if source.by_hand else {}),
     }
+
+
+def _by_hand(decided: Sequence[ByHand]) -> str:
+    """What people decided, on one line."""
+    rejected = sum(item.method is None for item in decided)
+    samples = {"samples": [item.model_dump() for item in decided]}
+    return f"{len(decided) - rejected} picked, {rejected} rejected, with the id {document_id(samples)}"

@@ -7,7 +7,7 @@ made, byte for byte. It is written through the same records, so a run that was s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,7 @@ from hqgen.errors import StoreError, UsageError
 from hqgen.files import share
 from hqgen.interrupt import Stop
 from hqgen.manifest import (
+    ByHand,
     Manifest,
     Origin,
     Plan,
@@ -42,24 +43,31 @@ from hqgen.manifest import (
     SourceFiles,
     SourceManifest,
     SourceSpec,
+    Verdict,
 )
 from hqgen.progress import Observer
 from hqgen.provenance import specification
 from hqgen.sources.recordings import SourceRecording
-from hqgen.store import StoreWriter, candidates_of, digest_images, open_described
+from hqgen.store import IMAGES, StoreWriter, candidates_of, digest_images, open_described
 
 
-def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observer) -> Outcome:
+def repick(
+    manifest_path: str | Path,
+    settings: RepickSettings,
+    observer: Observer,
+    verdicts: Sequence[Verdict] | None = None,
+) -> Outcome:
     """Pick the winners of a finished store again, into another store.
 
     Args:
         manifest_path: the manifest of a store that has its candidates.
         settings: rule, limits, metric and judges; the folder of the new store.
         observer: is shown the progress.
+        verdicts: what people say of the samples; None for what they said of the old store.
 
     Raises:
-        StoreError: the store holds winners only, is damaged, or lacks a candidate that the metric may score;
-            or the new one cannot be written.
+        StoreError: the store holds winners only, is damaged, or lacks a candidate that the metric may score
+            or that a person picked; or the new one cannot be written.
         UsageError: the rule needs a judge that is not there, or `out` is the store's own folder.
         ScoreError: the metric or a judge cannot run here, or refuses pictures of a source's size.
         SourceError, RecordingError: a judge needs the recordings, and they are gone or have changed.
@@ -68,12 +76,17 @@ def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observ
     """
     started, manifest_path = datetime.now(UTC), Path(manifest_path).absolute()
     manifest, store = open_described(manifest_path)
-    measured = _measuring(manifest, settings, manifest_path)
+    measured = _measuring(manifest, settings)
     plan = _plan(manifest.plan, settings, measured)
+    said = manifest.verdicts
+    if verdicts is not None:
+        said, plan = tuple(verdicts) or None, _decided(plan, verdicts)
     output = Output(settings.out.absolute())
     if output.store.path.resolve() == store.path.resolve():
         raise UsageError(f"`{output.root}` holds the store to pick from", hint="choose another `--out`")
-    work = _Work(StoreWriter(store.path), output, plan, Decider.of(plan), manifest, measured)
+    work = _Work(StoreWriter(store.path), output, plan, Decider.of(plan), manifest, measured, said)
+    if not manifest.plan.keep_candidates:
+        _require_winners(work, manifest_path, by_hand=verdicts is not None)
     origin = Origin(manifest=str(manifest_path), plan_id=manifest.plan_id)
     try:
         with output.locked(), log_file(output, started):
@@ -83,13 +96,8 @@ def repick(manifest_path: str | Path, settings: RepickSettings, observer: Observ
         raise write_error(output, error) from error
 
 
-def _measuring(manifest: Manifest, settings: RepickSettings, path: Path) -> Measuring:
+def _measuring(manifest: Manifest, settings: RepickSettings) -> Measuring:
     """What the new store's candidates are measured by."""
-    if not manifest.plan.keep_candidates:
-        raise StoreError(
-            f"the store of `{path}` holds winners only, so there is nothing to pick from",
-            hint="build it again with `--keep-candidates`",
-        )
     measured = measuring(manifest.plan, settings.metric, settings.judges)
     require_pictures(manifest, measured.scorer)
     return measured
@@ -110,13 +118,45 @@ def _plan(plan: Plan, settings: RepickSettings, measured: Measuring) -> Plan:
     return plan.model_copy(update=changes)
 
 
+def _decided(plan: Plan, verdicts: Sequence[Verdict]) -> Plan:
+    """The plan with what people decided; a mark decides nothing, so it is not part of a plan."""
+    said = {item.key: item for item in verdicts if item.action in ("pick", "reject")}
+    sources = []
+    for spec in plan.sources:
+        found = [said[sample.key] for sample in spec.samples if sample.key in said]
+        by_hand = tuple(ByHand(key=item.key, method=item.method, note=item.note) for item in found)
+        sources.append(spec.model_copy(update={"by_hand": by_hand or None}))
+    return plan.model_copy(update={"sources": tuple(sources)})
+
+
+def _require_winners(work: _Work, path: Path, *, by_hand: bool) -> None:
+    """Make sure that a store of winners only has all pictures of the new one.
+
+    Raises:
+        StoreError: it has not, or it was not people who decided.
+    """
+    if not by_hand:
+        raise StoreError(
+            f"the store of `{path}` holds winners only, so there is nothing to pick from",
+            hint="build it again with `--keep-candidates`",
+        )
+    for source, spec in zip(work.manifest.sources, work.plan.sources, strict=True):
+        for before, sample in zip(source.samples, work.decided(spec, source.samples), strict=True):
+            if sample.method not in (None, before.method):
+                raise StoreError(
+                    f"`{sample.method}` is to win `{sample.key}`, and the store of `{path}` holds the "
+                    "pictures of winners only",
+                    hint="build it again with `--keep-candidates`, or undo that verdict",
+                )
+
+
 def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime, origin: Origin) -> Outcome:
     plan, output, manifest = work.plan, work.output, work.manifest
     jobs = list(work.missing())
     total = sum(len(source.samples) for source in manifest.sources)
     made = sum(len(job.samples) for job in jobs)
     there = output.manifest()
-    if not jobs and there is not None and there.plan_id == plan.id:
+    if not jobs and there is not None and (there.plan_id, there.verdicts) == (plan.id, work.verdicts):
         return Outcome(there, output, 0)
     files = {
         source.name: SourceFiles(folder=source.folder, quarantined=source.quarantined_recordings)
@@ -138,7 +178,7 @@ def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime,
         total=total,
         threads=work.threads,
     )
-    return Outcome(finish(plan, output, started, origin), output, made)
+    return Outcome(finish(plan, output, started, origin, verdicts=work.verdicts), output, made)
 
 
 @dataclass(frozen=True)
@@ -167,6 +207,7 @@ class _Work:
         decider: of the new plan.
         manifest: of the store to pick from.
         measuring: what candidates are measured by.
+        verdicts: what people said of the samples; None for nothing.
     """
 
     origin: StoreWriter
@@ -175,6 +216,7 @@ class _Work:
     decider: Decider
     manifest: Manifest
     measuring: Measuring
+    verdicts: tuple[Verdict, ...] | None
 
     @property
     def what(self) -> str:
@@ -203,10 +245,7 @@ class _Work:
         (spec,) = part.sources
         methods = [method.name for method in spec.methods]
         before = [job.source.samples[row] for row in job.samples]
-        samples = []
-        for sample in self._measured(job, spec, before, recordings.get(spec.name, ())):
-            decision = self.decider.decide(methods, measures_of(sample, methods, self.decider.score))
-            samples.append(sample.model_copy(update=decision._asdict()))
+        samples = self.decided(spec, self._measured(job, spec, before, recordings.get(spec.name, ())))
         images = np.zeros((len(samples), spec.height, spec.width), np.uint8)
         for method in sorted({sample.method for sample in samples if sample.method is not None}):
             rows = [row for row, sample in enumerate(samples) if sample.method == method]
@@ -228,6 +267,16 @@ class _Work:
         )
         return len(samples)
 
+    def decided(self, spec: SourceSpec, samples: Iterable[SampleRecord]) -> list[SampleRecord]:
+        """Samples of a source with what the new plan decides of them."""
+        methods, by_hand = [method.name for method in spec.methods], spec.decided
+        decided = []
+        for sample in samples:
+            measures = measures_of(sample, methods, self.decider.score)
+            decision = self.decider.decide(methods, measures, by_hand.get(sample.key))
+            decided.append(sample.model_copy(update=decision._asdict()))
+        return decided
+
     def _measured(
         self,
         job: _Job,
@@ -242,17 +291,19 @@ class _Work:
         return shard.records()
 
     def _candidates(self, job: _Job, method: str) -> NDArray[np.uint8]:
-        """One method's candidates of a shard: uint8 (n, H, W).
+        """One method's candidates of a shard, or the winners where there are only those: uint8 (n, H, W).
 
         Raises:
             StoreError: they are not what the build made.
         """
-        name = job.source.name
-        pictures = self.origin.read_shard(name, job.start, len(job.samples), candidates_of(method))
-        if digest_images(pictures) != job.digests.candidates_blake3.get(method):
+        name, array, what = job.source.name, candidates_of(method), f"the candidates of `{method}`"
+        digest = job.digests.candidates_blake3.get(method)
+        if not self.manifest.plan.keep_candidates:
+            array, digest, what = IMAGES, job.digests.images_blake3, "the winners"
+        pictures = self.origin.read_shard(name, job.start, len(job.samples), array)
+        if digest_images(pictures) != digest:
             raise StoreError(
-                f"`{self.origin.path}`: the candidates of `{method}` in shard {job.digests.shard} of "
-                f"`{name}` are damaged",
+                f"`{self.origin.path}`: {what} in shard {job.digests.shard} of `{name}` are damaged",
                 hint="`hqgen inspect MANIFEST --verify` says what else is, and docs/inspect.md how to repair",
             )
         return pictures

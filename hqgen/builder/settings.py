@@ -85,6 +85,17 @@ class RepickSettings(PickSettings):
     """What to do if there is already a store in that folder."""
 
 
+class CurateSettings(Section):
+    """The settings of `hqgen curate apply`."""
+
+    out: Annotated[Path, FLAG]
+    """Folder that receives `hq.zarr` and `manifest.json`."""
+    keep_candidates: Annotated[bool, FLAG] = True
+    """Store the picture of every candidate, if the old store has them."""
+    existing: Annotated[Literal["resume", "overwrite"], FLAG] = "resume"
+    """What to do if there is already a store in that folder."""
+
+
 class RepickCommand(RepickSettings, WeightsFolder):
     """The settings of `hqgen repick` and its weights: `ilniqe` needs a file of them."""
 

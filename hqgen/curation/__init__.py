@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hqgen.curation.entries import Entry, Undo, count_verdicts
+from hqgen.curation.entries import Entry, Undo
 from hqgen.curation.journal import FILE, Journal
+from hqgen.curation.summary import VerdictSummary, summarise
 from hqgen.manifest import Verdict
 
-__all__ = ["FILE", "Entry", "Journal", "Undo", "Verdict", "count_verdicts"]
+__all__ = ["FILE", "Entry", "Journal", "Undo", "Verdict", "VerdictSummary", "summarise"]

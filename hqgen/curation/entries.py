@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from hqgen.documents import Document
-from hqgen.manifest import Action, Verdict
+from hqgen.manifest import Verdict
 
 
 class Undo(Document):
@@ -34,12 +33,6 @@ Entry = Verdict | Undo
 
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="action")])
 """Reads an entry from JSON."""
-
-
-def count_verdicts(verdicts: Iterable[Verdict]) -> dict[Action, int]:
-    """How many verdicts there are of each action that holds: of `pick`, `reject` and `mark`."""
-    found = Counter(verdict.action for verdict in verdicts)
-    return {action: found[action] for action in ("pick", "reject", "mark")}
 
 
 def holding(entries: Sequence[Entry]) -> dict[int, Entry]:

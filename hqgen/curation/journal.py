@@ -28,7 +28,7 @@ from hqgen.config import validated
 from hqgen.curation.entries import ENTRY, Entry, Undo, holding
 from hqgen.curation.lines import Lines, News
 from hqgen.errors import HqgenError, PlanMismatchError, StoreError, UnknownNameError, UsageError
-from hqgen.manifest import Action, Manifest, SampleRecord, Verdict, read_manifest
+from hqgen.manifest import Action, Manifest, SampleRecord, Verdict, find_manifest, read_manifest
 
 FILE = "curation.json"
 """The journal's name; it is beside the manifest."""
@@ -43,7 +43,7 @@ class Journal:
     say. Threads may share one.
 
     Args:
-        manifest_path: the manifest; the journal is beside it, and is made by the first verdict.
+        manifest_path: the manifest, or its folder; the journal is beside it, made by the first verdict.
         manifest: its content, for a caller that has read it.
 
     Attributes:
@@ -54,9 +54,10 @@ class Journal:
     """
 
     def __init__(self, manifest_path: str | Path, manifest: Manifest | None = None) -> None:
+        manifest_path = find_manifest(manifest_path)
         self._manifest = manifest or read_manifest(manifest_path)
         self._samples = {s.key: (source.name, s) for source in self._manifest.sources for s in source.samples}
-        self.path = Path(manifest_path).with_name(FILE)
+        self.path = manifest_path.with_name(FILE)
         self._lines = Lines(self.path)
         self._begun = False
         self._entries: list[Entry] = []
@@ -88,22 +89,12 @@ class Journal:
                 value is not of its form; nothing is written.
             PlanMismatchError, StoreError: as `state`; or the journal cannot be written.
         """
+        said = {"time": _now(), "author": author, "action": action, "method": method, "note": note}
+        checked = [self._checked(number=0, source=self._sample(key)[0], key=key, **said) for key in keys]
         with self._lock, self._lines.alone() as (news, file):
             self._take(news)
-            number = len(self._entries)
-            entries = [
-                self._checked(
-                    number=number + index,
-                    time=_now(),
-                    author=author,
-                    source=self._sample(key)[0],
-                    key=key,
-                    action=action,
-                    method=method,
-                    note=note,
-                )
-                for index, key in enumerate(keys, start=1)
-            ]
+            first = len(self._entries) + 1
+            entries = [item.model_copy(update={"number": n}) for n, item in enumerate(checked, first)]
             self._append(file, entries)
             return entries
 
@@ -163,13 +154,18 @@ class Journal:
             PlanMismatchError: the journal is of another plan than the manifest.
             StoreError: the journal cannot be read, or is damaged.
         """
-        found = {item.key: item.model_copy(update={"number": 0}) for item in self._manifest.verdicts or ()}
+        found = {item.key: item for item in self.applied}
         for entry in holding(self.since()).values():
             if isinstance(entry, Verdict):
                 found.pop(entry.key, None)
                 if entry.action != "clear":
                     found[entry.key] = entry
         return {key: found[key] for key in self._samples if key in found}
+
+    @property
+    def applied(self) -> list[Verdict]:
+        """The verdicts that the manifest has; their number is 0, for they are of an older journal."""
+        return [item.model_copy(update={"number": 0}) for item in self._manifest.verdicts or ()]
 
     def _sample(self, key: str) -> tuple[str, SampleRecord]:
         """The source and the record of a sample."""

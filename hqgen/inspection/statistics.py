@@ -85,11 +85,12 @@ class MirroredStatistics:
 
 @dataclass(frozen=True)
 class QuarantinedSample:
-    """A sample without a picture: the reasons by method, or why the rule's pick was refused."""
+    """A sample without a picture: the reasons by method, or why its pick was refused, by hand or not."""
 
     key: str
     reasons: dict[str, str]
     refused: str | None
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class SourceStatistics:
         ambiguous: winners that lead in the score by less than `AMBIGUOUS`; None for a scorer other than NIQE.
         niqe_blocks: blocks that a score rests on; None for a scorer other than NIQE.
         mirrored: samples whose windows reach over an end of their recording.
+        picked_by_hand, rejected_by_hand: samples that a person decided.
         quarantined_recordings: that could not be used.
         quarantined_samples: that have no picture.
     """
@@ -147,6 +149,8 @@ class SourceStatistics:
     ambiguous: int | None
     niqe_blocks: int | None
     mirrored: MirroredStatistics
+    picked_by_hand: int
+    rejected_by_hand: int
     quarantined_recordings: tuple[Rejected, ...]
     quarantined_samples: tuple[QuarantinedSample, ...]
 
@@ -270,11 +274,15 @@ def _source(
         ambiguous=sum(is_ambiguous(margin, scorer) for margin in margins) if niqe else None,
         niqe_blocks=niqe_blocks(spec.height, spec.width) if niqe else None,
         mirrored=_mirrored(source.samples),
+        picked_by_hand=sum(sample.by_hand is not None for sample in winners),
+        rejected_by_hand=sum(sample.by_hand is not None for sample in source.quarantined_samples),
         quarantined_recordings=tuple(
             Rejected(item.path, item.reason) for item in source.quarantined_recordings
         ),
         quarantined_samples=tuple(
-            QuarantinedSample(sample.key, dict(sample.reasons), sample.refused)
+            QuarantinedSample(
+                sample.key, dict(sample.reasons), sample.refused, by_hand=sample.by_hand is not None
+            )
             for sample in source.quarantined_samples
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -53,6 +53,19 @@ def estimate_view(found: BuildEstimate) -> RenderableType:
     per_method = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in costs.items())
     lines.append(f"about {duration(found.seconds)}; a candidate with its score takes {per_method}")
     return Group(table, *(Text(line) for line in lines))
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """What a build came to, for a script."""
+    return {
+        "manifest": str(outcome.output.manifest_path),
+        "store": str(outcome.output.store.path),
+        "plan_id": outcome.manifest.plan_id,
+        "samples": {source.name: len(source.samples) for source in outcome.manifest.sources},
+        "made": outcome.made,
+        "taken": outcome.taken,
+        "quarantined": outcome.manifest.quarantined,
+    }
 
 
 def outcome_view(outcome: Outcome) -> RenderableType:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from hqgen.curation import Journal, summarise
 from hqgen.files import writing
 from hqgen.inspection.picks import Gallery, Picture
 from hqgen.inspection.statistics import SourceStatistics, statistics
@@ -48,7 +49,7 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
     page = _environment().get_template("page.html")
     text = page.render(
         title=f"{count(found.pictures, 'picture')} of {count(found.samples, 'sample')}",
-        summary=heading(found),
+        summary=heading(found, summarise(Journal(manifest_path, gallery.manifest))),
         sources=[_source_part(gallery, index, source, unit) for index, source in enumerate(found.sources)],
         unit=unit,
         listed=LISTED,

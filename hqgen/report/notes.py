@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from hqgen.curation import VerdictSummary
 from hqgen.inspection.statistics import AMBIGUOUS, ManifestStatistics, Quartiles, SourceStatistics
 from hqgen.text import count, duration
 
@@ -14,8 +15,8 @@ REASONS = 5
 _NUMBER = re.compile(r"\d+")
 
 
-def heading(found: ManifestStatistics) -> dict[str, str]:
-    """How the store was made, by name."""
+def heading(found: ManifestStatistics, verdicts: VerdictSummary) -> dict[str, str]:
+    """How the store was made and what people say of it, by name."""
     pictures = f"{found.pictures:,} of {count(found.samples, 'sample')}"
     return {
         "HQ store": found.store,
@@ -27,9 +28,21 @@ def heading(found: ManifestStatistics) -> dict[str, str]:
         "candidates": "in the store" if found.keep_candidates else "not in the store",
         **({"picked from": found.repicked_from} if found.repicked_from else {}),
         **({"merged from": ", ".join(found.merged_from)} if found.merged_from else {}),
+        **_verdicts(verdicts),
         "finished": f"{found.finished}, after {duration(found.seconds)}",
         "software": ", ".join(f"{name} {version}" for name, version in found.software.items()),
     }
+
+
+def _verdicts(found: VerdictSummary) -> dict[str, str]:
+    """What people say, on one line; nothing where nobody said anything."""
+    if found.problem is not None:
+        return {"verdicts": f"not read: {found.problem}"}
+    if not found.total and not found.to_apply:
+        return {}
+    numbers = f"{found.picked:,} picked, {found.rejected:,} rejected, {found.marked:,} marked"
+    later = f"; {found.to_apply:,} to apply (`hqgen curate apply`)" if found.to_apply else ""
+    return {"verdicts": numbers + later}
 
 
 def _rule(found: ManifestStatistics) -> str:
@@ -62,7 +75,10 @@ def source_notes(source: SourceStatistics) -> list[str]:
         notes.append(f"ambiguous: {picks}, the margin is below {AMBIGUOUS}")
     if source.overruled:
         notes.append(_overruled(source))
-    refused = sum(sample.refused is not None for sample in source.quarantined_samples)
+    if source.picked_by_hand or source.rejected_by_hand:
+        notes.append(f"by hand: {source.picked_by_hand:,} picked, {source.rejected_by_hand:,} rejected")
+    limited = [s for s in source.quarantined_samples if s.refused is not None and not s.by_hand]
+    refused = len(limited)
     if refused:
         notes.append(f"refused by a limit: {count(refused, 'pick')}")
     if source.unopposed:

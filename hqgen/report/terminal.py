@@ -15,11 +15,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hqgen.curation import VerdictSummary
 from hqgen.inspection.statistics import ManifestStatistics, SourceStatistics
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
 from hqgen.sources.catalog import CatalogEntry
 from hqgen.sources.fetching import what_can_be_fetched
-from hqgen.text import byte_size, count, first, shortened
+from hqgen.text import byte_size, count, first, printable, shortened
 
 if TYPE_CHECKING:
     from hqgen.inspection.truth import Means, SourceTruth
@@ -33,9 +34,13 @@ SHOWN = 5
 """Quarantined files or samples that are listed for one reason; the rest is counted."""
 
 
-def show(found: ManifestStatistics, console: Console) -> None:
+SILENCE = VerdictSummary()
+"""Nobody said anything."""
+
+
+def show(found: ManifestStatistics, console: Console, verdicts: VerdictSummary = SILENCE) -> None:
     """Print a manifest: how it was made, a table a source, the quarantine."""
-    console.print(_heading(found))
+    console.print(_heading(found, verdicts))
     for source in found.sources:
         console.print()
         console.print(_source(source, found))
@@ -44,11 +49,11 @@ def show(found: ManifestStatistics, console: Console) -> None:
         console.print(quarantine_view(found))
 
 
-def _heading(found: ManifestStatistics) -> RenderableType:
+def _heading(found: ManifestStatistics, verdicts: VerdictSummary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in heading(found).items():
+    for name, value in heading(found, verdicts).items():
         grid.add_row(name, Text(value, style="bold" if name == "HQ store" else ""))
     return grid
 
@@ -217,8 +222,8 @@ def damage_view(damage: Sequence[Damage]) -> RenderableType:
 
 
 def add_row(table: Table, *cells: str | Text, style: str = "") -> None:
-    """Add a row; cells are taken as they are, for names of files may look like rich's markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+    """Add a row; cells are shown as text, for names of files may look like markup, or steer a terminal."""
+    table.add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
 def house_table(*headers: str, right: Sequence[int] = ()) -> Table:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.curation import FILE, Journal, Undo, Verdict, count_verdicts
+from hqgen.curation import FILE, Journal, Undo, Verdict
 from hqgen.errors import PlanMismatchError, StoreError, UnknownNameError, UsageError
 from tests.made import manifest, rewrite, sample
 
@@ -207,10 +207,6 @@ def test_verdicts_that_the_manifest_has_hold_until_another_one_or_a_clear(path: 
     assert actions(curated) == {A: "pick"}
     curated.undo()
     assert actions(curated) == {A: "pick", B: "reject"}
-
-
-def test_counts_name_every_action() -> None:
-    assert count_verdicts([]) == {"pick": 0, "reject": 0, "mark": 0}
 
 
 SPEAKER = """
