@@ -77,7 +77,7 @@ class StageSettings(Section):
     """Decay per step of the running mean of the weights, such as 0.999 over thousands of steps: that mean is
     judged and kept. 0: the weights themselves; the paper names no mean."""
     patience: Count | None = None
-    """Epochs without a smaller loss of the held-out samples after which the stage ends; it keeps its best one.
+    """Epochs without a smaller loss of the held-out samples after which a stage ends; it keeps its best one.
     None: all epochs, and the last one is kept; the paper names no such rule."""
 
     @field_validator("milestones")
