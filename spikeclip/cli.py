@@ -49,9 +49,10 @@ def train(
     The same command again does only what is missing; interrupted, it continues from the last checkpoint.
     """
     from hqgen.progress import stderr_observer
-    from spikeclip.data.opening import dataset_under, is_prepared, open_low_light
+    from spikeclip.data.opening import announce, dataset_under, is_prepared, open_low_light
     from spikeclip.data.settings import DEMO
-    from spikeclip.training.run import check_supervisors, train
+    from spikeclip.training.inputs import check_inputs
+    from spikeclip.training.run import train
     from spikeclip.training.settings import TrainSettings
 
     command: TrainCommand = context.obj
@@ -61,7 +62,7 @@ def train(
     stores, settings = [Path(store) for store in command.hq_store], command.part(TrainSettings)
     spikes, prepared = command.spikes or dataset_under(command.data_root), out / "low-light.zarr"
     if not (is_prepared(spikes) or prepared.exists()):  # making a set takes minutes
-        check_supervisors(stores, settings, stage)
+        check_inputs(stores, announce(spikes, command.entry), settings, stage)
     low_light = open_low_light(spikes, prepared, command.entry, observer)
     with console.stopping() as stop:
         folder = train(

@@ -41,6 +41,20 @@ def is_prepared(spikes: str | Path) -> bool:
     return spikes != DEMO and (Path(spikes) / "zarr.json").is_file()
 
 
+def announce(spikes: str | Path, entry: str | None = None) -> LowLightSet:
+    """The low-light set that `open_low_light` will make, without its samples: only headers are read.
+
+    Raises:
+        HqgenError: as `open_low_light`.
+    """
+    from spikeclip.data.announced import announced_demo, announced_recordings
+    from spikeclip.data.lowlight import open_prepared
+
+    if is_prepared(spikes):
+        return open_prepared(spikes)
+    return announced_demo() if spikes == DEMO else announced_recordings(Path(spikes), entry)
+
+
 def open_low_light(
     spikes: str | Path,
     prepared: str | Path = "low-light.zarr",

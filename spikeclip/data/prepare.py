@@ -44,15 +44,7 @@ def prepare(
         UsageError: it is not known which dataset the folder holds.
         StoreError: something else is at `out`, or another process is writing there.
     """
-    if not spikes.is_dir():
-        raise SourceError(
-            f"there is no folder `{spikes}`", hint="name the folder of the low-light recordings"
-        )
-    settings = _settings(spikes, entry)
-    source = read_folder(entry or spikes.name, settings, spikes)
-    if reason := complaint(source):
-        raise SourceError(reason, hint=settings.obtain)
-    _check_labels(source)
+    settings, source = survey(spikes, entry)
     frames = Counter(recording.frames for recording in source.recordings).most_common(1)[0][0]
     samples: dict[str, list[Make]] = {row.split or "train": [] for row in settings.layout}
     for recording in source.recordings:
@@ -69,6 +61,24 @@ def prepare(
         observer=observer,
         pool=pool,
     )
+
+
+def survey(spikes: Path, entry: str | None = None) -> tuple[SourceSettings, Source]:
+    """Read the headers and labels of the recordings in a folder, and what is known about their dataset.
+
+    Raises:
+        SourceError, UsageError: as `prepare`.
+    """
+    if not spikes.is_dir():
+        raise SourceError(
+            f"there is no folder `{spikes}`", hint="name the folder of the low-light recordings"
+        )
+    settings = _settings(spikes, entry)
+    source = read_folder(entry or spikes.name, settings, spikes)
+    if reason := complaint(source):
+        raise SourceError(reason, hint=settings.obtain)
+    _check_labels(source)
+    return settings, source
 
 
 def _settings(folder: Path, entry: str | None) -> SourceSettings:

@@ -57,12 +57,7 @@ def simulate_low_light(
     """
     sensor, screen = preset(settings.light), SCREENS[settings.screen]
     geometry, frames = (settings.height, settings.width), settings.frames
-    per_class = {"train": settings.train} | ({} if settings.test == 0 else {"test": settings.test})
-    found = {split: _pictures(pictures, split) for split in per_class}
-    classes = tuple(settings.labels or sorted({picture.label for picture in found["train"]}))
-    chosen = {
-        split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
-    }
+    classes, chosen = chosen_pictures(pictures, settings)
 
     def samples(split: str) -> Iterator[Make]:
         for picture, label in chosen[split]:
@@ -94,6 +89,23 @@ def simulate_low_light(
         observer=observer,
         pool=pool,
     )
+
+
+def chosen_pictures(
+    pictures: Path, settings: SimulateSettings
+) -> tuple[tuple[str, ...], dict[str, list[tuple[Picture, int]]]]:
+    """The classes of a simulated set, and for each split its pictures with the numbers of their classes.
+
+    Raises:
+        SourceError: no such folder, split, class or picture.
+    """
+    per_class = {"train": settings.train} | ({} if settings.test == 0 else {"test": settings.test})
+    found = {split: _pictures(pictures, split) for split in per_class}
+    classes = tuple(settings.labels or sorted({picture.label for picture in found["train"]}))
+    chosen = {
+        split: _first(found[split], classes, count, pictures / split) for split, count in per_class.items()
+    }
+    return classes, chosen
 
 
 def _filmed(
@@ -139,7 +151,12 @@ def _first(
 
 
 _DEMO_COUNTS = {"train": 8, "test": 2}
-_DEMO_SIDE, _DEMO_FRAMES = 72, 200
+DEMO_SIDE, DEMO_FRAMES = 72, 200
+
+
+def demo_samples(split: str) -> Iterator[tuple[int, int]]:
+    """The class and the number in it of each sample of the demo."""
+    yield from product(range(len(SHAPES)), range(_DEMO_COUNTS[split]))
 
 
 def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | None = None) -> LowLightSet:
@@ -148,19 +165,19 @@ def demo_low_light(out: Path, *, observer: Observer = SILENT, pool: Executor | N
     Raises:
         StoreError: something else is at `out`, or another process is writing there.
     """
-    sensor, screen, geometry = preset("low"), SCREENS["plain"], (_DEMO_SIDE, _DEMO_SIDE)
+    sensor, screen, geometry = preset("low"), SCREENS["plain"], (DEMO_SIDE, DEMO_SIDE)
 
     def samples(split: str) -> Iterator[Make]:
-        for label, number in product(range(len(SHAPES)), range(_DEMO_COUNTS[split])):
+        for label, number in demo_samples(split):
             key = f"{split}/{SHAPES[label]}/{number}"
             light, noise = draw(SHAPES[label], key), [crc32(key.encode())]
-            yield partial(_filmed, key, label, light, geometry, _DEMO_FRAMES, sensor, screen, noise)
+            yield partial(_filmed, key, label, light, geometry, DEMO_FRAMES, sensor, screen, noise)
 
     return write(
         out,
         labels=SHAPES,
         geometry=geometry,
-        frames=_DEMO_FRAMES,
+        frames=DEMO_FRAMES,
         splits={split: len(SHAPES) * count for split, count in _DEMO_COUNTS.items()},
         samples=samples,
         made_from={"demo": 1, "sensor": asdict(sensor), "screen": screen.identity()},

@@ -28,13 +28,15 @@ from hqgen.files import blake3_bytes, write_atomically
 from hqgen.pictures import Picture, labelled_pictures
 from hqgen.progress import SILENT, Observer
 from hqgen.provenance import make_once
-from spikeclip.data.opening import open_low_light
+from spikeclip.data.announced import announced_pictures
+from spikeclip.data.opening import announce, open_low_light
 from spikeclip.data.simulated import simulate_low_light
 from spikeclip.evaluation.table import ResultTable, combined, write_table
 from spikeclip.recipes.recipe import Recipe, Recordings
 from spikeclip.recipes.record import RecipeRun, Step, StepRecord
 from spikeclip.recipes.trainings import train_networks, trainings_by_table
 from spikeclip.recipes.workers import open_workers
+from spikeclip.training.inputs import check_inputs
 from spikeclip.training.settings import TrainSettings
 
 
@@ -62,10 +64,29 @@ def run_recipe(
     """
     with open_workers(scheduler, workers) as cluster:
         run = RecipeRun(recipe, (out or recipe.out).absolute(), cluster, observer)
+        check_trainings(run)
         records: dict[str, StepRecord] = {}
         for name, step in STEPS.items():
             records[name] = step(run, records)
     return _read(records["table"].made["table"])
+
+
+def check_trainings(run: RecipeRun) -> None:
+    """Check what the trainings learn from, as far as it is there, before hours go into making the rest.
+
+    Raises:
+        HqgenError: CLIP or the data for the low-light set is missing or does not fit; see `check_inputs`.
+    """
+    settings = run.recipe.low_light
+    if any((run.out / made).exists() for made in ("low-light.zarr", "table.json")):
+        return
+    if settings.pictures is not None:
+        low_light = announced_pictures(settings.pictures, settings)
+    else:
+        assert settings.spikes is not None
+        low_light = announce(settings.spikes, settings.entry)
+    for _, _, training in run.recipe.trainings():  # a network that another row trains is not there yet
+        check_inputs(None, low_light, training.model_copy(update={"initial": None}))
 
 
 def simulate_recordings(run: RecipeRun, _before: Mapping[str, StepRecord]) -> StepRecord:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import hqgen
 from hqgen.checkpoints import read_checkpoint, write_checkpoint
 from hqgen.config import as_toml
-from hqgen.errors import HqgenError, SourceError, UsageError
+from hqgen.errors import HqgenError, UsageError
 from hqgen.files import sha256_file, write_atomically
 from hqgen.pictures import png
 from hqgen.progress import SILENT, Both, LineObserver, Observer
@@ -31,10 +31,11 @@ from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
+from spikeclip.training.inputs import check_stage, hq_crops, initial_network, needed_stages
 from spikeclip.training.losses import coarse_losses, prompt_losses
 from spikeclip.training.plan import Plan, stage_plan
 from spikeclip.training.samples import Samples
-from spikeclip.training.settings import StageName, TrainSettings, ViewSettings
+from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage
 from spikeclip.training.terms import fine_losses, fine_terms
 
@@ -73,7 +74,7 @@ def train(
         UsageError: settings that do not fit each other or this machine.
         WeightsError: CLIP, the initial network, a checkpoint or a record is missing or damaged.
     """
-    needed = _needed(settings, only)
+    needed = needed_stages(settings, only)
     folder = RunFolder(out)
     with ExitStack() as stack:
         place = stack.enter_context(
@@ -86,41 +87,6 @@ def train(
         training = _Training(hq_stores, low_light, settings, folder, place, observer)
         training.run(needed, needed if only is None else (only,), stop)
     return folder
-
-
-def check_supervisors(
-    hq_stores: Sequence[Path], settings: TrainSettings, only: StageName | None = None
-) -> None:
-    """Open what the stages learn from besides the low-light set, before minutes go into making that set.
-
-    Raises:
-        StoreError: an HQ store is missing, unfinished or damaged.
-        UsageError: stage `prompt` has no HQ store, or `only` is not among the stages.
-        WeightsError: CLIP is missing or damaged.
-    """
-    needed = _needed(settings, only)
-    if "prompt" in needed:
-        _hq_crops(hq_stores, settings)
-    if needed != ("coarse",):
-        load_clip(settings.clip.model, settings.clip.weights, "cpu")
-
-
-def _needed(settings: TrainSettings, only: StageName | None) -> tuple[StageName, ...]:
-    """The stages up to `only`, which needs those before it; None: all."""
-    if only is None:
-        return settings.stages
-    if only not in settings.stages:
-        raise UsageError(
-            f"stage `{only}` is not among the stages of this training: {', '.join(settings.stages)}",
-            hint="name it in `stages`",
-        )
-    return settings.stages[: settings.stages.index(only) + 1]
-
-
-def _hq_crops(hq_stores: Sequence[Path], settings: TrainSettings) -> HQCrops:
-    if not hq_stores:
-        raise UsageError("stage `prompt` needs an HQ store", hint="`hqgen build` makes one: `--hq-store`")
-    return HQCrops(hq_stores, settings.crop, settings.seed)
 
 
 @contextmanager
@@ -191,7 +157,7 @@ class _Training:
             if "coarse" in plans:
                 start = document_id(plans["coarse"])
             elif self.settings.initial is not None:
-                self._initial()  # which refuses a network of another form
+                initial_network(self.settings)  # which refuses a network of another form
                 start = sha256_file(self.settings.initial)
             plans[name] = stage_plan(
                 name,
@@ -204,29 +170,9 @@ class _Training:
         return plans
 
     def _check(self, name: StageName, plan: Plan) -> None:
-        """Find out what is wrong with what a stage was given: now, not after hours of the stages before."""
         self.folder.stage(name).checkpoint(plan).restore()
-        self.samples.batches(name)
-        self._check_crops(name)
-        if name == "prompt" and self.hardware.leads:
-            self.hq.verify()
-        fine = self.settings.fine
-        if name == "fine" and list(fine.weights) == ["class"] and len(self.samples.classes) < 2:
-            raise SourceError(
-                f"all training samples of `{self.low_light.path}` are of the class "
-                f"`{self.low_light.labels[self.samples.classes[0]]}`: the class loss needs two classes",
-                hint="prepare recordings of more classes, or train with the prompt loss",
-            )
-
-    def _check_crops(self, name: StageName) -> None:
-        table = self.settings.of(name)
-        if isinstance(table, ViewSettings) and table.crops and self.clip.image_size > self.settings.crop:
-            side = self.clip.image_size
-            raise UsageError(
-                f"crops of {side}x{side} pixels, which the CLIP model `{self.clip.name}` takes, do not fit "
-                f"into pictures of {self.settings.crop}x{self.settings.crop}",
-                hint=f"leave out `{name}.crops`, or take a `crop` of at least {side}",
-            )
+        hq = self.hq if name == "prompt" and self.hardware.leads else None
+        check_stage(name, self.samples, None if name == "coarse" else self.clip, hq)
 
     # The stages.
 
@@ -270,7 +216,7 @@ class _Training:
 
     @cached_property
     def hq(self) -> HQCrops:
-        return _hq_crops(self.hq_paths, self.settings)
+        return hq_crops(self.hq_paths, self.settings)
 
     @cached_property
     def clip(self) -> FrozenClip:
@@ -280,7 +226,7 @@ class _Training:
         """The network that a stage starts from."""
         if name != "coarse" and "coarse" in self.settings.stages:
             return self._learned("coarse").train()
-        network = self._initial()
+        network = initial_network(self.settings)
         if network is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.settings.seed)
@@ -290,22 +236,6 @@ class _Training:
     def _learned(self, name: StageName) -> nn.Module:
         """The network that a complete stage ended with."""
         return self.hardware.place(load_network(self.folder.stage(name).final))
-
-    def _initial(self) -> nn.Module | None:
-        """The network that the settings name to start from."""
-        path = self.settings.initial
-        if path is None:
-            return None
-        network, settings = load_network(path), self.settings
-        there = (network.name, network.bins, network.padding)
-        if there != (settings.network, settings.bins, settings.padding):
-            raise UsageError(
-                f"the initial network `{path}` is `{network.name}` of {network.bins} bins with padding "
-                f"`{network.padding}`, but `network` is `{settings.network}`, `bins` {settings.bins} and "
-                f"`padding` `{settings.padding}`",
-                hint="give the one that the settings name, or change them",
-            )
-        return network
 
     def _prompt_features(self) -> Tensor:
         prompts = LearnedPrompts(self.clip, self.settings.prompt.context)

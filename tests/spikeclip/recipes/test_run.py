@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import spikeclip.recipes.trainings
-from hqgen.errors import SourceError, UsageError
+from hqgen.errors import HqgenError, SourceError, UsageError
 from hqgen.store import open_store
 from hqgen.tables import markdown
 from spikeclip.clip.files import save_clip
@@ -105,6 +105,26 @@ def test_a_recipe_goes_from_pictures_to_a_table_and_a_second_run_makes_nothing_a
     before = files(tmp_path)
     assert run_recipe(recipe(document), tmp_path, "sync", observer=Recorder()) == table
     assert files(tmp_path) == before
+
+
+def test_what_the_trainings_lack_is_found_before_anything_is_made(
+    document: dict[str, Any], pictures: Path, tmp_path: Path
+) -> None:
+    gone = {"model": "small", "weights": str(tmp_path / "gone.pth")}
+    drawn = {"pictures": str(tmp_path / "drawn"), "height": 24, "width": 24, "frames": 200}
+    for split in ("train", "test"):
+        (tmp_path / "drawn").mkdir(exist_ok=True)
+        shutil.copy(pictures, tmp_path / "drawn" / f"{split}.zip")
+    wrong = {
+        r"gone.pth": {"train": document["train"] | {"clip": gone}},
+        "there is no folder": {"low-light": {"spikes": str(tmp_path / "none")}},
+        "24x24 pixels, too small for a crop of 32x32": {"low-light": drawn},
+        "too few for a batch of 50": {"train": document["train"] | {"fine": {"batch": 50}}},
+    }
+    for message, changes in wrong.items():
+        with pytest.raises(HqgenError, match=message):
+            run_recipe(recipe(document, **changes), tmp_path / "out", "sync")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_stage(

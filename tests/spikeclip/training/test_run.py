@@ -33,7 +33,7 @@ from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
 from spikeclip.networks import build, load_network, save_network
 from spikeclip.training.folder import RunFolder
-from spikeclip.training.run import check_supervisors, train
+from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, StageName, train_settings
 from spikeclip.training.stage import Stage
 from tests.builder.small import Recorder
@@ -353,20 +353,6 @@ def test_what_does_not_fit_a_later_stage_is_found_out_before_the_first_one(
     with pytest.raises(PlanMismatchError, match="start: "):
         run("finished", seed=1, prompt__epochs=1)
     assert not (tmp_path / "finished/coarse").exists()
-
-
-def test_missing_supervisors_are_found_without_a_low_light_set(
-    values: dict[str, Any], hq_store: Path, tmp_path: Path
-) -> None:
-    settings, gone = train_settings(values), {"model": "small", "weights": str(tmp_path / "gone.pth")}
-    check_supervisors([hq_store], settings)
-    check_supervisors([], settings, "coarse")
-    with pytest.raises(UsageError, match="stage `prompt` needs an HQ store"):
-        check_supervisors([], settings, "fine")
-    with pytest.raises(StoreError, match=r"gone.zarr"):
-        check_supervisors([tmp_path / "gone.zarr"], settings)
-    with pytest.raises(WeightsError, match=r"gone.pth"):
-        check_supervisors([hq_store], train_settings({**values, "clip": gone}))
 
 
 def test_other_data_is_refused(run: Train, tmp_path: Path, hq_store: Path, values: dict[str, Any]) -> None:
