@@ -236,6 +236,57 @@ def export(
 
 
 @app.command()
+def publish(
+    network: Annotated[str, typer.Argument(help="The folder of a training, or a network.")],
+    to: Annotated[Path, typer.Option("--to", help="The folder; new, or published before.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model. [default: the folder's]")] = None,
+    licence: Annotated[
+        str, typer.Option("--license", help="License of the weights, as the hub writes it: `mit`, ...")
+    ] = "other",
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write `network.onnx`, too.")] = False,
+    spikes: Annotated[
+        Path | None, typer.Option(help="The low-light set. [default: what is beside the training]")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="`table.json` of an evaluation. [default: beside the training]")
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option(help="The network's row in it. [default: the folder's name]")
+    ] = None,
+    upload: Annotated[
+        str | None, typer.Option(help="Upload the folder to OWNER/NAME of the Hugging Face hub, too.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="A new repository is private.")] = False,
+    _offline: console.Offline = False,
+    json: console.AsJson = False,
+) -> None:
+    """Write a network as a folder for the Hugging Face hub: weights, card, settings, curves.
+
+    --upload takes the token of `HF_TOKEN` or of `hf auth login`.
+    """
+    from hqgen.progress import stderr_observer
+    from spikeclip.publishing import hub
+    from spikeclip.publishing.facts import read_facts
+    from spikeclip.publishing.folder import publish
+
+    if upload is not None:  # before anything is written
+        hub.require_repository(upload)
+        hub.require_token()
+    facts, observer = read_facts(network, low_light=spikes, table=table, row=row), stderr_observer()
+    named = name or (upload or str(to.resolve())).rpartition("/")[2]
+    files = publish(facts, to, name=named, licence=licence, onnx=onnx)
+    if licence == "other":
+        observer.note("the card says that no license was chosen: name one with `--license`")
+    if facts.run is not None and facts.result is None:
+        observer.note("the card has no results: `spikeclip evaluate --out` makes a table, `--table` names it")
+    commit = hub.upload(to, files, upload, private=private) if upload else None
+    if json:
+        console.print_json({"folder": str(to), "files": files, "commit": commit})
+    else:
+        typer.echo(commit or to)
+
+
+@app.command()
 def profile(
     networks: Annotated[list[str], typer.Argument(help="`lrn`, `unet`, or methods of hqgen.")],
     height: Annotated[int, typer.Option(min=1, help="Rows.")] = 250,

@@ -106,7 +106,7 @@ MAY_IMPORT = {
     },
     "spikeclip.publishing": {
         "hqgen.training",
-        *(f"spikeclip.{room}" for room in ("networks", "training", "evaluation")),
+        *(f"spikeclip.{room}" for room in ("networks", "data", "training", "evaluation")),
     },
     "spikeclip.recipes": {
         *(f"hqgen.{room}" for room in ("simulation", "methods", "builder")),

@@ -71,11 +71,18 @@ def _downloaded(place: str) -> Path:
         )
     except HFValidationError as error:
         raise UsageError(f"`{place}` is not a repository: {error}", hint="write `hf://OWNER/NAME`") from error
-    except OSError as error:
+    except hub_failures() as error:
         raise hub_error(error, f"`{PUBLISHED}` of `{name}` cannot be downloaded") from error
 
 
-def hub_error(error: OSError, what: str) -> DownloadError:
+def hub_failures() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises where a request fails: errors of HTTP and of the system."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError)
+
+
+def hub_error(error: BaseException | None, what: str) -> DownloadError:
     """What huggingface_hub says, in our words, without the header of the request."""
     from huggingface_hub.errors import (
         EntryNotFoundError,

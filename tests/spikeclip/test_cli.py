@@ -71,7 +71,7 @@ def test_help_needs_neither_torch_nor_dask_nor_zarr() -> None:
 
 
 def test_commands_without_a_model_have_help() -> None:
-    for command in ("reconstruct", "profile", "export"):
+    for command in ("reconstruct", "profile", "export", "publish"):
         assert run(command, "--help").stdout.startswith("Usage:"), command
 
 
