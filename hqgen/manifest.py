@@ -73,6 +73,22 @@ class ByHand(Document):
     note: str
 
 
+class NearDuplicateSpec(Document):
+    """A key frame that a plan leaves out, because it shows nearly the same picture as one that it keeps.
+
+    Attributes:
+        key, recording, centre: as of a sample.
+        near_duplicate_of: key of the last sample before it that is kept.
+        moved: pixels by which the picture has moved since that one.
+    """
+
+    key: str
+    recording: int
+    centre: int
+    near_duplicate_of: str
+    moved: float
+
+
 class SourceSpec(Document):
     """One source as a plan fixes it; its samples are in the order of the store.
 
@@ -84,9 +100,10 @@ class SourceSpec(Document):
         recordings: in the order of the source.
         samples: in the order of the store.
         by_hand: samples that a person decided, in the order of the store; null for none.
+        left_out: key frames that are not samples, in order; null where no rule leaves any out.
     """
 
-    unwritten = frozenset({"camera", "by_hand"})
+    unwritten = frozenset({"camera", "by_hand", "left_out"})
 
     name: str
     height: int
@@ -96,6 +113,7 @@ class SourceSpec(Document):
     recordings: tuple[RecordingSpec, ...]
     samples: tuple[SampleSpec, ...]
     by_hand: tuple[ByHand, ...] | None = None
+    left_out: tuple[NearDuplicateSpec, ...] | None = None
 
     @property
     def decided(self) -> dict[str, ByHand]:
@@ -122,8 +140,11 @@ class Plan(Document):
         min_consistency: a winner that is less consistent with the spikes is quarantined: the share of its
             difference to them that counting noise explains, 0 to 1; null for no limit.
         keep_candidates: whether the store holds the picture of every candidate.
+        near_duplicates: name, version and parameters of the rule that leaves out key frames; null for none.
         sources: in order of their names.
     """
+
+    unwritten = frozenset({"near_duplicates"})
 
     schema_version: int = SCHEMA_VERSION
     shard_size: int
@@ -135,6 +156,7 @@ class Plan(Document):
     max_score: float | None = None
     min_consistency: float | None = None
     keep_candidates: bool
+    near_duplicates: dict[str, Any] | None = None
     sources: tuple[SourceSpec, ...]
 
     @cached_property

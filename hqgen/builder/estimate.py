@@ -13,7 +13,7 @@ from hqgen.builder.jobs import ShardJob, missing_jobs
 from hqgen.builder.legs import BATCH, run_methods
 from hqgen.builder.output import Output
 from hqgen.builder.plan import Request, Shard, make_plan, planned_methods
-from hqgen.builder.prepare import resolve, without_misread
+from hqgen.builder.prepare import resolve, without_misread, without_near_duplicates
 from hqgen.builder.scoring import Scoring
 from hqgen.builder.settings import BuildSettings, Existing
 from hqgen.methods.base import Method
@@ -33,6 +33,7 @@ class SourceEstimate:
         name: the source's name.
         recordings: how many can be used.
         quarantined: how many cannot.
+        left_out: key frames that are near-duplicates, so they are not samples.
         samples, shards: in all.
         missing: shards that are not there yet; None where that is not known before recordings are read.
         to_make: samples that methods run on; the others are there, or are taken from an earlier build.
@@ -45,6 +46,7 @@ class SourceEstimate:
     name: str
     recordings: int
     quarantined: int
+    left_out: int
     samples: int
     shards: int
     missing: int | None
@@ -82,6 +84,7 @@ def estimate(settings: BuildSettings, observer: Observer) -> BuildEstimate:
     output = Output(settings.out.absolute())
     if not settings.force:
         request = without_misread(request, output.work, observer)
+    request = without_near_duplicates(request, observer)
     jobs = _missing_jobs(request, output, settings.existing)
     sources = tuple(
         _source_estimate(source, methods, request, missing)
@@ -116,6 +119,7 @@ def _source_estimate(
         name=source.name,
         recordings=len(source.recordings),
         quarantined=len(source.rejected),
+        left_out=len(request.left_out.get(source.name, ())),
         samples=len(source.samples),
         shards=-(-len(source.samples) // request.shard_size),
         missing=None if jobs is None else len(jobs),

@@ -15,6 +15,7 @@ from hqgen.builder.plan import by_name
 from hqgen.errors import PlanMismatchError, StoreError
 from hqgen.manifest import (
     Manifest,
+    NearDuplicateSpec,
     Plan,
     QuarantinedRecording,
     RecordingSpec,
@@ -96,10 +97,11 @@ class _Part(NamedTuple):
 
 
 class _Stored(NamedTuple):
-    """A recording of a build, with its key frames and the place of each."""
+    """A recording of a build, with its key frames and the place of each, and those that are left out."""
 
     recording: RecordingSpec
     samples: tuple[tuple[str, int, Place], ...]  # key, centre, place
+    left_out: tuple[NearDuplicateSpec, ...]
 
     @property
     def content(self) -> tuple[RecordingSpec, list[tuple[str, int]]]:
@@ -189,13 +191,16 @@ def _joined_source(parts: Sequence[_Part]) -> tuple[SourceSpec, tuple[Place, ...
             hint="build the right recordings in one folder, with `hqgen build`",
         )
     paths = _ordered(parts, list(stored))
-    samples, places = list[SampleSpec](), list[Place]()
+    samples, places, left_out = list[SampleSpec](), list[Place](), list[NearDuplicateSpec]()
     for index, path in enumerate(paths):
         for key, centre, place in stored[path].samples:
             samples.append(SampleSpec(key=key, recording=index, centre=centre))
             places.append(place)
+        left_out += [item.model_copy(update={"recording": index}) for item in stored[path].left_out]
     recordings = tuple(stored[path].recording for path in paths)
-    update = {"recordings": recordings, "samples": tuple(samples)}
+    update: dict[str, Any] = {"recordings": recordings, "samples": tuple(samples)}
+    if parts[0].spec.left_out is not None:
+        update["left_out"] = tuple(left_out)
     return parts[0].spec.model_copy(update=update), tuple(places)
 
 
@@ -205,8 +210,11 @@ def _stored(part: _Part) -> Iterator[_Stored]:
     for row, sample in enumerate(part.spec.samples):
         place = Place(part.build, row)
         samples.setdefault(sample.recording, []).append((sample.key, sample.centre, place))
+    left_out: dict[int, list[NearDuplicateSpec]] = {}
+    for item in part.spec.left_out or ():
+        left_out.setdefault(item.recording, []).append(item)
     for index, recording in enumerate(part.spec.recordings):
-        yield _Stored(recording, tuple(samples.get(index, ())))
+        yield _Stored(recording, tuple(samples.get(index, ())), tuple(left_out.get(index, ())))
 
 
 def _difference(one: _Stored, other: _Stored) -> str:

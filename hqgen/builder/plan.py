@@ -6,16 +6,25 @@ A specification and the live thing that it specifies travel together: a `Planned
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from hqgen.builder.near_duplicates import MotionRule, NearDuplicate
 from hqgen.builder.scoring import Scoring
 from hqgen.decision import Decider
 from hqgen.documents import Document
 from hqgen.errors import UsageError
-from hqgen.manifest import ByHand, MethodSpec, Plan, RecordingSpec, SampleSpec, SourceSpec
+from hqgen.manifest import (
+    ByHand,
+    MethodSpec,
+    NearDuplicateSpec,
+    Plan,
+    RecordingSpec,
+    SampleSpec,
+    SourceSpec,
+)
 from hqgen.methods.base import Method
 from hqgen.methods.registry import get_method
 from hqgen.provenance import document_id, require_same, specification
@@ -43,6 +52,8 @@ class Request:
         decider: picks winners by the measures.
         keep_candidates: whether the store gets the picture of every candidate.
         shard_size: samples in a shard.
+        motion: the rule by which near-duplicates are left out; None to keep all key frames.
+        left_out: what it leaves out, by name of the source; those are not in the samples of the source.
     """
 
     sources: tuple[RequestedSource, ...]
@@ -50,6 +61,8 @@ class Request:
     decider: Decider
     keep_candidates: bool
     shard_size: int
+    motion: MotionRule | None = None
+    left_out: Mapping[str, tuple[NearDuplicate, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,11 +198,16 @@ def make_plan(request: Request, digest: Callable[[SourceRecording], str]) -> Pla
         max_score=request.decider.max_score,
         min_consistency=request.decider.min_consistency,
         keep_candidates=request.keep_candidates,
+        near_duplicates=specification(request.motion) if request.motion else None,
         sources=(),
     )
     planned = []
     for source, methods in sorted(request.sources, key=lambda requested: requested.source.name):
-        part = rules.model_copy(update={"sources": (_source_spec(source, methods, digest),)})
+        spec = _source_spec(source, methods, digest)
+        if request.motion is not None:
+            left_out = request.left_out.get(source.name, ())
+            spec = spec.model_copy(update={"left_out": _left_out_specs(source, left_out)})
+        part = rules.model_copy(update={"sources": (spec,)})
         planned.append(PlannedSource(part, source, methods))
     plan = rules.model_copy(update={"sources": tuple(source.spec for source in planned)})
     return PlannedBuild(plan, tuple(planned), request.scoring, request.decider)
@@ -231,6 +249,20 @@ def _source_spec(
             SampleSpec(key=sample.key, recording=index[sample.recording], centre=sample.centre)
             for sample in source.samples
         ),
+    )
+
+
+def _left_out_specs(source: Source, left_out: Sequence[NearDuplicate]) -> tuple[NearDuplicateSpec, ...]:
+    index = {recording: number for number, recording in enumerate(source.recordings)}
+    return tuple(
+        NearDuplicateSpec(
+            key=sample.key,
+            recording=index[sample.recording],
+            centre=sample.centre,
+            near_duplicate_of=like.key,
+            moved=moved,
+        )
+        for sample, like, moved in left_out
     )
 
 

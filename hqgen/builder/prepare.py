@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hqgen.builder.digests import digest_recordings
+from hqgen.builder.near_duplicates import MotionRule, NearDuplicate, find_near_duplicates
 from hqgen.builder.output import Output
 from hqgen.builder.plan import PlannedBuild, Request, RequestedSource, make_plan
 from hqgen.builder.readings import misread_recordings
@@ -30,7 +31,8 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
     """Find sources, methods, scorer, judges and rule; reads no recording and writes nothing.
 
     Raises:
-        UsageError: a name or parameter that makes no sense, or a rule whose judges are not asked for.
+        UsageError: a name or parameter that makes no sense, a rule whose judges are not asked for, or
+            pictures that are too small for the least motion.
         SourceError: a source without usable recordings.
         MethodError: a method that was asked for by name cannot run here.
         ScoreError: the metric or a judge cannot run here, or refuses pictures of a source's size.
@@ -49,11 +51,14 @@ def resolve(settings: BuildSettings, observer: Observer) -> Request:
             )
     special = {name: _parsed(text, settings) for name, text in settings.source_methods.items()}
     shared = () if len(special) == len(sources) else _shared_methods(settings, observer)
+    motion = None if settings.min_motion is None else MotionRule(settings.min_motion)
     for source in sources:
         scoring.check_size(*source.geometry)
+        if motion is not None:
+            motion.check_size(source)
         note_rejected(source, source.rejected, observer)
     requested = (RequestedSource(source, special.get(source.name, shared)) for source in sources)
-    return Request(tuple(requested), scoring, decider, settings.keep_candidates, settings.shard_size)
+    return Request(tuple(requested), scoring, decider, settings.keep_candidates, settings.shard_size, motion)
 
 
 def note_rejected(source: Source, rejected: Sequence[Rejected], observer: Observer) -> None:
@@ -113,7 +118,33 @@ def plan_request(request: Request, cache: Path, observer: Observer) -> PlannedBu
     total = sum(recording.size for recording in recordings)
     with observer.progress("reading recordings", total, "bytes") as job:
         digests, failed = digest_recordings(recordings, cache, advance=job.advance)
-    return make_plan(_leave_out(request, failed, observer), digests.__getitem__)
+    request = without_near_duplicates(_leave_out(request, failed, observer), observer)
+    return make_plan(request, digests.__getitem__)
+
+
+def without_near_duplicates(request: Request, observer: Observer) -> Request:
+    """Move near-duplicates from the samples of their source to `left_out`, if that is asked for.
+
+    Args:
+        request: what is asked for, with recordings that can be read.
+        observer: is shown the progress, and how many are left out.
+    """
+    if request.motion is None:
+        return request
+    found = find_near_duplicates([source for source, _ in request.sources], request.motion, observer)
+    for source, _ in request.sources:
+        if lost := found[source.name]:
+            observer.note(
+                f"{source.name}: {len(lost):,} of {count(len(source.samples), 'key frame')} left out, "
+                f"they move less than {request.motion.least:g} pixels"
+            )
+    usable = (RequestedSource(_thinned(source, found[source.name]), m) for source, m in request.sources)
+    return replace(request, sources=tuple(usable), left_out=found)
+
+
+def _thinned(source: Source, left_out: Sequence[NearDuplicate]) -> Source:
+    lost = {item.sample for item in left_out}
+    return replace(source, samples=tuple(sample for sample in source.samples if sample not in lost))
 
 
 def _leave_out(request: Request, failed: Mapping[SourceRecording, str], observer: Observer) -> Request:

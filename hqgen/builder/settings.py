@@ -48,6 +48,8 @@ class StoreSettings(PickSettings):
     """What candidates are scored with; lower is better."""
     judges: Annotated[Judges, ENV] = ("consistency", "grain", "brisque", "piqe")
     """What else every candidate is measured by: `consistency` and metrics, or `none`."""
+    min_motion: Annotated[float | None, Field(ge=0, le=16), ENV] = None
+    """Leave out key frames that move by fewer pixels since the last one kept. [default: keep all]"""
     # Enough that a task costs little beside its work, few enough to lose on a kill.
     shard_size: Annotated[Count, ENV] = 32
     """Samples in a shard, the unit of work."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hqgen.manifest import Manifest, SampleRecord, SourceManifest, SourceSpec
+from hqgen.manifest import Manifest, NearDuplicateSpec, Plan, SampleRecord, SourceManifest, SourceSpec
 from hqgen.sources.recordings import Rejected
 
 AMBIGUOUS = 0.3
@@ -94,6 +94,14 @@ class QuarantinedSample:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A key frame that the plan leaves out, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class OverruledPick:
     """A sample whose winner does not have the smallest score.
 
@@ -119,6 +127,7 @@ class SourceStatistics:
         height, width: of its pictures.
         recordings: those that its samples are in.
         samples: all of them.
+        left_out: key frames that are not samples, because they are near-duplicates of some.
         pictures: samples with a winner.
         methods: by rank.
         winners: scores of the winners; None if there are none.
@@ -139,6 +148,7 @@ class SourceStatistics:
     width: int
     recordings: int
     samples: int
+    left_out: tuple[LeftOut, ...]
     pictures: int
     methods: tuple[MethodStatistics, ...]
     winners: Quartiles | None
@@ -229,7 +239,7 @@ def statistics(manifest: Manifest) -> ManifestStatistics:
         finished=manifest.times.finished,
         seconds=manifest.times.seconds,
         sources=tuple(
-            _source(spec, source, scorer, judges)
+            _source(spec, source, scorer, judges, _least_motion(plan))
             for spec, source in zip(manifest.plan.sources, manifest.sources, strict=True)
         ),
     )
@@ -249,8 +259,13 @@ def _is_niqe(scorer: str) -> bool:
     return scorer in ("niqe", "pyiqa-niqe")
 
 
+def _least_motion(plan: Plan) -> float:
+    """Pixels by which key frames must move; 0 where none is left out."""
+    return float(plan.near_duplicates["parameters"]["least"]) if plan.near_duplicates else 0.0
+
+
 def _source(
-    spec: SourceSpec, source: SourceManifest, scorer: str, judges: tuple[str, ...]
+    spec: SourceSpec, source: SourceManifest, scorer: str, judges: tuple[str, ...], least: float
 ) -> SourceStatistics:
     winners = [sample for sample in source.samples if sample.method is not None]
     margins = [sample.margin for sample in winners if sample.margin is not None]
@@ -261,6 +276,7 @@ def _source(
         width=spec.width,
         recordings=len(spec.recordings),
         samples=len(source.samples),
+        left_out=tuple(LeftOut(item.key, _why_left_out(item, least)) for item in spec.left_out or ()),
         pictures=len(winners),
         methods=tuple(_method(method.name, source.samples, len(winners), judges) for method in spec.methods),
         winners=_quartiles(sample.score for sample in winners),
@@ -286,6 +302,11 @@ def _source(
             for sample in source.quarantined_samples
         ),
     )
+
+
+def _why_left_out(item: NearDuplicateSpec, least: float) -> str:
+    moved = f"moved {item.moved:g} pixels, less than {least:g}"
+    return f"near-duplicate of `{item.near_duplicate_of}`: {moved}"
 
 
 def _overruled(winners: list[SampleRecord]) -> Iterator[OverruledPick]:

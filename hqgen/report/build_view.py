@@ -64,6 +64,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "samples": {source.name: len(source.samples) for source in outcome.manifest.sources},
         "made": outcome.made,
         "taken": outcome.taken,
+        "left_out": sum(len(source.left_out or ()) for source in outcome.manifest.plan.sources),
         "quarantined": outcome.manifest.quarantined,
     }
 

@@ -73,6 +73,10 @@ def source_notes(source: SourceStatistics) -> list[str]:
         share = f"{source.ambiguous / source.contested:.0%}"
         picks = f"{source.ambiguous:,} of {count(source.contested, 'pick')} ({share})"
         notes.append(f"ambiguous: {picks}, the margin is below {AMBIGUOUS}")
+    if source.left_out:
+        key_frames = count(source.samples + len(source.left_out), "key frame")
+        example = f"{source.left_out[0].key}, {source.left_out[0].reason}"
+        notes.append(f"left out: {len(source.left_out):,} of {key_frames}, as {example}")
     if source.overruled:
         notes.append(_overruled(source))
     if source.picked_by_hand or source.rejected_by_hand:
