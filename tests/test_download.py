@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import socket
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -237,3 +240,47 @@ def test_offline_no_socket_is_opened(
 def test_a_description_that_makes_no_sense_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RemoteFile.model_validate({"address": "https://example.org/a"} | fields)
+
+
+class FullDisk:
+    """A file on a disk with room for so many more bytes."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self.file, self.room = file, room
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def tell(self) -> int:
+        return int(self.file.tell())
+
+    def write(self, piece: bytes) -> None:
+        self.room -= len(piece)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.file.write(piece)
+
+
+def test_a_full_disk_ends_the_download_and_the_next_one_continues(
+    web: Web, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, usual = web.put("/a.pth", CONTENT), Path.open
+
+    def opened(path: Path, *mode: Any, **how: Any) -> Any:
+        file = usual(path, *mode, **how)
+        return FullDisk(file, CUT) if path.suffix == ".part" and mode == ("wb",) else file
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", opened)
+        with pytest.raises(DownloadError, match=os.strerror(errno.ENOSPC)) as caught:
+            get(address, target)
+    assert "make room" in caught.value.hint
+    assert left(target) == {"a.pth.part", "a.pth.part.tag"}
+    assert len(web.asked) == 1  # a full disk is not a fault of the server: no other try
+    web.asked.clear()
+    assert get(address, target) == []
+    assert target.read_bytes() == CONTENT
+    assert web.asked == [("/a.pth", f"bytes={CUT}-")]
