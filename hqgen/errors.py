@@ -26,6 +26,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
 
+NAMED = 40
+"""Legal names that an error lists; the rest is counted."""
+
 
 class HqgenError(Exception):
     """The root: `message` says what is wrong and where, `hint` what to do."""
@@ -61,9 +64,10 @@ class UnknownNameError(UsageError):
         names = sorted(legal)
         close = get_close_matches(name, names, n=1)
         guess = f"did you mean `{close[0]}`? " if close else ""
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
         super().__init__(
             f"unknown {kind} `{name}`",
-            hint=f"{guess}known: {', '.join(names) if names else 'none'}",
+            hint=f"{guess}known: {', '.join(names[:NAMED]) + more if names else 'none'}",
         )
 
 

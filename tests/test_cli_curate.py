@@ -58,7 +58,7 @@ def test_no_name_steers_the_terminal(path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["mark", "lab/c"], 2, "has no sample `lab/c`"),
+        (["mark", "lab/c"], 2, "unknown sample of the store `lab/c`"),
         (["pick", "lab/a"], 2, "Missing option '--method'"),
         (["pick", "lab/a", "--method", "tfq"], 2, "unknown method of the store `tfq`"),
         (["undo"], 2, "nothing in"),

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from io import FileIO
 from pathlib import Path
 from threading import Lock
@@ -170,12 +169,7 @@ class Journal:
     def _sample(self, key: str) -> tuple[str, SampleRecord]:
         """The source and the record of a sample."""
         if key not in self._samples:
-            close = get_close_matches(key, self._samples, n=1)
-            guess = f"did you mean `{close[0]}`? " if close else ""
-            raise UsageError(
-                f"the store of `{self.path.parent}` has no sample `{key}`",
-                hint=f"{guess}The keys are in the manifest",
-            )
+            raise UnknownNameError("sample of the store", key, self._samples)
         return self._samples[key]
 
     def _checked(self, **values: Any) -> Verdict:

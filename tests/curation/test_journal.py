@@ -126,7 +126,7 @@ def test_the_file_is_one_json_document_per_line(path: Path) -> None:
 
 def test_what_a_store_does_not_have_is_named_and_nothing_is_written(path: Path) -> None:
     journal = Journal(path)
-    with pytest.raises(UsageError, match="has no sample `lab/c`") as caught:
+    with pytest.raises(UsageError, match="unknown sample of the store `lab/c`") as caught:
         journal.add("reject", [A, "lab/c"])
     assert "did you mean" in caught.value.hint
     with pytest.raises(UnknownNameError, match="unknown method of the store `tfq`"):
@@ -174,7 +174,7 @@ def test_a_damaged_line_is_named_and_the_journal_works_once_it_is_repaired(path:
     for bad, message in {
         good.replace('"action":"mark"', '"action":"mar', 1): "entry 1 of .* is damaged: Invalid JSON",
         good.replace('"number":2', '"number":1'): "entry 2 of .* is damaged: it has the number 1",
-        good.replace("lab/b", "lab/x"): "entry 2 of .* is damaged: .* no sample `lab/x`",
+        good.replace("lab/b", "lab/x"): "entry 2 of .* is damaged: unknown sample of the store `lab/x`",
         good + '{"number":3,"time":"","action":"undo","undoes":3}\n': "entry 3 .* it undoes entry 3",
     }.items():
         journal.path.write_text(bad)
