@@ -146,13 +146,21 @@ def inspect(
     manifest: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read all; name every damaged shard.")] = False,
     truth: Annotated[bool, typer.Option("--truth", help="Compare with the ground truth.")] = False,
+    sample: Annotated[str | None, typer.Option(help="Show the sample with this key alone.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with tables and pictures.")] = None,
     contact_sheet: Annotated[Path | None, typer.Option(help="PNG of best, worst, ambiguous picks.")] = None,
     data_root: DataRoot = Path("data"),
     _weights: Weights = None,
     json: console.AsJson = False,
 ) -> int:
-    """Show what a build did: wins, scores, margins, ambiguous picks, quarantine."""
+    """Show what a build did: wins, scores, margins, ambiguous picks, quarantine.
+
+    With `--sample`: every candidate of one sample by every judge; `--contact-sheet` draws them.
+    """
+    if sample is not None:
+        others = {"--verify": verify, "--truth": truth, "--html": html is not None}
+        _inspect_sample(manifest, sample, contact_sheet, data_root, json, others)
+        return 0
     from hqgen.curation import Journal, summarise
     from hqgen.inspection.statistics import statistics
     from hqgen.manifest import find_manifest, read_manifest
@@ -204,6 +212,35 @@ def inspect(
             screen.print(terminal.damage_view(damage))
         _name_files({"contact sheet": contact_sheet, "page": html})
     return 1 if damage else 0
+
+
+def _inspect_sample(
+    manifest: Path, key: str, sheet: Path | None, data_root: Path, json: bool, others: dict[str, bool]
+) -> None:
+    from hqgen.curation import Journal
+    from hqgen.errors import HqgenError, UsageError
+    from hqgen.manifest import find_manifest, read_manifest
+    from hqgen.report.sample import sample_view, shown_sample
+
+    if refused := [flag for flag, given in others.items() if given]:
+        raise UsageError(
+            f"`--sample` shows one sample, and `{refused[0]}` the whole store", hint="leave one of them out"
+        )
+    path = find_manifest(manifest)
+    document = read_manifest(path)
+    try:
+        verdict = Journal(path, document).state().get(key)
+    except HqgenError as error:
+        typer.echo(error.message, err=True)
+        verdict = None
+    found = shown_sample(document, key, verdict)
+    if sheet is not None:
+        from hqgen.report.contact_sheet import sample_sheet
+
+        sample_sheet(path, key, sheet, data_root)
+    console.show(found, sample_view, json)
+    if not json:
+        _name_files({"contact sheet": sheet})
 
 
 def _name_files(files: dict[str, Path | None]) -> None:

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import HqgenError
+from hqgen.errors import HqgenError, UnknownNameError
 from hqgen.inspection.candidates import Remake
 from hqgen.inspection.statistics import is_ambiguous
-from hqgen.manifest import SampleRecord, SourceSpec
+from hqgen.manifest import Manifest, SampleRecord, SourceSpec
 from hqgen.store import HQSource, open_described
 
 EACH = 2
@@ -46,7 +46,7 @@ class Pick:
     """One sample and all its candidates, by rank of the methods.
 
     Attributes:
-        kinds: what it is an example of: `best`, `worst`, `smallest margin`, `overruled`, `no picture`.
+        kinds: what it is an example of: any of `best`, `worst`, `smallest margin`, `overruled`, `no picture`.
         key: of the sample.
         recording: path of its recording, relative to the source's folder.
         frame: its centre frame, counted from 0.
@@ -96,6 +96,20 @@ def choose(samples: Sequence[SampleRecord], each: int = EACH) -> list[tuple[int,
     return list(kinds.items())
 
 
+def find_sample(manifest: Manifest, key: str) -> tuple[int, int]:
+    """Number of the source, and row in it, of a sample.
+
+    Raises:
+        UnknownNameError: the manifest has no such sample.
+    """
+    for number, source in enumerate(manifest.sources):
+        for row, sample in enumerate(source.samples):
+            if sample.key == key:
+                return number, row
+    keys = (sample.key for source in manifest.sources for sample in source.samples)
+    raise UnknownNameError("sample of the store", key, keys)
+
+
 class Gallery:
     """The picks of a finished store.
 
@@ -124,30 +138,51 @@ class Gallery:
             SourceError: its recordings are gone; the message names the folder.
             StoreError: this version of hqgen normalises otherwise than the plan says.
         """
+        candidates = self._candidates(source, or_stored=or_stored)
+        for row, kinds in choose(self.manifest.sources[source].samples, each):
+            yield self._pick(source, row, kinds, candidates)
+
+    def sample(self, key: str) -> Pick:
+        """One sample with all candidates.
+
+        Raises:
+            UnknownNameError: the manifest has no such sample.
+            SourceError, StoreError: as `picks`.
+        """
+        source, row = find_sample(self.manifest, key)
+        return self._pick(source, row, (), self._candidates(source, or_stored=False))
+
+    def winner(self, source: int, row: int) -> Picture:
+        """The picture in a row of a source: uint8 (H, W); black where there is no winner."""
+        return np.asarray(self._store[self.manifest.plan.sources[source].name].images[row])
+
+    def _candidates(self, source: int, *, or_stored: bool) -> _Candidates | str:
+        """Where the candidates of a source come from; the reason where they come from nowhere."""
         spec, found = self.manifest.plan.sources[source], self.manifest.sources[source]
         stored = self._store[spec.name]
-        candidates: _Candidates | str = _Kept(stored)
-        if not stored.candidates:
-            try:
-                candidates = _Remade(Remake(self.manifest.plan, spec, found, self._data_root), spec)
-            except HqgenError as error:
-                if not or_stored:
-                    raise
-                candidates = error.message
-        for row, kinds in choose(found.samples, each):
-            sample, place = found.samples[row], spec.samples[row]
-            winner = None if sample.method is None else np.asarray(stored.images[row])
-            tiles = tuple(_tile(method.name, sample, row, winner, candidates) for method in spec.methods)
-            yield Pick(
-                kinds=kinds,
-                key=sample.key,
-                recording=spec.recordings[place.recording].path,
-                frame=place.centre,
-                margin=sample.margin,
-                ambiguous=is_ambiguous(sample.margin, str(self.manifest.plan.scorer["name"])),
-                shape=(spec.height, spec.width),
-                tiles=tiles,
-            )
+        if stored.candidates:
+            return _Kept(stored)
+        try:
+            return _Remade(Remake(self.manifest.plan, spec, found, self._data_root), spec)
+        except HqgenError as error:
+            if not or_stored:
+                raise
+            return error.message
+
+    def _pick(self, source: int, row: int, kinds: tuple[str, ...], candidates: _Candidates | str) -> Pick:
+        spec = self.manifest.plan.sources[source]
+        sample, place = self.manifest.sources[source].samples[row], spec.samples[row]
+        winner = None if sample.method is None else self.winner(source, row)
+        return Pick(
+            kinds=kinds,
+            key=sample.key,
+            recording=spec.recordings[place.recording].path,
+            frame=place.centre,
+            margin=sample.margin,
+            ambiguous=is_ambiguous(sample.margin, str(self.manifest.plan.scorer["name"])),
+            shape=(spec.height, spec.width),
+            tiles=tuple(_tile(method.name, sample, row, winner, candidates) for method in spec.methods),
+        )
 
 
 class _Candidates(Protocol):

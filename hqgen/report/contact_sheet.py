@@ -63,6 +63,28 @@ def contact_sheet(manifest_path: str | Path, out_png: str | Path, data_root: Pat
     save(stacked(parts, width), out_png)
 
 
+def sample_sheet(
+    manifest_path: str | Path, key: str, out_png: str | Path, data_root: Path | None = None
+) -> None:
+    """Draw one sample, with all its candidates side by side, as a PNG.
+
+    Args:
+        manifest_path: the manifest of a finished store.
+        key: of the sample.
+        out_png: where to write.
+        data_root: where the catalog's folders are, for sources that are no longer where they were.
+
+    Raises:
+        UnknownNameError: the store has no such sample.
+        SourceError, StoreError, UsageError: as `contact_sheet`.
+    """
+    pick = Gallery(manifest_path, data_root).sample(key)
+    width, _ = _tile_size(pick)
+    columns = min(max(len(pick.tiles), 3), COLUMNS)
+    width = columns * width + (columns - 1) * GAP
+    save(stacked([draw_pick(pick, width)], width), out_png)
+
+
 def _content_width(found: ManifestStatistics) -> int:
     """As wide as the widest line of candidates; a few columns at least, so that captions have room."""
     columns = [min(max(len(source.methods), 3), COLUMNS) for source in found.sources]
@@ -134,9 +156,11 @@ def _tile_size(pick: Pick) -> tuple[int, int]:
 def _caption(part: Part, pick: Pick, width: int) -> None:
     right = "" if pick.winner is None else _margin(pick)
     part.text((FRAME + width, 8), right, BODY, QUIET, anchor="ra")
-    kinds = ", ".join(pick.kinds).capitalize()
-    part.text((FRAME, 8), kinds, BODY)
-    left = FRAME + part.length(kinds, BODY) + 24
+    left = FRAME
+    if pick.kinds:
+        kinds = ", ".join(pick.kinds).capitalize()
+        part.text((FRAME, 8), kinds, BODY)
+        left += part.length(kinds, BODY) + 24
     room = width - left - part.length(right, BODY) - 24
     part.text((left, 8), part.fitted(f"{pick.key}, frame {pick.frame}", BODY, room), BODY, QUIET)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from hqgen.inspection.statistics import SourceStatistics, statistics
 from hqgen.manifest import SourceManifest
 from hqgen.pictures import png
 from hqgen.plot import histograms
+from hqgen.report.cards import sample_cards
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
 from hqgen.text import count
 
 LISTED = 500
 """Quarantined files and samples of one source that are listed; the manifest has them all."""
+
+CARDS = 500
+"""Samples that can be looked through; their reduced pictures make the file larger by about 5 kB each."""
 
 EACH = 1
 """Picks of every kind; every picture makes the file larger by about 100 kB."""
@@ -46,13 +52,19 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
     gallery = Gallery(manifest_path, data_root)
     found = statistics(gallery.manifest)
     unit = found.scorer.upper()
-    page = _environment().get_template("page.html")
+    environment = _environment()
+    page = environment.get_template("page.html")
+    script = Markup(files("hqgen.report").joinpath("templates/page.js").read_text("utf-8"))
     text = page.render(
         title=f"{count(found.pictures, 'picture')} of {count(found.samples, 'sample')}",
         summary=heading(found, summarise(Journal(manifest_path, gallery.manifest))),
         sources=[_source_part(gallery, index, source, unit) for index, source in enumerate(found.sources)],
         unit=unit,
         listed=LISTED,
+        cards=sample_cards(gallery, CARDS),
+        total=found.samples,
+        script=script,
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
     )
     with writing(Path(out_html)):
         Path(out_html).write_text(text, encoding="utf-8")

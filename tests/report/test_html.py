@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,7 @@ from hqgen.report.html import html_page
 from hqgen.store import open_store
 from tests.made import manifest, sample, write
 
-VOID = {"meta", "img", "rect", "line", "br"}
+VOID = {"meta", "img", "rect", "line", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -48,6 +49,11 @@ class Page(HTMLParser):
         self.text.append(data)
 
     @property
+    def pictures(self) -> list[str]:
+        """Pictures that are shown pixel by pixel."""
+        return [link for link in self.links if link.startswith("data:image/png;base64,")]
+
+    @property
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
 
@@ -60,8 +66,9 @@ def page(path: Path, data_root: Path | None = None) -> Page:
 
 def test_a_page_is_well_formed_and_needs_nothing_else(built: Path) -> None:
     found = page(built / "manifest.json")
-    assert all(link.startswith("data:image/png;base64,") for link in found.links)
-    assert not {"script", "link", "iframe"} & set(found.tags)
+    assert all(link.startswith("data:image/") for link in found.links if link != "#samples")
+    assert not {"link", "iframe"} & set(found.tags)
+    assert found.tags.count("script") == 1
     style = (built / "page.html").read_text().split("</style>")[0]
     assert "@import" not in style
     assert "url(" not in style
@@ -73,23 +80,25 @@ def test_it_shows_summary_wins_histograms_pictures_and_quarantine(built: Path) -
         assert text in found.words
     assert "<cut>.dat" in found.words
     assert found.tags.count("svg") == 1
-    assert found.tags.count("img") == len(found.links) == 2 * 3
+    assert len(found.pictures) == 2 * 3
+    assert found.tags.count("img") == 2 * 3 + 4
+    assert "5 of 5 samples to look through" in found.words
 
 
 def test_the_winners_in_it_are_the_stored_pixels(built: Path) -> None:
     stored = open_store(built / "hq.zarr")["folder-lab"].images[:]
     shown = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(link.split(",")[1]))))
-        for link in page(built / "manifest.json").links
+        for link in page(built / "manifest.json").pictures
     ]
     assert sum(any(np.array_equal(image, other) for other in stored) for image in shown) == 3
 
 
 def test_without_recordings_it_shows_the_winners_and_says_why(moved: Path, tmp_path: Path) -> None:
     found = page(moved / "manifest.json")
-    assert found.tags.count("img") == 3
+    assert len(found.pictures) == 3
     assert "the recordings of `folder-lab` are gone" in found.words
-    assert page(moved / "manifest.json", tmp_path / "new").tags.count("img") == 6
+    assert len(page(moved / "manifest.json", tmp_path / "new").pictures) == 6
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
@@ -98,7 +107,8 @@ def test_names_are_escaped(tmp_path: Path) -> None:
         quarantined=[("<b>", "<u>")],
     )
     found = page(write(made, tmp_path))
-    assert not {"script", "u"} & set(found.tags)
+    assert found.tags.count("script") == 1
+    assert "u" not in found.tags
     assert "a<script>b&c" in found.words
     assert "tfi: <i>&" in found.words
 
@@ -119,3 +129,24 @@ def test_a_long_quarantine_is_cut_with_a_count(tmp_path: Path) -> None:
 def test_a_page_that_cannot_be_written_is_one_sentence(built: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         html_page(built / "manifest.json", built / "manifest.json" / "page.html")
+
+
+def test_only_its_own_script_may_run(built: Path) -> None:
+    html_page(built / "manifest.json", built / "page.html")
+    text = (built / "page.html").read_text()
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert "default-src 'none'" in text
+
+
+def test_a_large_store_is_spread_over_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = manifest(
+        {"a": [sample(f"a{n}", 4) for n in range(9)], "b": [sample(f"b{n}", 4) for n in range(3)]}
+    )
+    monkeypatch.setattr("hqgen.report.html.CARDS", 4)
+    found = page(write(made, tmp_path))
+    assert "4 of 12 samples, spread evenly" in found.words
+    assert found.tags.count("li") == 4
+    for key in ("a0", "a3", "a6", "b0"):
+        assert key in found.words
