@@ -22,6 +22,7 @@ from spikeclip.training.settings import (
     AnchorGain,
     CoarseSettings,
     Duplicates,
+    Judgement,
     PromptSettings,
     Reduction,
 )
@@ -44,16 +45,21 @@ def prompt_initial_loss(
     return nn.functional.cross_entropy(scale * image_features @ prompt_features.T, is_hq.long())
 
 
-def prompt_loss(image_features: Tensor, prompt_features: Tensor, scale: float) -> Tensor:
+def prompt_loss(
+    image_features: Tensor, prompt_features: Tensor, scale: float, judgement: Judgement = "probability"
+) -> Tensor:
     """L_prompt = - the probability of the HQ prompt [9].
 
     Args:
         image_features: (B, D), of the network's output.
         prompt_features: (K, D), of T_lq and of T_hq: that of high quality is the last one.
         scale: CLIP's logit scale.
+        judgement: `probability`, as in [9], or its logarithm, `log`, whose gradient stays where [9] has none.
     """
-    probabilities = (scale * image_features @ prompt_features.T).softmax(dim=1)
-    return -probabilities[:, -1].mean()
+    logits = scale * image_features @ prompt_features.T
+    if judgement == "log":
+        return -logits.log_softmax(dim=1)[:, -1].mean()
+    return -logits.softmax(dim=1)[:, -1].mean()
 
 
 def class_loss(

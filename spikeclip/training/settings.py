@@ -49,6 +49,7 @@ Schedule = Literal["constant", "multistep", "cosine"]
 Reduction = Literal["mean", "sum"]
 Duplicates = Literal["mask", "literal"]
 AnchorGain = Literal["best", "white"]
+Judgement = Literal["probability", "log"]
 Brightness = Literal["raw", "paired", "random"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -139,6 +140,9 @@ class FineSettings(StageSettings, ViewSettings):
     """Whether samples of one class in a batch are taken out of each other's negatives, or stay in as [10]
     literally has it."""
 
+    judgement: Judgement = "probability"
+    """What prompt and quality loss are minus: the probability of high quality [9], or its `log`. [9] hardly
+    moves a picture whose probability is near 0, as that of a dark one is; the logarithm does."""
     quality_weight: Weight = 0.0
     """Weight of the quality loss: as the prompt loss, but with the texts of `quality-texts`."""
     quality_texts: Annotated[Names, Field(min_length=2)] = QUALITY_TEXTS

@@ -16,7 +16,7 @@ from hqgen.training.loop import Losses
 from spikeclip.clip.frozen import FrozenClip, class_texts
 from spikeclip.data.batches import Batch
 from spikeclip.training.losses import anchor_loss, class_loss, prompt_loss
-from spikeclip.training.settings import FineSettings
+from spikeclip.training.settings import FineSettings, Judgement
 from spikeclip.training.views import random_crops
 
 
@@ -63,9 +63,9 @@ def class_term(seen: Seen, *, texts: Tensor, settings: FineSettings) -> Tensor:
     )
 
 
-def prompt_term(seen: Seen, *, prompts: Tensor, scale: float) -> Tensor:
+def prompt_term(seen: Seen, *, prompts: Tensor, scale: float, judgement: Judgement = "probability") -> Tensor:
     """L_prompt [9]; `prompts` (K, D) are features, that of high quality is the last one."""
-    return prompt_loss(seen.views, prompts, scale)
+    return prompt_loss(seen.views, prompts, scale, judgement)
 
 
 def anchor_term(seen: Seen, *, settings: FineSettings) -> Tensor:
@@ -88,18 +88,18 @@ def fine_terms(
         labels: names of the classes.
         learned: gives the features (2, D) of T_lq and T_hq; asked only where they are needed.
     """
+    judge = partial(prompt_term, scale=clip.logit_scale, judgement=settings.judgement)
 
     def of_classes() -> Term:
         texts = clip.text_features(class_texts(labels))
         return partial(class_term, texts=texts, settings=settings)
 
     def of_prompts() -> Term:
-        return partial(prompt_term, prompts=learned(), scale=clip.logit_scale)
+        return partial(judge, prompts=learned())
 
     def of_quality() -> Term:
         wanted, *flawed = settings.quality_texts
-        texts = clip.text_features([*flawed, wanted])
-        return partial(prompt_term, prompts=texts, scale=clip.logit_scale)
+        return partial(judge, prompts=clip.text_features([*flawed, wanted]))
 
     def of_anchor() -> Term:
         return partial(anchor_term, settings=settings)

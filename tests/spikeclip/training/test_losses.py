@@ -23,11 +23,19 @@ from spikeclip.training.losses import (
     prompt_loss,
     prompt_losses,
 )
-from spikeclip.training.settings import AnchorGain, CoarseSettings, Duplicates, PromptSettings, Reduction
+from spikeclip.training.settings import (
+    AnchorGain,
+    CoarseSettings,
+    Duplicates,
+    Judgement,
+    PromptSettings,
+    Reduction,
+)
 from tests.spikeclip.tiny_clip import tiny_clip
 
 Array = NDArray[np.float64]
 FORMS: tuple[Duplicates, Duplicates] = ("mask", "literal")
+JUDGEMENTS: tuple[Judgement, Judgement] = ("probability", "log")
 REDUCTIONS: tuple[Reduction, Reduction] = ("mean", "sum")
 seeds = st.integers(0, 2**32 - 1)
 
@@ -64,6 +72,17 @@ def test_prompt_loss_is_equation_9(seed: int, count: int, scale: float) -> None:
     images, prompts = features(rng, count), features(rng, 2)
     expected = -np.mean([probabilities(image, prompts, scale)[1] for image in images])
     assert prompt_loss(tensor(images), tensor(prompts), scale).item() == pytest.approx(expected)
+
+
+def test_log_of_the_probability_still_moves_a_picture_that_is_sure_to_be_bad() -> None:
+    slopes = {}
+    for judgement in JUDGEMENTS:
+        image = torch.tensor([[1.0, 0.0]], requires_grad=True)
+        loss = prompt_loss(image, torch.eye(2), 100.0, judgement)
+        (slopes[judgement],) = torch.autograd.grad(loss, image)
+    torch.testing.assert_close(loss, torch.tensor(100.0))
+    assert slopes["probability"].abs().max() < 1e-30
+    torch.testing.assert_close(slopes["log"], torch.tensor([[100.0, -100.0]]))
 
 
 def equation_10(images: Array, texts: Array, labels: NDArray[np.int64], tau: float, masked: bool) -> float:

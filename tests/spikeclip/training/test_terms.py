@@ -111,6 +111,9 @@ def test_quality_is_the_probability_of_the_first_text_among_all(part: Batch) -> 
     seen = Seen(part.voxel[:, :1], part, clip.image_features)
     shares = (clip.logit_scale * seen.whole @ clip.text_features(texts).T).softmax(1)
     torch.testing.assert_close(term(seen), -shares[:, 0].mean())
+    logarithm = settings.model_copy(update={"judgement": "log"})
+    ((_, term),) = fine_terms(logarithm, clip, ["cat"], lambda: torch.empty(0)).values()
+    torch.testing.assert_close(term(seen), -shares[:, 0].log().mean())
 
 
 def test_judges_of_quality_see_crops_and_the_class_loss_the_whole(part: Batch) -> None:
