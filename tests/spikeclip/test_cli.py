@@ -17,9 +17,9 @@ from PIL import Image
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.evaluation.settings import EvaluateCommand
-from spikeclip.networks import build, save_network
+from spikeclip.networks import save_network
 from tests.command_line import run as run_program
-from tests.spikeclip.small import labelled_frames
+from tests.spikeclip.small import bright_network, labelled_frames
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
 
 CONFIG = """
@@ -50,7 +50,7 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("network") / "network.pth"
-    save_network(path, build("lrn"), {})
+    save_network(path, bright_network(), {})
     return path
 
 

@@ -13,10 +13,10 @@ from huggingface_hub import constants, hf_hub_download, snapshot_download
 from safetensors.torch import load_file
 
 from hqgen.errors import DownloadError
-from spikeclip.networks import build, load_network, save_network
+from spikeclip.networks import load_network, save_network
 from tests.command_line import run as run_program
 from tests.hub import COMMIT, Hub, serving_hub
-from tests.spikeclip.small import labelled_frames
+from tests.spikeclip.small import bright_network, labelled_frames
 
 # The library warns of its own way to send large files.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<:DeprecationWarning")
@@ -40,7 +40,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
-    save_network(tmp_path / "lrn.pth", build("lrn"), {})
+    save_network(tmp_path / "lrn.pth", bright_network(), {})
     return tmp_path / "lrn.pth"
 
 
