@@ -15,6 +15,7 @@ from spikeclip.networks.locating import located
 from spikeclip.networks.lrn import LRN
 from spikeclip.networks.onnx_file import OnnxNetwork
 from spikeclip.networks.padding import Padding
+from spikeclip.networks.scaled import Scaled
 from spikeclip.networks.unet import UNet
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "NETWORKS",
     "OnnxNetwork",
     "Padding",
+    "Scaled",
     "UNet",
     "build",
     "describe",
+    "learned_gain",
     "load_network",
     "open_network",
     "save_network",
@@ -117,6 +120,19 @@ def open_network(path: str | Path) -> LRN | UNet | OnnxNetwork:
 def describe(network: LRN | UNet) -> dict[str, Any]:
     """What `build` needs to make such a network again."""
     return {"name": network.name, "bins": network.bins, "padding": network.padding}
+
+
+def learned_gain(path: str | Path) -> float | None:
+    """The gain of a network that was trained with `learns = "gain"`; None for any other checkpoint.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    try:
+        gain = read_meta(located(path)).get("gain")
+    except MethodError as error:
+        raise WeightsError(error.message, hint=error.hint) from error
+    return float(gain) if isinstance(gain, float) else None
 
 
 def _network_of(state: Mapping[str, Tensor], path: Path, padding: Padding) -> LRN | UNet:

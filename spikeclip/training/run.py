@@ -29,7 +29,7 @@ from spikeclip.clip.frozen import FrozenClip, load_clip
 from spikeclip.clip.prompts import LearnedPrompts
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
-from spikeclip.networks import build, load_network, save_network
+from spikeclip.networks import Scaled, build, load_network, save_network
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.inputs import check_stage, hq_crops, initial_network, needed_stages
 from spikeclip.training.losses import coarse_losses, prompt_losses
@@ -196,6 +196,9 @@ class _Training:
 
     def fine(self, plan: Plan) -> Stage:
         network = self.start("fine")
+        rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
+        if self.settings.fine.learns == "gain":
+            network = self.hardware.place(Scaled(network))
         losses = partial(
             fine_losses,
             image_features=self.hardware.compiled(self.clip.image_features),
@@ -204,7 +207,6 @@ class _Training:
             crops=self.settings.fine.crops,
             side=self.clip.image_size,
         )
-        rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
         save, target = self._save_network, self.settings.target("fine")
         return Stage(plan, network, losses, save, self.samples, self.folder, rows, target)
 
@@ -246,6 +248,8 @@ class _Training:
 
     def _save_network(self, network: nn.Module, plan: Plan, path: Path) -> None:
         meta = {"stage": plan["stage"], "plan_id": document_id(plan), "crop": self.settings.crop}
+        if isinstance(network, Scaled):
+            network, meta = network.folded(), meta | {"gain": network.gain}
         save_network(path, network, meta)
 
     def _save_prompts(self, prompts: nn.Module, plan: Plan, path: Path) -> None:

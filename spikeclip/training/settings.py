@@ -126,6 +126,10 @@ class FineSettings(StageSettings, ViewSettings):
     """Stage 3: the network learns from class and prompt loss, or from other terms that get a weight."""
 
     epochs: Count = 19
+    learns: Literal["network", "gain"] = "network"
+    """`gain` leaves the network as it is and learns one factor of all its pictures, from the same losses:
+    what a row must be better than. A step changes the factor by about the learning rate as a share: take
+    0.02, and some 200 steps."""
     prompt_weight: Weight = 100.0
     """Lambda, the weight of the prompt loss [11]; 0 leaves it out, and with it the need for stage 2."""
     class_weight: Weight = 1.0

@@ -31,7 +31,7 @@ from hqgen.training.loop import Stop
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.prepare import prepare
-from spikeclip.networks import build, load_network, save_network
+from spikeclip.networks import build, learned_gain, load_network, save_network
 from spikeclip.training.folder import RunFolder
 from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, StageName, train_settings
@@ -93,6 +93,24 @@ def done(
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("done") / "out"
     return train([hq_store], low_light, train_settings(values), out)
+
+
+def test_a_gain_is_learned_and_nothing_else(run: Train) -> None:
+    """The result is an ordinary network: its last convolution alone has changed, by one factor."""
+    rest = {"stages": ["coarse", "fine"], "fine__prompt_weight": 0, "fine__learning_rate": 0.05}
+    folder = run(fine__learns="gain", **rest)
+    coarse, scaled = (load_network(folder.stage(name).final) for name in ("coarse", "fine"))
+    gain = learned_gain(folder.network)
+    assert gain is not None
+    assert abs(np.log(gain)) > 0.05
+    assert learned_gain(folder.stage("coarse").final) is None
+    voxel = torch.rand(1, 50, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(scaled(voxel), gain * coarse(voxel))
+    changed = [key for key, value in scaled.state_dict().items() if not value.equal(coarse.state_dict()[key])]
+    assert changed == ["4.weight", "4.bias"]
+    with pytest.raises(PlanMismatchError, match="learns: gain -> none"):
+        run(**rest)
 
 
 def after(steps: int) -> Stop:
