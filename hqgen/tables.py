@@ -6,9 +6,11 @@ plainest such thing.
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -152,6 +154,35 @@ def markdown(table: Tabular) -> str:
         lines.append([name, *(marks[place].format(text) for text, place in cells)])
     grid = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([*grid, "", *(f"- {line}" for line in _below(table))]).rstrip() + "\n"
+
+
+def comma_separated(table: Tabular) -> str:
+    """CSV with all digits: a row's name, then for each column its value and, where there is one, its spread.
+
+    A missing cell is empty, infinity is `inf`.
+    """
+    spreads = {
+        column.key for column in table.columns for row in table.rows if _spread(row, column) is not None
+    }
+    header = [table.rows_are]
+    for column in table.columns:
+        header += [column.key, f"{column.key}_spread"] if column.key in spreads else [column.key]
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in table.rows:
+        cells: list[str | float | None] = [row.name]
+        for column in table.columns:
+            cell = row.cells.get(column.key)
+            cells.append(None if cell is None else cell.value)
+            cells += [_spread(row, column)] if column.key in spreads else []
+        writer.writerow(cells)
+    return text.getvalue()
+
+
+def _spread(row: ResultRow, column: Column) -> float | None:
+    cell = row.cells.get(column.key)
+    return None if cell is None else cell.spread
 
 
 def latex(table: Tabular) -> str:

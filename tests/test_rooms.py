@@ -110,7 +110,7 @@ MAY_IMPORT = {
     },
     "spikeclip.recipes": {
         *(f"hqgen.{room}" for room in ("simulation", "methods", "builder")),
-        *(f"spikeclip.{room}" for room in ("data", "clip", "training", "evaluation")),
+        *(f"spikeclip.{room}" for room in ("networks", "data", "clip", "training", "evaluation")),
     },
 }
 """What is not named here (the command lines, `__init__`) may use every room."""

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from hqgen.tables import Cell, Column, ResultRow, Table, TerminalTable, latex, markdown
+from hqgen.tables import Cell, Column, ResultRow, Table, TerminalTable, comma_separated, latex, markdown
 
 NIQE = Column("niqe_raw", "NIQE", "raw", 3, "lower")
 RIGHT = Column("right", "ACC (%)", "raw", 2, "higher")
@@ -31,6 +31,16 @@ def on_a_terminal(what: Table, width: int = 200) -> str:
     console = Console(width=width, record=True, file=StringIO())
     console.print(TerminalTable(what))
     return console.export_text(styles=True)
+
+
+def test_csv_has_all_digits_and_a_spread_where_there_is_one() -> None:
+    rows = (ResultRow("a, b", {"niqe_raw": Cell(1 / 3, 0.25)}), ResultRow("c", {"right": Cell(math.inf)}))
+    text = comma_separated(Table((NIQE, RIGHT), rows))
+    assert text.splitlines() == [
+        "method,niqe_raw,niqe_raw_spread,right",
+        f'"a, b",{1 / 3},0.25,',
+        "c,,,inf",
+    ]
 
 
 def test_markdown_marks_best_and_second_and_shows_what_is_missing() -> None:

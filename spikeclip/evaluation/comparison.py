@@ -102,13 +102,13 @@ class _Examination:
         from hqgen.devices import exact_arithmetic, resolve_device
 
         device = resolve_device(self.device)
-        runnable, tally = _loaded(subject, device), _Tally()
+        runnable, tally = load_subject(subject, device), _Tally()
         with exact_arithmetic():
             reading = readers(self.clips, self.classes, device)
             for start in range(0, len(self.samples), BATCH):
                 indices = range(start, min(start + BATCH, len(self.samples)))
                 packed, labels = self.samples.read(indices)
-                outputs = _outputs(runnable, self.samples, packed, self.crop, device)
+                outputs = reconstruct_samples(runnable, self.samples, packed, self.crop, device)
                 tally.samples += len(outputs)
                 tally.failures.update(output for output in outputs if isinstance(output, str))
                 beside = references(self.samples, indices, packed, self.crop)
@@ -130,7 +130,7 @@ class _Examination:
         return tally
 
 
-def _loaded(subject: Subject, device: Any) -> Any:
+def load_subject(subject: Subject, device: Any) -> Any:
     """A network in eval mode, or a method, on the device."""
     from spikeclip.networks import load_network
 
@@ -140,7 +140,7 @@ def _loaded(subject: Subject, device: Any) -> Any:
     return network.to(device).eval()
 
 
-def _outputs(
+def reconstruct_samples(
     runnable: Any, samples: LowLightSplit, packed: NDArray[np.uint8], crop: int | None, device: str
 ) -> Outputs:
     """What a network or method makes of some samples, packed uint8 (B, T, bytes): raw, in its own units."""
@@ -211,8 +211,8 @@ def evaluate(
         MethodError: there is no such device, or a method cannot run here.
         StoreError: the data have no samples, or are damaged.
     """
-    chosen = _chosen(low_light, split, samples)
-    subjects = _subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
+    chosen = select_samples(low_light, split, samples)
+    subjects = named_subjects(checkpoints, default_methods(low_light.frames) if methods is None else methods)
     height, width = (side.stop - side.start for side in centre_crop(*low_light.geometry, crop))
     usable = usable_metrics(metrics, height, width)
     clips = {role: found for role, found in {TEACHER: clip, JUDGE: judge}.items() if found is not None}
@@ -245,6 +245,7 @@ def evaluate(
         *([] if clip else ["ACC is n/a: no CLIP was given"]),
         *([] if judge else ["there is no accuracy by a CLIP other than the teacher: no judge was given"]),
         *_missing_truth(low_light),
+        *_gains(checkpoints),
         *(note for name, tally in tallies.items() for note in tally.notes(name)),
         *_cost_notes(costs, runs),
     ]
@@ -256,7 +257,7 @@ def evaluate(
     return ResultTable(tuple(map(ResultRow, cells, cells.values())), tuple(metrics), about, tuple(notes))
 
 
-def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLightSplit:
+def select_samples(low_light: LowLightSet, split: str, samples: int | None) -> LowLightSplit:
     """The samples to evaluate, in the order of the split."""
     part = low_light.split(split)
     if not len(part):
@@ -265,7 +266,9 @@ def _chosen(low_light: LowLightSet, split: str, samples: int | None) -> LowLight
     return part.select(np.linspace(0, len(part) - 1, taken).round().astype(np.int64))
 
 
-def _subjects(checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Method]) -> dict[str, Subject]:
+def named_subjects(
+    checkpoints: Mapping[str, Path | nn.Module], methods: Sequence[Method]
+) -> dict[str, Subject]:
     """What is compared, by the name of its row."""
     from spikeclip.networks import load_network
 
@@ -291,7 +294,7 @@ def _costs(subjects: Mapping[str, Subject], device: Device, runs: int) -> tuple[
     measured: dict[object, Profile] = {}
     costs = {}
     for name, subject in subjects.items():
-        runnable = _loaded(subject, place)
+        runnable = load_subject(subject, place)
         same = runnable if isinstance(runnable, Method) else (type(runnable), runnable.bins)
         if same not in measured:
             height, width = COST_SIZE
@@ -311,6 +314,14 @@ def _cost_notes(costs: Mapping[str, Profile], runs: int) -> Iterator[str]:
     on_cpu = [name for name, cost in costs.items() if cost.device == "cpu"]
     if 0 < len(on_cpu) < len(costs):
         yield f"timed on the CPU, where they always run: {', '.join(on_cpu)}"
+
+
+def _gains(checkpoints: Mapping[str, Path | nn.Module]) -> Iterator[str]:
+    from spikeclip.networks import learned_gain
+
+    for name, checkpoint in checkpoints.items():
+        if isinstance(checkpoint, Path) and (gain := learned_gain(checkpoint)) is not None:
+            yield f"{name}: nothing was learned in stage fine except one gain, {gain:.3g}"
 
 
 def _missing_truth(low_light: LowLightSet) -> Iterator[str]:

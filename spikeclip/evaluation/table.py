@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
-from hqgen.errors import HqgenError
+from hqgen.errors import HqgenError, UnknownNameError
 from hqgen.files import write_atomically
-from hqgen.tables import Cell, Column, ResultRow, latex, markdown
+from hqgen.tables import Cell, Column, ResultRow, Table, Tabular, comma_separated, latex, markdown
 
 METRICS = ("niqe", "brisque", "piqe")
 """The quality scores of the paper."""
@@ -114,12 +114,46 @@ class ResultTable:
                 hint="give what `spikeclip evaluate --json` wrote",
             ) from error
 
+    def view(self, rows: Sequence[str], columns: Sequence[str] = ()) -> Table:
+        """A table of some rows, in the order in which they are named, and of some columns.
+
+        Args:
+            rows: names of rows.
+            columns: keys of columns, such as `psnr`; empty for all.
+
+        Raises:
+            UnknownNameError: there is no such row or column.
+        """
+        found = {row.name: row for row in self.rows}
+        known = {column.key: column for column in self.columns}
+        for kind, names, there in (("row", rows, found), ("column", columns, known)):
+            for name in names:
+                if name not in there:
+                    raise UnknownNameError(kind, name, there)
+        others = tuple(f"{name}: " for name in found if name not in rows)
+        notes = tuple(note for note in self.notes if not note.startswith(others))
+        shown = tuple(column for key, column in known.items() if key in columns or not columns)
+        return Table(shown, tuple(found[name] for name in rows), self.about, notes, self.rows_are)
+
 
 def write_table(table: ResultTable, folder: Path) -> None:
-    """Write `table.json`, `table.md` and `table.tex`."""
+    """Write `table.json`, and the table as `write_texts` does."""
     write_atomically(folder / "table.json", table.to_json())
-    write_atomically(folder / "table.md", markdown(table))
-    write_atomically(folder / "table.tex", latex(table))
+    write_texts(table, folder / "table")
+
+
+def write_texts(table: Tabular, path: Path) -> None:
+    """Write a table as Markdown, LaTeX and CSV: `path` with the endings `.md`, `.tex` and `.csv`."""
+    for ending, text in {".md": markdown, ".tex": latex, ".csv": comma_separated}.items():
+        write_atomically(path.with_suffix(ending), text(table))
+
+
+def joined(tables: Sequence[ResultTable]) -> ResultTable:
+    """The rows of several tables on the same data, with the same metrics, one below the other."""
+    first = tables[0]
+    rows = tuple(row for table in tables for row in table.rows)
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return ResultTable(rows, first.metrics, {**tables[-1].about, **first.about}, notes)
 
 
 def combined(tables: Sequence[ResultTable]) -> ResultTable:

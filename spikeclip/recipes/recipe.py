@@ -10,6 +10,7 @@
     [train]                     as in `spikeclip train --config`
     [ablation]                  optional: instead of one training, several `rows` for each of `seeds`
     [evaluate]                  what the networks are compared with, and by
+    [[tables]]                  optional: some rows and columns of that comparison as a table of their own
 
 Relative paths start in the folder where the command was called.
 """
@@ -24,6 +25,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from hqgen.builder.settings import StoreSettings
 from hqgen.config import ENV, Cluster, Count, Names, Section, merged, read_toml, validated
+from hqgen.errors import UnknownNameError, UsageError
 from spikeclip.data.settings import Entry, SimulateSettings, Spikes
 from spikeclip.evaluation.settings import Comparison
 from spikeclip.training.settings import TrainSettings, train_settings
@@ -40,6 +42,8 @@ class Recordings(Section):
     width: Count = 400
     frames: Count = 61
     seed: int = 0
+    skip: Annotated[int, Field(ge=0)] = 0
+    """How many pictures of each class to leave out first: those that the low-light set shows."""
 
 
 class HQStore(StoreSettings):
@@ -92,6 +96,24 @@ class Ablation(Section):
         return self
 
 
+class Evaluation(Comparison):
+    """What the networks are compared with, and by."""
+
+    networks: dict[str, Path] = Field(default_factory=dict)
+    """Other networks, such as published ones: files that `spikeclip.load` takes, by the name of their row."""
+
+
+class TableView(Section):
+    """A table that shows a part of the comparison."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """Its files are called `NAME.md`, `NAME.tex` and `NAME.csv`."""
+    rows: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of trainings, and of networks and methods of `[evaluate]`, in their order."""
+    columns: Names = ()
+    """Keys of columns, as in `table.csv`; empty for all."""
+
+
 class Recipe(Section):
     """A recipe."""
 
@@ -101,13 +123,35 @@ class Recipe(Section):
     low_light: LowLight
     train: TrainSettings = TrainSettings()
     ablation: Ablation | None = None
-    evaluate: Comparison = Comparison()
+    evaluate: Evaluation = Evaluation()
+    tables: tuple[TableView, ...] = ()
 
     @model_validator(mode="after")
     def _parts_that_fit(self) -> Recipe:
         if self.hq_store is not None and not self.hq_store.sources and self.recordings is None:
             raise ValueError("hq-store names no sources, and there are no recordings")
+        judge = self.evaluate.judge
+        if judge.weights is not None and judge.weights == self.train.clip.weights:
+            raise ValueError("evaluate.judge has the weights of train.clip: the judge is the teacher")
         return self
+
+    def check_tables(self) -> None:
+        """Find out whether the tables name rows that there will be: now, not after the trainings.
+
+        Raises:
+            UsageError: a table names another row, or rows of two kinds have one name.
+        """
+        from hqgen.methods.registry import method_label
+
+        methods = [method_label(method) for method in self.evaluate.chosen_methods() or ()]
+        known = [*(name for name, _, _ in self.trainings()), *self.evaluate.networks, *methods]
+        for name in known:
+            if known.count(name) > 1:
+                raise UsageError(f"two rows of the recipe are called `{name}`", hint="rename one of them")
+        for table in self.tables:
+            for row in table.rows:
+                if row not in known:
+                    raise UnknownNameError(f"row in the table `{table.name}` of the recipe", row, known)
 
     def trainings(self) -> Iterator[tuple[str, str | None, TrainSettings]]:
         """Each training of one seed: its name, the one that it starts from, its settings except the seed.
@@ -139,5 +183,5 @@ def read_recipe(path: Path) -> Recipe:
     """
     hint = "see the recipes in pipelines/"
     recipe = validated(Recipe, read_toml(path, "recipe", hint), f"the recipe `{path}`", hint)
-    list(recipe.trainings())
+    recipe.check_tables()
     return recipe

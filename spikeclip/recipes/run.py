@@ -6,7 +6,10 @@
     OUT/hq/                     `hq.zarr`, `manifest.json`
     OUT/low-light.zarr
     OUT/network/                the folder of the training; in an ablation OUT/seed-N/ROW
-    OUT/table.json, .md, .tex   in an ablation the means over the seeds; OUT/seed-N has the table of a seed
+    OUT/table.json, .md, .tex, .csv   all rows; in an ablation the means over the seeds
+    OUT/NAME.md, .tex, .csv     a table of the recipe: some of the rows and columns
+    OUT/pictures.png            six test samples, and what each row makes of them, the first seed's networks
+    OUT/seed-N/, OUT/others/    in an ablation the table of each seed's networks, and that of all other rows
 
 What a step leaves behind says whether it is complete and from what it was made: the records of a build and
 of a training, the digest of a low-light set, `record.json` of the others. So the same recipe again does only
@@ -20,7 +23,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import hqgen
@@ -31,13 +33,14 @@ from hqgen.provenance import make_once
 from spikeclip.data.announced import announced_pictures
 from spikeclip.data.opening import announce, open_low_light
 from spikeclip.data.simulated import simulate_low_light
-from spikeclip.evaluation.table import ResultTable, combined, write_table
+from spikeclip.evaluation.table import ResultTable
+from spikeclip.networks import load_network
 from spikeclip.recipes.recipe import Recipe, Recordings
 from spikeclip.recipes.record import RecipeRun, Step, StepRecord
-from spikeclip.recipes.trainings import train_networks, trainings_by_table
+from spikeclip.recipes.tables import combine_tables, evaluate_networks, read_table, show_pictures
+from spikeclip.recipes.trainings import train_networks
 from spikeclip.recipes.workers import open_workers
 from spikeclip.training.inputs import check_inputs
-from spikeclip.training.settings import TrainSettings
 
 
 def run_recipe(
@@ -68,16 +71,21 @@ def run_recipe(
         records: dict[str, StepRecord] = {}
         for name, step in STEPS.items():
             records[name] = step(run, records)
-    return _read(records["table"].made["table"])
+    return read_table(records["table"].made["table"])
 
 
 def check_trainings(run: RecipeRun) -> None:
     """Check what the trainings learn from, as far as it is there, before hours go into making the rest.
 
     Raises:
-        HqgenError: CLIP or the data for the low-light set is missing or does not fit; see `check_inputs`.
+        HqgenError: CLIP or the data for the low-light set is missing or does not fit; see `check_inputs`. Or
+            the judge, or another network that is to be compared, is missing or damaged.
     """
-    settings = run.recipe.low_light
+    settings, comparison = run.recipe.low_light, run.recipe.evaluate
+    for network in comparison.networks.values():
+        load_network(network)
+    if judge := comparison.judging_clip():
+        judge("cpu")
     if any((run.out / made).exists() for made in ("low-light.zarr", "table.json")):
         return
     if settings.pictures is not None:
@@ -106,11 +114,11 @@ def simulate_recordings(run: RecipeRun, _before: Mapping[str, StepRecord]) -> St
 
 
 def _pictures(settings: Recordings) -> Iterator[tuple[str, Picture]]:
-    """The first pictures of each class, each with the name CLASS-NAME.jpg."""
-    taken: Counter[str] = Counter()
+    """The pictures of each class that are taken, each with the name CLASS-NAME.jpg."""
+    seen: Counter[str] = Counter()
     for picture in labelled_pictures(settings.pictures):
-        taken[picture.label] += 1
-        if taken[picture.label] <= settings.per_class:
+        seen[picture.label] += 1
+        if settings.skip < seen[picture.label] <= settings.skip + settings.per_class:
             yield f"{picture.label}-{picture.file.name}", picture
 
 
@@ -156,62 +164,8 @@ def make_low_light_set(run: RecipeRun, _before: Mapping[str, StepRecord]) -> Ste
     else:
         assert settings.pictures is not None
         low_light = simulate_low_light(settings.pictures, path, settings, observer=run.observer, pool=pool)
-    return StepRecord({"low-light": low_light.path}, {"low_light": low_light.digest})
-
-
-def evaluate_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:
-    """Write the table of the networks; in an ablation one table per seed."""
-    *_, (_, _, settings) = run.recipe.trainings()
-    trained, tables, documents = before["trainings"], {}, {}
-    for folder, trainings in trainings_by_table(run.recipe, run.out).items():
-        labels = {item.name: str(item.folder.relative_to(run.out)) for item in trainings}
-        document = {
-            "version": hqgen.__version__,
-            "networks": {name: trained.made_from[label] for name, label in labels.items()},
-            "low_light": before["low-light"].made_from["low_light"],
-            "clip": settings.clip.model_dump(mode="json"),
-            "crop": settings.crop,
-            "evaluate": run.recipe.evaluate.model_dump(mode="json"),
-        }
-        networks = {name: trained.made[label] for name, label in labels.items()}
-        low_light = before["low-light"].made["low-light"]
-        make = partial(_evaluate, run, networks, low_light, settings, folder)
-        make_once(folder / "record.json", document, make)
-        tables[folder.name], documents[folder.name] = folder / "table.json", document
-    return StepRecord(tables, documents)
-
-
-def _evaluate(
-    run: RecipeRun, networks: Mapping[str, Path], low_light: Path, settings: TrainSettings, folder: Path
-) -> None:
-    from spikeclip.clip.frozen import load_clip
-    from spikeclip.data.lowlight import open_prepared
-    from spikeclip.evaluation.comparison import evaluate
-
-    comparison = run.recipe.evaluate
-    table = evaluate(
-        networks,
-        open_prepared(low_light),
-        partial(load_clip, settings.clip.model, settings.clip.weights),
-        methods=comparison.chosen_methods(),
-        judge=comparison.judging_clip(),
-        crop=settings.crop,
-        **comparison.model_dump(include={"metrics", "samples", "runs"}),
-        observer=run.observer,
-        submit=run.workers.submit if run.workers.client else None,
-    )
-    write_table(table, folder)
-
-
-def combine_tables(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:
-    """Write the one table of the recipe: in an ablation the means over the seeds."""
-    tables = [_read(path) for path in before["tables"].made.values()]
-    write_table(tables[0] if len(tables) == 1 else combined(tables), run.out)
-    return StepRecord({"table": run.out / "table.json"}, before["tables"].made_from)
-
-
-def _read(path: Path) -> ResultTable:
-    return ResultTable.from_json(path.read_text("utf-8"))
+    digests = {"low_light": low_light.digest, "truth": low_light.truth}
+    return StepRecord({"low-light": low_light.path}, digests)
 
 
 STEPS: Mapping[str, Step] = {
@@ -221,5 +175,6 @@ STEPS: Mapping[str, Step] = {
     "trainings": train_networks,
     "tables": evaluate_networks,
     "table": combine_tables,
+    "pictures": show_pictures,
 }
 """All steps in their order. Each gets the records of the steps before it."""

@@ -40,18 +40,20 @@ def grid(rows: Mapping[str, Images], columns: Sequence[str]) -> Image.Image:
     height, width = next(iter(pictures.values()))[0].shape
     factor = max(1, -(-SIDE // max(height, width)))
     height, width = height * factor, width * factor
-    size = (LEFT + len(columns) * (width + GAP), TOP + len(rows) * (height + GAP))
+    font = ImageFont.load_default(14)
+    left = max(LEFT, *(12 + round(font.getlength(name)) for name in rows))
+    size = (left + len(columns) * (width + GAP), TOP + len(rows) * (height + GAP))
     sheet = Image.new("RGB", size, PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    draw = ImageDraw.Draw(sheet)
     for number, label in enumerate(columns):
         text = shortened(label, max(6, width // 8))
-        draw.text((LEFT + number * (width + GAP), 6), text, fill=INK, font=font)
+        draw.text((left + number * (width + GAP), 6), text, fill=INK, font=font)
     for line, (name, images) in enumerate(pictures.items()):
         top = TOP + line * (height + GAP)
         draw.text((6, top + height // 2), name, fill=INK, font=font, anchor="lm")
         for number, image in enumerate(images):
             shown = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(shown, (LEFT + number * (width + GAP), top))
+            sheet.paste(shown, (left + number * (width + GAP), top))
     return sheet
 
 

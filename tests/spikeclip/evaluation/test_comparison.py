@@ -343,7 +343,7 @@ def test_samples_are_spread_over_the_split(scenes: LowLightSet) -> None:
 
 def test_checkpoints_may_be_files(scenes: LowLightSet, tmp_path: Path) -> None:
     network = build("lrn")
-    save_network(tmp_path / "n.pth", network, {})
+    save_network(tmp_path / "n.pth", network, {"gain": 9.5})
     table = evaluate(
         {"file": tmp_path / "n.pth", "memory": network},
         scenes,
@@ -354,6 +354,7 @@ def test_checkpoints_may_be_files(scenes: LowLightSet, tmp_path: Path) -> None:
         runs=0,
     )
     assert table.row("file").cells == table.row("memory").cells
+    assert "file: nothing was learned in stage fine except one gain, 9.5" in table.notes
     with pytest.raises(WeightsError, match="no checkpoint"):
         evaluate({"x": tmp_path / "absent.pth"}, scenes, methods=[], runs=0)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.errors import HqgenError
-from hqgen.tables import Cell, ResultRow, latex, markdown
-from spikeclip.evaluation.table import ResultTable, combined, write_table
+from hqgen.errors import HqgenError, UnknownNameError
+from hqgen.tables import Cell, ResultRow, comma_separated, latex, markdown
+from spikeclip.evaluation.table import ResultTable, combined, joined, write_table
 from tests.spikeclip.evaluation.results import table
 
 
@@ -80,6 +80,29 @@ def test_a_table_is_written_as_json_markdown_and_latex(tmp_path: Path) -> None:
     assert ResultTable.from_json((tmp_path / "new/table.json").read_text()) == table()
     assert (tmp_path / "new/table.md").read_text().startswith("| method | NIQE ↓ raw |")
     assert r"\begin{tabular}" in (tmp_path / "new/table.tex").read_text()
+    assert (tmp_path / "new/table.csv").read_text() == comma_separated(table())
+
+
+def test_view_is_a_table_of_some_rows_and_columns() -> None:
+    whole = table(notes=("lrn: a note", "tfp:window=200: another", "of all"))
+    shown = whole.view(["tfp:window=200", "lrn"], ["niqe_raw", "macs"])
+    assert [row.name for row in shown.rows] == ["tfp:window=200", "lrn"]
+    assert [column.key for column in shown.columns] == ["niqe_raw", "macs"]
+    assert shown.notes == ("lrn: a note", "tfp:window=200: another", "of all")
+    assert whole.view(["lrn"]).notes == ("lrn: a note", "of all")
+    assert whole.view(["lrn"]).columns == whole.columns
+    with pytest.raises(UnknownNameError, match="row `lnr`"):
+        whole.view(["lnr"])
+    with pytest.raises(UnknownNameError, match="column `nique_raw`"):
+        whole.view(["lrn"], ["nique_raw"])
+
+
+def test_joined_tables_have_all_rows() -> None:
+    other = ResultTable((ResultRow("tfi", {"niqe_raw": Cell(9.0)}),), ("niqe",), {"split": "x"}, ("b",))
+    both = joined([table(notes=("a",)), other])
+    assert [row.name for row in both.rows] == ["lrn", "tfp:window=200", "broken_net", "tfi"]
+    assert both.about == {"split": "test", "samples": 20}
+    assert both.notes == ("a", "b")
 
 
 def test_an_empty_table_comes_back_from_json() -> None:

@@ -11,7 +11,7 @@ from spikeclip.recipes.recipe import Recipe, read_recipe
 from spikeclip.training.settings import TrainCommand, TrainSettings
 
 PIPELINES = Path(__file__).parents[3] / "pipelines"
-RECIPES = ["demo", "u-caltech", "u-cifar", "u-cifar-simulated"]
+RECIPES = ["demo", "u-caltech", "u-caltech-simulated", "u-cifar", "u-cifar-simulated"]
 
 SMALL = """
 out = "made"
@@ -72,6 +72,20 @@ def test_the_simulated_recipe_has_the_four_rows_of_the_ablation() -> None:
     assert after == [None, None, "coarse only", "coarse only"]
 
 
+def test_the_simulated_u_caltech_gives_the_three_tables_over_one_set_of_trainings() -> None:
+    found = read_recipe(PIPELINES / "u-caltech-simulated.toml")
+    assert found.ablation is not None
+    assert len(found.ablation.seeds) == 3
+    assert [table.name for table in found.tables] == ["table-1", "table-2", "table-3"]
+    trained = {name: settings for name, _, settings in found.trainings()}
+    assert trained["coarse x one gain"].fine.learns == "gain"
+    assert [trained[row].network for row in found.tables[2].rows] == ["lrn", "unet"]
+    assert found.recordings is not None
+    low_light = found.low_light
+    assert (low_light.light, low_light.screen, low_light.labels) == ("uhsr", "glass", None)
+    assert found.recordings.skip == low_light.train  # HQ pictures show other scenes than the streams
+
+
 def test_without_an_ablation_there_is_one_training(tmp_path: Path) -> None:
     ((name, row, settings),) = recipe(tmp_path, SMALL).trainings()
     assert (name, row, settings.crop, settings.fine.prompt_weight) == ("network", None, 64, 10)
@@ -98,6 +112,13 @@ def test_a_row_changes_single_values_of_the_training(tmp_path: Path) -> None:
         (SMALL + "[[ablation.rows]]\nname = 'a'\nafter = 'b'", "comes after `b`"),
         (SMALL + "[[ablation.rows]]\nname = 'a'\n[[ablation.rows]]\nname = 'a'", "two rows are called `a`"),
         (SMALL + "[[ablation.rows]]\nname = 'a'\nstage = 'fine'", "`stage` in row `a`"),
+        (SMALL + "[[tables]]\nname = 'a'\nrows = ['fine']", "row in the table `a` of the recipe `fine`"),
+        (SMALL + "[evaluate.networks]\nnetwork = 'x.pth'", "two rows of the recipe are called `network`"),
+        (SMALL + "[[tables]]\nname = 'A b'\nrows = ['network']", "tables.0.name"),
+        (
+            SMALL + "clip = { weights = 'a.pth' }\n[evaluate.judge]\nweights = 'a.pth'",
+            "the judge is the teacher",
+        ),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(text: str, message: str, tmp_path: Path) -> None:

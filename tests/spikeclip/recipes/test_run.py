@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import tomllib
@@ -19,7 +20,7 @@ from hqgen.tables import markdown
 from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.evaluation.table import ResultTable
-from spikeclip.networks import load_network
+from spikeclip.networks import build, load_network, save_network
 from spikeclip.recipes.recipe import Recipe
 from spikeclip.recipes.run import run_recipe
 from tests.builder.small import Recorder
@@ -83,9 +84,13 @@ ABLATION = {
 }
 
 
+ENDINGS = ("json", "md", "tex", "csv")
+
+
 def files(folder: Path) -> dict[str, int]:
     """When each file was written, except logs and what every run writes again."""
-    again = {"log.txt", "lock", "config.toml", "plan.json", "grid.png", "table.json", "table.md", "table.tex"}
+    again = {"log.txt", "lock", "config.toml", "plan.json", "grid.png"}
+    again |= {f"{table}.{ending}" for table in ("table", "table-1", "table-2") for ending in ENDINGS}
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
         for path in folder.rglob("*")
@@ -130,10 +135,32 @@ def test_what_the_trainings_lack_is_found_before_anything_is_made(
 def test_an_ablation_gives_means_over_the_seeds_of_rows_that_share_the_first_stage(
     document: dict[str, Any], tmp_path: Path
 ) -> None:
-    small = recipe(document, ablation=ABLATION, recordings=None, **{"hq-store": None})
+    """And one comparison gives several tables and a picture; what no seed changes is evaluated once."""
+    save_network(tmp_path / "published.pth", build("lrn"), {})
+    networks = {"published": str(tmp_path / "published.pth")}
+    changes: dict[str, Any] = {"recordings": None, "hq-store": None, "ablation": ABLATION}
+    changes["evaluate"] = document["evaluate"] | {"networks": networks}
+    changes["tables"] = [
+        {"name": "table-1", "rows": ["tfi", "published", "+ class"]},
+        {"name": "table-2", "rows": ["coarse", "+ class"], "columns": ["piqe_raw", "consistency"]},
+    ]
+    small = recipe(document, **changes)
     table = run_recipe(small, tmp_path, "sync", observer=Recorder())
-    assert [row.name for row in table.rows] == ["coarse", "+ class", "tfi"]
+    assert [row.name for row in table.rows] == ["coarse", "+ class", "published", "tfi"]
+    parts = {part: json.loads((tmp_path / part / "table.json").read_text()) for part in ("seed-1", "others")}
+    assert [row["name"] for row in parts["seed-1"]["rows"]] == ["coarse", "+ class"]
+    assert [row["name"] for row in parts["others"]["rows"]] == ["published", "tfi"]
     assert table.about["trainings"] == 2
+    first, second = (list(csv.reader((tmp_path / f"table-{n}.csv").read_text().splitlines())) for n in (1, 2))
+    assert [line[0] for line in first] == ["method", "tfi", "published", "+ class"]
+    assert second[0] == ["method", "piqe_raw", "piqe_raw_spread", "consistency", "consistency_spread"]
+    assert float(second[1][1]) == table.row("coarse").cells["piqe_raw"].value
+    assert (tmp_path / "table-2.md").read_text().startswith("| method | PIQE ↓ | Consistency ↓ |")
+    with Image.open(tmp_path / "pictures.png") as picture:
+        assert picture.height == 26 + 4 * 166
+    before = files(tmp_path)
+    run_recipe(small, tmp_path, "sync", observer=Recorder())
+    assert files(tmp_path) == before
     singles = [
         ResultTable.from_json((tmp_path / f"seed-{seed}" / "table.json").read_text()) for seed in (0, 1)
     ]

@@ -14,4 +14,6 @@ def test_each_picture_has_its_own_gain_and_what_cannot_be_seen_is_black() -> Non
     assert side == 2 * 166
     np.testing.assert_array_equal(first, second)
     assert first.max() > 200
+    named = grid({"a name that is too long for the margin": rows["coarse"]}, ["cat", "dog"])
+    assert named.width > sheet.shape[1]
     assert sheet[26 + 166 : 26 + 166 + 160, 76 : 76 + 160].max() == 0
