@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hqgen.errors import UsageError
 from hqgen.text import count
 from spikeclip.publishing.facts import Facts, LowLightFacts, Result
+from spikeclip.training.settings import FineSettings
 
 LIBRARY = "spikeclip"
 
@@ -39,6 +40,23 @@ ORIGINS = {
 """What streams are, by a key of what a low-light set was made from."""
 
 
+TARGETS = {
+    "tfi": "the TFI picture of each stream",
+    "tfp": "the mean rate of each stream",
+    "base": "the picture that the network `base` of hqgen makes of each stream",
+}
+TERMS = {
+    "class": "the class of each stream, through CLIP",
+    "prompt": "prompts that CLIP learned from the HQ store",
+    "quality": "words of quality, through CLIP",
+}
+ANCHORS = {
+    "spikes": "the spikes, counted in squares of pixels",
+    "base": "the picture of `base`, in squares of pixels",
+}
+"""What a stage learns from, by the values of its settings."""
+
+
 def card(facts: Facts, name: str, licence: str, files: Sequence[str]) -> str:
     """Write `README.md`: front matter in YAML, then Markdown.
 
@@ -62,7 +80,7 @@ def card(facts: Facts, name: str, licence: str, files: Sequence[str]) -> str:
         meta=facts.meta,
         stages=list(_stages(facts)),
         data=_data(facts.low_light),
-        teacher=_teacher(facts),
+        teachers=list(_teachers(facts)),
         result=facts.result,
         files=files,
         licence=licence,
@@ -121,14 +139,30 @@ def _stages(facts: Facts) -> Iterator[str]:
         yield f"`{stage}`: {steps}{weight}"
 
 
-def _teacher(facts: Facts) -> str:
-    """The CLIP that taught, in a sentence; empty where none did."""
-    plan = next((plan for plan in facts.plans.values() if "clip" in plan), None)
-    if plan is None:
-        return ""
-    clip = facts.settings.get("clip", {})
-    weights = f", weights `{clip['weights']}`" if "weights" in clip else ""
-    return f"CLIP model `{clip.get('model', 'unknown')}`{weights} (digest `{plan['clip'][:16]}`)"
+def _teachers(facts: Facts) -> Iterator[str]:
+    """What the network learned from, in lines: one each stage, and CLIP."""
+    plans = facts.plans
+    if not plans:
+        return
+    if (start := next(iter(plans.values()))["start"]) is not None:
+        yield f"It started from another network (`{start[:16]}`), which has a history of its own."
+    if "coarse" in plans:
+        yield f"Stage `coarse` learned {TARGETS[plans['coarse'].get('target', 'tfi')]}."
+    if "fine" in plans:
+        terms = [said for name, said in TERMS.items() if _weight(plans["fine"], name) > 0]
+        if _weight(plans["fine"], "anchor") > 0:
+            terms.append(ANCHORS[plans["fine"].get("anchor", "spikes")])
+        yield f"Stage `fine` learned from {', '.join(terms)}."
+    if plan := next((plan for plan in plans.values() if "clip" in plan), None):
+        clip = facts.settings.get("clip", {})
+        weights = f", weights `{clip['weights']}`" if "weights" in clip else ""
+        yield f"Its CLIP is `{clip.get('model', 'unknown')}`{weights} (digest `{plan['clip'][:16]}`)."
+
+
+def _weight(plan: Mapping[str, Any], term: str) -> float:
+    """The weight of a term of stage fine; what a plan does not name is at its default."""
+    name = f"{term}_weight"
+    return float(plan.get(name, FineSettings.model_fields[name].default))
 
 
 def _data(low_light: LowLightFacts | None) -> list[str]:

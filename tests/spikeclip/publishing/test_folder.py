@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spikeclip.clip.files import save_clip
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.evaluation.table import ResultTable, write_table
 from spikeclip.networks import build, load_network, save_network
+from spikeclip.publishing.card import card
 from spikeclip.publishing.facts import read_facts
 from spikeclip.publishing.folder import publish
 from spikeclip.training.folder import RunFolder
@@ -91,27 +93,42 @@ def test_the_card_says_what_it_was_trained_with_and_what_it_reached(
     run: Path, low_light: LowLightSet, tmp_path: Path
 ) -> None:
     publish(read_facts(run, low_light=low_light.path), tmp_path / "out", name="night", licence="mit")
-    card = ModelCard.load(tmp_path / "out" / "README.md")
-    assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
+    shown = ModelCard.load(tmp_path / "out" / "README.md")
+    assert (shown.data.license, shown.data.library_name, shown.data.pipeline_tag) == (
         "mit",
         "spikeclip",
         "image-to-image",
     )
-    assert {"spike-camera", "low-light", "lrn"} <= set(card.data.tags)
-    results = {item.metric_name: (item.metric_type, item.metric_value) for item in card.data.eval_results}
+    assert {"spike-camera", "low-light", "lrn"} <= set(shown.data.tags)
+    results = {item.metric_name: (item.metric_type, item.metric_value) for item in shown.data.eval_results}
     assert results == {"NIQE (raw)": ("niqe", 5.25), "ACC (%) (bright)": ("accuracy", 61.5)}
     for said in (
         f"digest `{low_light.digest[:16]}`",
         "Samples: 12 train, 6 test. Classes: 3 (stripes, checks, disc).",
         "recordings of a folder",
-        "CLIP model `small`, weights `tiny.pth`",
+        "Its CLIP is `small`, weights `tiny.pth`",
+        "Stage `coarse` learned the TFI picture of each stream.",
+        "Stage `fine` learned from the class of each stream, through CLIP.",
         "`fine`: 1 epoch, batch 4, rate 4e-05, lambda 0",
         "| NIQE (raw) | 5.250 |",
         "published under `mit`",
         "pictures/grid.png",
     ):
-        assert said in card.text, said
-    assert "No licence was chosen" not in card.text
+        assert said in shown.text, said
+    assert "No licence was chosen" not in shown.text
+
+
+def test_the_card_names_all_that_a_network_learned_from(run: Path) -> None:
+    facts = read_facts(run)
+    coarse, fine = dict(facts.plans["coarse"], target="base"), dict(facts.plans["fine"])
+    fine |= {"class_weight": 0.0, "prompt_weight": 1.0, "quality_weight": 2.0, "anchor_weight": 3.0}
+    text = card(
+        replace(facts, plans={"coarse": coarse | {"start": "a" * 64}, "fine": fine}), "night", "mit", []
+    )
+    assert "It started from another network (`aaaaaaaaaaaaaaaa`)" in text
+    assert "learned the picture that the network `base` of hqgen makes" in text
+    assert "prompts that CLIP learned from the HQ store, words of quality, through CLIP, the spikes" in text
+    assert "the class of each stream" not in text
 
 
 def test_no_path_of_the_machine_is_published(run: Path, tmp_path: Path) -> None:
@@ -125,15 +142,15 @@ def test_no_path_of_the_machine_is_published(run: Path, tmp_path: Path) -> None:
 def test_a_bare_network_is_published_with_what_is_known(tmp_path: Path) -> None:
     save_network(tmp_path / "lrn.pth", build("lrn", 50, "reflect"), {})
     publish(read_facts(tmp_path / "lrn.pth"), tmp_path / "out", name="lrn", licence="other")
-    card = ModelCard.load(tmp_path / "out" / "README.md").text
+    text = ModelCard.load(tmp_path / "out" / "README.md").text
     for said in (
         "How it was trained is not known",
         "The data that it was trained on is not known",
         "reflect",
     ):
-        assert said in card
-    assert "No licence was chosen" in card
-    assert "There is no evaluation" in card
+        assert said in text
+    assert "No licence was chosen" in text
+    assert "There is no evaluation" in text
     assert load_network(tmp_path / "out").padding == "reflect"
 
 
