@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
 import tomli_w
@@ -110,11 +110,12 @@ ALL = [setting for command in COMMANDS for setting in settings_of(command, model
 def another(setting: Setting) -> Any:
     """A value, as a file has it, that is not the default."""
     kinds = [setting.item.annotation, *get_args(setting.item.annotation)]
+    kinds += [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
     default = setting.default
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     special: dict[str, Any] = {"device": "cpu", "stages": ["coarse"], "source_methods": {"reds": "tfi"}}
     special["phases"] = [{"steps": 2, "batch": 2, "patch": 20}]
-    special |= {"preset": "vidar-416", "region": [0, 0, 8, 8], "frame_range": [1, 5]}
+    special |= {"crops": 2, "preset": "vidar-416", "region": [0, 0, 8, 8], "frame_range": [1, 5]}
     if setting.place[-1] in special:
         return special[setting.place[-1]]
     if choices:

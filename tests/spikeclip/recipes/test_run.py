@@ -216,7 +216,8 @@ def test_a_cluster_makes_what_one_process_makes_and_shows_the_progress(
     recorder = Recorder()
     alone = run_recipe(both, tmp_path / "alone", "sync")
     shared = run_recipe(both, tmp_path / "shared", "local", 1, recorder)
-    assert recorder.done.items() >= {"building": 4, "simulate": 10, "train": 4, "evaluate": 12}.items()
+    # The last evaluation is that of the method, which no seed changes: four samples, once.
+    assert recorder.done.items() >= {"building": 4, "simulate": 10, "train": 4, "evaluate": 4}.items()
     assert any(note.startswith("seed-1/class: fine: ") for note in recorder.notes)
     for row in ("coarse", "class"):
         one, other = (
