@@ -110,7 +110,8 @@ ALL = [setting for command in COMMANDS for setting in settings_of(command, model
 def another(setting: Setting) -> Any:
     """A value, as a file has it, that is not the default."""
     kinds = [setting.item.annotation, *get_args(setting.item.annotation)]
-    kinds += [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
+    if type(None) in kinds:  # an optional one: what it is if it is given
+        kinds += [get_args(kind)[0] for kind in kinds if get_origin(kind) is Annotated]
     default = setting.default
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     special: dict[str, Any] = {"device": "cpu", "stages": ["coarse"], "source_methods": {"reds": "tfi"}}
