@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from hqgen.decision import Decider, measures_of
 from hqgen.errors import HqgenError, StoreError
 from hqgen.manifest import Manifest, ShardDigest, SourceManifest, SourceSpec, read_manifest
-from hqgen.store import IMAGES, HQStore, StoreWriter, candidates_of, columns, digest_images, open_store
+from hqgen.store import (
+    IMAGES,
+    HQStore,
+    StoreWriter,
+    candidates_of,
+    columns,
+    digest_images,
+    digests_of,
+    open_store,
+)
 
 THREADS = 4
 """Shards that are read and digested at once; each takes the memory of its pictures."""
@@ -137,8 +146,7 @@ def _shard_problem(
     store: StoreWriter, spec: SourceSpec, shard_size: int, arrays: Sequence[str], item: ShardDigest
 ) -> str | None:
     """Read a shard of one source and compare its digests."""
-    digests = {IMAGES: item.images_blake3}
-    digests |= {candidates_of(name): digest for name, digest in item.candidates_blake3.items()}
+    digests = digests_of(item)
     found = (_array_problem(store, spec, shard_size, item.shard, name, digests.get(name)) for name in arrays)
     return next((problem for problem in found if problem), None)
 

@@ -1,4 +1,4 @@
-"""A store made from finished ones: where it may go, and its shards, worked on in threads."""
+"""A store made from finished ones: what it takes of them, where it may go, and its shards made in threads."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hqgen.builder.finish import InterruptedBuildError
 from hqgen.builder.output import Output
 from hqgen.builder.plan import by_name
 from hqgen.errors import StoreError
 from hqgen.interrupt import Stop, stoppable
-from hqgen.manifest import Plan
+from hqgen.manifest import Plan, ShardDigest, SourceManifest
 from hqgen.progress import Observer
 from hqgen.provenance import require_same
+from hqgen.store import StoreWriter, digest_images, digests_of
 
 Job = TypeVar("Job")
 
@@ -44,6 +48,32 @@ def admit(output: Output, plan: Plan, *, overwrite: bool) -> None:
             f"`{output.store.path}` is there, but no plan of it in `{output.work}`",
             hint="choose another `--out`, or start over with `--existing overwrite`",
         )
+
+
+def read_sound(
+    store: StoreWriter, source: SourceManifest, digests: ShardDigest, size: int, array: str, damaged: str
+) -> NDArray[np.uint8]:
+    """A shard of one array of a finished store, if it is what the build made: uint8 (n, H, W).
+
+    Args:
+        store: the finished one.
+        source: in the manifest of the store.
+        digests: of the shard, in the manifest.
+        size: samples in a whole shard.
+        array: name of the array.
+        damaged: what the message says of one that is not sound.
+
+    Raises:
+        StoreError: its digest is not that of the manifest.
+    """
+    start = digests.shard * size
+    pictures = store.read_shard(source.name, start, min(size, len(source.samples) - start), array)
+    if digest_images(pictures) != digests_of(digests).get(array):
+        raise StoreError(
+            f"`{store.path}`: {damaged}",
+            hint="`hqgen inspect MANIFEST --verify` says what else is, and docs/inspect.md how to repair",
+        )
+    return pictures
 
 
 def run_shards(

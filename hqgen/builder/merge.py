@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.builder.derived import admit, run_shards
+from hqgen.builder.derived import admit, read_sound, run_shards
 from hqgen.builder.finish import Outcome, finish, log_file, write_error
 from hqgen.builder.joining import FinishedBuild, JoinedPlan, Place, join_builds
 from hqgen.builder.output import Output
 from hqgen.builder.settings import MergeSettings
-from hqgen.errors import StoreError, UsageError
+from hqgen.errors import UsageError
 from hqgen.files import share
 from hqgen.interrupt import Stop
 from hqgen.manifest import MergedPart, Plan, ShardRecord
@@ -146,7 +146,9 @@ def _array(job: _Job, output: Output, array: str) -> str:
         shards.setdefault((place.build, place.row // size), []).append(row)
     pictures: NDArray[np.uint8] | None = None
     for (build, index), rows in shards.items():
-        found = _verified(build, job.source, index, array)
+        damaged = f"`{array}` in shard {index} of `{job.source}` is damaged"
+        source = build.source(job.source)
+        found = read_sound(build.store, source, source.shards[index], size, array, damaged)
         inside = [job.places[row].row % size for row in rows]
         if len(shards) == 1 and inside == [*range(len(found))]:
             there = output.store.shard_file(job.source, job.index, array)
@@ -158,22 +160,3 @@ def _array(job: _Job, output: Output, array: str) -> str:
     assert pictures is not None
     output.store.write_shard(job.source, job.index * size, pictures, array)
     return digest_images(pictures)
-
-
-def _verified(build: FinishedBuild, source: str, index: int, array: str) -> NDArray[np.uint8]:
-    """A shard of one array of a build: uint8 (n, H, W).
-
-    Raises:
-        StoreError: it is not what the build made.
-    """
-    found, start = build.source(source), index * build.manifest.plan.shard_size
-    count = min(build.manifest.plan.shard_size, len(found.samples) - start)
-    digests = {IMAGES: found.shards[index].images_blake3}
-    digests |= {candidates_of(name): value for name, value in found.shards[index].candidates_blake3.items()}
-    pictures = build.store.read_shard(source, start, count, array)
-    if digest_images(pictures) != digests.get(array):
-        raise StoreError(
-            f"`{build.store.path}`: `{array}` in shard {index} of `{source}` is damaged",
-            hint="`hqgen inspect MANIFEST --verify` says what else is, and docs/inspect.md how to repair",
-        )
-    return pictures

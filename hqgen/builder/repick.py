@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.builder.derived import THREADS, admit, run_shards
+from hqgen.builder.derived import THREADS, admit, read_sound, run_shards
 from hqgen.builder.finish import Outcome, finish, log_file, write_error
 from hqgen.builder.output import Output
 from hqgen.builder.rescoring import (
@@ -296,17 +296,11 @@ class _Work:
         Raises:
             StoreError: they are not what the build made.
         """
-        name, array, what = job.source.name, candidates_of(method), f"the candidates of `{method}`"
-        digest = job.digests.candidates_blake3.get(method)
+        array, what = candidates_of(method), f"the candidates of `{method}`"
         if not self.manifest.plan.keep_candidates:
-            array, digest, what = IMAGES, job.digests.images_blake3, "the winners"
-        pictures = self.origin.read_shard(name, job.start, len(job.samples), array)
-        if digest_images(pictures) != digest:
-            raise StoreError(
-                f"`{self.origin.path}`: {what} in shard {job.digests.shard} of `{name}` are damaged",
-                hint="`hqgen inspect MANIFEST --verify` says what else is, and docs/inspect.md how to repair",
-            )
-        return pictures
+            array, what = IMAGES, "the winners"
+        damaged = f"{what} in shard {job.digests.shard} of `{job.source.name}` are damaged"
+        return read_sound(self.origin, job.source, job.digests, job.size, array, damaged)
 
     def _keep(self, job: _Job, method: str, lost: NDArray[np.intp]) -> str:
         """Put one method's candidates of a shard into the new store, and give their digest.

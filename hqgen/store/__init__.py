@@ -22,7 +22,7 @@ Zarr.
 from __future__ import annotations
 
 from hqgen.store.reading import HQSource, HQStore, open_described, open_store
-from hqgen.store.writing import IMAGES, JUDGES, StoreWriter, candidates_of, columns, digest_images
+from hqgen.store.writing import IMAGES, JUDGES, StoreWriter, candidates_of, columns, digest_images, digests_of
 
 __all__ = [
     "IMAGES",
@@ -33,6 +33,7 @@ __all__ = [
     "candidates_of",
     "columns",
     "digest_images",
+    "digests_of",
     "open_described",
     "open_store",
 ]

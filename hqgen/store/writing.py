@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hqgen.errors import StoreError
 from hqgen.files import blake3_bytes, sync
-from hqgen.manifest import Plan, SampleRecord, ShardRecord, SourceSpec
+from hqgen.manifest import Plan, SampleRecord, ShardDigest, ShardRecord, SourceSpec
 from hqgen.store.reading import FORMAT, open_root
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ CANDIDATES, JUDGES = "candidates", "judges"
 def candidates_of(method: str) -> str:
     """The array of one method's candidates."""
     return f"{CANDIDATES}/{method}"
+
+
+def digests_of(shard: ShardDigest) -> dict[str, str]:
+    """What each array of a shard must have, by the name of the array."""
+    candidates = {candidates_of(name): digest for name, digest in shard.candidates_blake3.items()}
+    return {IMAGES: shard.images_blake3, **candidates}
 
 
 def digest_images(images: NDArray[np.uint8]) -> str:
