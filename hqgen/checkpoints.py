@@ -60,8 +60,22 @@ def load_weights(
             f"`{shown}` is not the expected file: its sha256 is {found}, not {sha256.lower()}",
             hint="download it again, or register the new file with `hqgen weights add`",
         )
+    fill(network, read_checkpoint(path, shown=shown), shown)
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], shown: Path) -> None:
+    """Put a state_dict that was read into `network`: every tensor it needs, and no other.
+
+    Args:
+        network: the network, changed in place.
+        state: of the checkpoint.
+        shown: the name of the checkpoint for messages.
+
+    Raises:
+        MethodError: these are not the tensors of `network`; see `load_weights`.
+    """
     expected = network.state_dict()
-    state = _without_prefix(read_checkpoint(path, shown=shown), expected)
+    state = _without_prefix(state, expected)
     _require_fit(state, expected, shown)
     network.load_state_dict(state)
 
@@ -74,6 +88,13 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
     Raises:
         MethodError: damaged, no checkpoint, a pickled network, or no state_dict in it.
     """
+    return read_checkpoint_and_meta(path, shown=shown)[0]
+
+
+def read_checkpoint_and_meta(
+    path: str | Path, *, shown: Path | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint once for what `read_checkpoint` and `read_meta` give."""
     path, shown = Path(path), shown or Path(path)
     content = _content(path, shown)
     state = _state_dict(content)
@@ -86,7 +107,7 @@ def read_checkpoint(path: str | Path, *, shown: Path | None = None) -> dict[str,
             f"`{shown}` holds no state_dict, but {what}",
             hint="save the network's own `state_dict()` with torch.save",
         )
-    return state
+    return state, _meta(content)
 
 
 def read_meta(path: str | Path) -> dict[str, Any]:
@@ -95,7 +116,10 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     Raises:
         MethodError: as `read_checkpoint`.
     """
-    content = _content(Path(path), Path(path))
+    return _meta(_content(Path(path), Path(path)))
+
+
+def _meta(content: Any) -> dict[str, Any]:
     meta = content.get("meta") if isinstance(content, dict) else None
     return dict(meta) if isinstance(meta, dict) else {}
 
@@ -162,7 +186,7 @@ def _state_dict(content: Any) -> dict[str, Tensor] | None:
     return None
 
 
-def _without_prefix(state: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Strip what wrappers put before every name, unless the network itself has it."""
     for prefix in PREFIXES:
         while all(name.startswith(prefix) for name in state) and not any(

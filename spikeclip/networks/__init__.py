@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from hqgen.checkpoints import load_weights, read_checkpoint, read_meta, write_checkpoint
+from hqgen.checkpoints import fill, read_checkpoint_and_meta, read_meta, write_checkpoint
 from hqgen.errors import MethodError, UnknownNameError, WeightsError
 from spikeclip.networks.locating import located
 from spikeclip.networks.lrn import LRN
@@ -99,8 +99,9 @@ def load_network(path: str | Path, device: str | torch.device = "cpu") -> LRN | 
             hint="`spikeclip reconstruct` runs it; elsewhere give the checkpoint that it was made from",
         )
     try:
-        network = _network_of(read_checkpoint(path), path, read_meta(path).get("padding", "zeros"))
-        load_weights(network, path)
+        state, meta = read_checkpoint_and_meta(path)
+        network = _network_of(state, path, meta.get("padding", "zeros"))
+        fill(network, state, path)
     except (MethodError, UnknownNameError) as error:
         raise WeightsError(error.message, hint=error.hint) from error
     return network.to(device).eval()
