@@ -57,21 +57,20 @@ def build(
     no picture; `hqgen inspect` shows them with the reasons.
     """
     from hqgen.progress import stderr_observer
-    from hqgen.report import build_view
 
     settings: BuildCommand = context.obj
     observer = stderr_observer()
     _use_weights(settings.weights_dir)
     if plan:
         from hqgen.builder.estimate import estimate
+        from hqgen.report.build_view import estimate_view
 
-        console.show(estimate(settings, observer), build_view.estimate_view, json)
+        console.show(estimate(settings, observer), estimate_view, json)
         return 0
     from hqgen.builder.run import build
 
     outcome = build(settings, observer)
-    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
-    return console.QUARANTINED if outcome.manifest.quarantined else 0
+    return console.show_outcome(outcome, json)
 
 
 @app.command(cls=console.settings_command("hqgen.builder.settings:RepickCommand"))
@@ -89,13 +88,11 @@ def repick(
     from hqgen.builder.repick import repick
     from hqgen.manifest import find_manifest
     from hqgen.progress import stderr_observer
-    from hqgen.report import build_view
 
     settings: RepickCommand = context.obj
     _use_weights(settings.weights_dir)
     outcome = repick(find_manifest(manifest), settings, stderr_observer())
-    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
-    return console.QUARANTINED if outcome.manifest.quarantined else 0
+    return console.show_outcome(outcome, json)
 
 
 @app.command(cls=console.settings_command("hqgen.builder.settings:MergeSettings"))
@@ -112,11 +109,9 @@ def merge(
     from hqgen.builder.merge import merge
     from hqgen.manifest import find_manifest
     from hqgen.progress import stderr_observer
-    from hqgen.report import build_view
 
     outcome = merge([find_manifest(build) for build in builds], context.obj, stderr_observer())
-    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
-    return console.QUARANTINED if outcome.manifest.quarantined else 0
+    return console.show_outcome(outcome, json)
 
 
 @app.command()

@@ -130,8 +130,6 @@ def apply(context: typer.Context, manifest: Build, json: console.AsJson = False)
     from hqgen.builder.curate import apply_verdicts
     from hqgen.manifest import find_manifest
     from hqgen.progress import stderr_observer
-    from hqgen.report import build_view
 
     outcome = apply_verdicts(find_manifest(manifest), context.obj, stderr_observer())
-    console.show(build_view.outcome_json(outcome) if json else outcome, build_view.outcome_view, json)
-    return console.QUARANTINED if outcome.manifest.quarantined else 0
+    return console.show_outcome(outcome, json)

@@ -44,6 +44,7 @@ from hqgen.text import plainer, printable
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from hqgen.builder.finish import Outcome
     from hqgen.config import Flag
 
 QUARANTINED = 3
@@ -272,6 +273,14 @@ def show(value: Any, view: Callable[[Any], Any], as_json: bool) -> None:
         from rich.console import Console
 
         Console().print(view(value))
+
+
+def show_outcome(outcome: Outcome, as_json: bool) -> int:
+    """Write to stdout what came of a command that makes a store; returns the exit code."""
+    from hqgen.report.build_view import outcome_json, outcome_view
+
+    show(outcome_json(outcome) if as_json else outcome, outcome_view, as_json)
+    return QUARANTINED if outcome.manifest.quarantined else 0
 
 
 def name_rejected(reasons: Iterable[tuple[str | Path, str | None]], used: int = 0) -> int:
