@@ -6,12 +6,13 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.web import answering
 
 COMMIT = "c" * 40
 """The id of every commit."""
@@ -174,11 +175,5 @@ def serving_hub() -> Iterator[Hub]:
     """A hub that runs until the block ends."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.hub = Hub(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with answering(server):
         yield server.hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -112,10 +112,17 @@ def serving() -> Iterator[Web]:
     """A server that runs until the block ends."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.web = Web(f"http://127.0.0.1:{server.server_port}")
+    with answering(server):
+        yield server.web
+
+
+@contextmanager
+def answering(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Let a server answer until the block ends."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield server.web
+        yield
     finally:
         server.shutdown()
         thread.join()
