@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +16,30 @@ from hqgen.interrupt import Stop
 from tests.builder.small import Recorder
 
 
+def interrupt_main_thread(stop: Stop) -> None:
+    """Send the signal of Ctrl-C, and wait until its handler has run.
+
+    A signal that comes just before the main thread begins to wait for a lock is handled after the wait only.
+    Another signal ends that wait; one that is ignored would not.
+    """
+    main = threading.main_thread().ident or 0
+    signal.pthread_kill(main, signal.SIGINT)
+    deadline = time.monotonic() + 30
+    while not stop.asked:
+        assert time.monotonic() < deadline, "the handler of SIGINT never ran"
+        time.sleep(0.01)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+
+@pytest.fixture
+def _waking() -> Iterator[None]:
+    """SIGUSR1 only wakes the main thread."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("_waking")
 def test_the_first_interrupt_finishes_what_has_begun(observer: Recorder) -> None:
     done = []
 
@@ -22,9 +47,7 @@ def test_the_first_interrupt_finishes_what_has_begun(observer: Recorder) -> None
         if stop.asked:
             return 0
         if job == 1:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            while not stop.asked:
-                time.sleep(0.001)
+            interrupt_main_thread(stop)
         done.append(job)
         return 2
 

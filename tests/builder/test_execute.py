@@ -267,9 +267,19 @@ def test_workers_that_come_back_in_time_finish_the_build(
         cluster.scale(0)
         while client.scheduler_info()["workers"]:
             time.sleep(0.05)
-        threading.Timer(3, lambda: cluster.scale(1)).start()
+        told = threading.Thread(target=scale_once_told, args=(cluster, caplog))
+        told.start()
         assert all(isinstance(item, ShardRecord) for item in (first, *results))
+        told.join()
     assert "0 of 1 worker left" in caplog.text
+
+
+def scale_once_told(cluster: LocalCluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Bring a worker back, but not before the build has said that none is left: it looks once a second."""
+    deadline = time.monotonic() + 60
+    while "0 of 1 worker left" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.05)
+    cluster.scale(1)
 
 
 def start(settings: BuildSettings, *flags: str) -> subprocess.Popen[bytes]:
