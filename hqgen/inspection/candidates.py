@@ -42,7 +42,7 @@ class Remake:
         self._files = source_files(found.name, found.folder, data_root)
         self._methods = {method.name: method for method in spec.methods}
         self._ready: dict[str, Method] = {}
-        self._recording = lru_cache(maxsize=1)(self._opened)
+        self._open = lru_cache(maxsize=1)(self._opened)
 
     def candidate(self, method: str, place: SampleSpec) -> NDArray[np.uint8]:
         """The candidate of one method at one place: uint8 (H, W).
@@ -59,7 +59,7 @@ class Remake:
             HqgenError: as `candidate`.
         """
         recipe = self.method(method)
-        recording = self._recording(place.recording)
+        recording = self.recording(place.recording)
         window = recording.window(place.centre, *recipe.span)
         try:
             if (colour := recording.camera.colour) is not None:
@@ -79,6 +79,14 @@ class Remake:
         if name not in self._ready:
             self._ready[name] = _method(self._methods[name])
         return self._ready[name]
+
+    def recording(self, index: int) -> Recording:
+        """The plan's recording number `index`, read as the plan says; the last one stays open.
+
+        Raises:
+            RecordingError: it is missing, or has changed.
+        """
+        return self._open(index)
 
     def _opened(self, index: int) -> Recording:
         item = self._spec.recordings[index]
