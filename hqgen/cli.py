@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from hqgen import cli_curate, console
+from hqgen.cli_curate import Author, login
 from hqgen.completion import completer
 
 if TYPE_CHECKING:
@@ -243,6 +244,33 @@ def _name_files(files: dict[str, Path | None]) -> None:
     for name, path in files.items():
         if path is not None:
             typer.echo(f"{name:<14} {path}")
+
+
+@app.command()
+def view(
+    manifest: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port; 0 for a free one. [default: 8642, or a free one]"),
+    ] = None,
+    author: Author = "",
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    data_root: DataRoot = Path("data"),
+    _weights: Weights = None,
+) -> None:
+    """Look at a finished store in the browser, and judge its samples there.
+
+    Only this machine can reach it. Ctrl-C ends it.
+    """
+    from hqgen.manifest import find_manifest
+    from hqgen.view.server import serve
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        typer.echo("Ctrl-C ends it", err=True)
+
+    found = find_manifest(manifest)
+    serve(found, data_root, author=author or login(), port=port, browser=browser, ready=ready)
 
 
 @app.command(cls=console.settings_command("hqgen.benchmark.settings:BenchmarkCommand", "benchmark"))

@@ -21,7 +21,8 @@ app = typer.Typer(
 )
 
 
-def _login() -> str:
+def login() -> str:
+    """The name of who runs this; empty where there is none."""
     try:
         return getuser()
     except (OSError, KeyError):  # a container may run as a user that has no name
@@ -48,7 +49,7 @@ def _say(
 
     journal = Journal(manifest)
     before = journal.state()
-    new = journal.add(action, keys, method=method, note=note, author=author or _login())
+    new = journal.add(action, keys, method=method, note=note, author=author or login())
     console.show(new, lambda entries: new_verdicts_view(entries, before), json)
 
 
@@ -117,7 +118,7 @@ def undo(
     from hqgen.curation import Journal
     from hqgen.report.verdicts import undo_view
 
-    console.show(Journal(manifest).undo(number, author=author or _login()), undo_view, json)
+    console.show(Journal(manifest).undo(number, author=author or login()), undo_view, json)
 
 
 @app.command(cls=console.settings_command("hqgen.builder.settings:CurateSettings"))

@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "hqgen.benchmark": {
         f"hqgen.{room}" for room in ("spikes", "sources", "methods", "quality", "builder", "inspection")
     },
+    "hqgen.view": {"hqgen.inspection", "hqgen.manifest", "hqgen.curation"},
     "hqgen.training": {f"hqgen.{room}" for room in ("spikes", "simulation", "methods", "quality")},
     "hqgen.report": {
         f"hqgen.{room}"

@@ -1,0 +1,23 @@
+"""The committed page is what `scripts/page` makes of `web/`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hqgen.view.app import FILES, PAGE
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(
+    shutil.which("npx") is None or not (ROOT / "web/node_modules").is_dir(),
+    reason="the tools of the page are not installed: `npm ci` in web/",
+)
+def test_the_committed_page_is_what_its_sources_make(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "scripts/page", tmp_path], check=True)
+    for name in FILES.values():
+        assert (tmp_path / name).read_bytes() == (PAGE / name).read_bytes(), f"run scripts/page: {name}"
