@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hqgen.errors import StoreError, UnknownNameError
 from hqgen.manifest import MethodSpec, Plan, RecordingSpec, SampleRecord, SampleSpec, ShardRecord, SourceSpec
 from hqgen.store import StoreWriter, candidates_of, digest_images, open_store
+from tests.builder.small import without_names
 
 H, W = 5, 7
 
@@ -143,6 +144,67 @@ def test_the_layout_is_the_one_that_others_read(tmp_path: Path) -> None:
         "margin": "float32",
         "valid": "bool",
     }
+
+
+def test_the_axes_have_names(tmp_path: Path) -> None:
+    written(tmp_path / "hq.zarr", plan_of({"one": 10}))
+    group = zarr.open_group(tmp_path / "hq.zarr/one", mode="r")
+    arrays = dict(group.members(max_depth=None))
+    names = {
+        name: item.metadata.to_dict()["dimension_names"]
+        for name, item in arrays.items()
+        if isinstance(item, zarr.Array)
+    }
+    pictures, table = ("sample", "y", "x"), ("sample", "candidate")
+    assert names == {
+        **dict.fromkeys(("images", "candidates/a", "candidates/b"), pictures),
+        **dict.fromkeys(("scores", "judges/consistency"), table),
+        **dict.fromkeys(("keys", "valid", "method", "margin"), ("sample",)),
+    }
+
+
+def test_a_store_without_names_can_be_read_and_gets_them_from_the_next_build(tmp_path: Path) -> None:
+    plan = plan_of({"one": 10})
+    writer, images = written(tmp_path / "hq.zarr", plan)
+    named = {file: file.read_bytes() for file in writer.path.rglob("zarr.json")}
+    without_names(writer.path)
+    assert any(file.read_bytes() != content for file, content in named.items())
+    one = open_store(writer.path)["one"]
+    np.testing.assert_array_equal(one.images[:], images["one"])
+    assert one.keys[9] == "one/9"
+
+    writer.create(plan)
+    np.testing.assert_array_equal(writer.read_shard("one", 0, 4), images["one"][:4])
+    pictures = [file for file in named if file.parent.name in ("images", "a", "b")]
+    assert len(pictures) == 3
+    assert all(file.read_bytes() == named[file] for file in pictures)
+
+
+def test_xarray_opens_a_source(tmp_path: Path) -> None:
+    import xarray
+
+    _, images = written(tmp_path / "hq.zarr", plan_of({"one": 10}))
+    with xarray.open_zarr(tmp_path / "hq.zarr", group="one", consolidated=False) as one:
+        assert dict(one.sizes) == {"sample": 10, "y": H, "x": W, "candidate": 2}
+        np.testing.assert_array_equal(one["images"].values, images["one"])
+        np.testing.assert_array_equal(
+            one["images"].isel(sample=7, y=slice(1, 3)).values, images["one"][7, 1:3]
+        )
+        assert one["keys"].values[9] == "one/9"
+        best = one["scores"].min("candidate")
+        np.testing.assert_array_equal(best.values[:3], np.array([4, np.nan, 4], np.float32))
+    with xarray.open_zarr(tmp_path / "hq.zarr", group="one/candidates", consolidated=False) as candidates:
+        np.testing.assert_array_equal(candidates["a"].values, images["one"] // 2)
+
+
+def test_a_viewer_gets_the_pictures_with_their_axes_through_dask(tmp_path: Path) -> None:
+    """What napari's reader of Zarr does: a lazy array by the folder of the array."""
+    import dask.array
+
+    _, images = written(tmp_path / "hq.zarr", plan_of({"one": 10}))
+    stack = dask.array.from_zarr(tmp_path / "hq.zarr/one/images")
+    assert stack.shape == (10, H, W)
+    np.testing.assert_array_equal(stack[7].compute(scheduler="sync"), images["one"][7])
 
 
 def test_black_images_are_stored_like_any_other(tmp_path: Path) -> None:

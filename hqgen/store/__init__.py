@@ -13,6 +13,9 @@
         ├── valid    bool    (N,)        whether there is a winner; where not, the image is black
         └── keys     string  (N,)        the samples' keys
 
+The axes have names (`dimension_names`): `sample`, `y` and `x` of the pictures, `sample` and `candidate` of
+`scores` and `judges`. xarray needs them to open a source.
+
 `images` and `candidates` are created at their final size before any worker writes, and every shard of them is
 written whole, by one task. A build that keeps winners only has no `candidates`. The small arrays follow from
 the records and are written once, when all shards are there. This package is the only one of hqgen that knows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ _ROWS_PER_CHUNK = 65_536
 IMAGES = "images"
 """The array of the winners."""
 
+
+SAMPLE = "sample"
+"""The name of the first axis of every array."""
 
 CANDIDATES, JUDGES = "candidates", "judges"
 """The groups of one array per method, and of one per judge."""
@@ -71,6 +75,7 @@ class StoreWriter:
         self._mark(root, plan, complete=False)
         for source in plan.sources:
             group = root.require_group(source.name)
+            _drop_unnamed(self.path / source.name)
             _create_pictures(group, IMAGES, source, plan.shard_size)
             if plan.keep_candidates:
                 candidates = group.require_group(CANDIDATES)
@@ -129,6 +134,7 @@ class StoreWriter:
                     chunks=(rows, *column.shape[1:]),
                     dtype=str if column.dtype == object else column.dtype,
                     fill_value="" if column.dtype == object else column.dtype.type(0),
+                    dimension_names=(SAMPLE, "candidate")[: column.ndim],
                     config={"write_empty_chunks": True},
                     overwrite=True,
                 )
@@ -147,6 +153,14 @@ class StoreWriter:
         return pictures.with_config({"write_empty_chunks": True})
 
 
+def _drop_unnamed(group: Path) -> None:
+    """Remove descriptions of arrays from before axes had names, to be written again; the shards stay."""
+    for array in (IMAGES, candidates_of("*")):
+        for file in group.glob(f"{array}/zarr.json"):
+            if json.loads(file.read_bytes()).get("dimension_names") is None:
+                file.unlink()
+
+
 def _create_pictures(group: zarr.Group, name: str, source: SourceSpec, shard_size: int) -> None:
     """Create an array of one picture per sample, if it is not there yet."""
     from zarr.codecs import ZstdCodec
@@ -161,6 +175,7 @@ def _create_pictures(group: zarr.Group, name: str, source: SourceSpec, shard_siz
         shards=(shard_size, *shape),
         dtype="uint8",
         fill_value=0,
+        dimension_names=(SAMPLE, "y", "x"),
         # Level 1 takes 0.1 ms less an image than the default and 1 % more space.
         compressors=ZstdCodec(level=1),
         config={"write_empty_chunks": True},

@@ -94,3 +94,11 @@ def content(out: Path) -> dict[str, bytes]:
     manifest = json.loads((out / "manifest.json").read_bytes())
     del manifest["times"]
     return files | {"manifest": json.dumps(manifest).encode()}
+
+
+def without_names(store: Path) -> None:
+    """Make it a store of the time when axes had no names."""
+    for file in store.rglob("zarr.json"):
+        described = json.loads(file.read_bytes())
+        if described.pop("dimension_names", None):
+            file.write_text(json.dumps(described, indent=2))

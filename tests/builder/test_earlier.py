@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +21,7 @@ from hqgen.methods.tfi import TFI
 from hqgen.spikes.recording import write_dat
 from hqgen.store import StoreWriter
 from hqgen.verify import verify
-from tests.builder.small import build_again, content, settings_for, stream, write_scenes
+from tests.builder.small import build_again, content, settings_for, stream, without_names, write_scenes
 
 NAME = "folder-recordings"
 
@@ -54,6 +54,21 @@ def test_forty_recordings_change_by_seven_and_six_are_made(tmp_path: Path) -> No
     outcome = build_again(wanted, existing="update")
     assert (outcome.made, outcome.taken) == (6, 37)
     assert same_as_from_nothing(wanted)
+
+
+@pytest.mark.parametrize("existing", ["update", "resume"])
+def test_a_store_from_before_axes_had_names_is_continued(
+    settings: BuildSettings, recordings: Path, existing: Literal["update", "resume"]
+) -> None:
+    build_again(settings)
+    without_names(settings.out)
+    if existing == "update":
+        changed(recordings)
+    else:
+        (settings.out / "manifest.json").unlink()
+        Output(settings.out).withdraw_record(NAME, 1)
+    build_again(settings, existing=existing)
+    assert same_as_from_nothing(settings)
 
 
 @pytest.mark.parametrize(
