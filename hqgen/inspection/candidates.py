@@ -30,6 +30,9 @@ class Remake:
         data_root: where the catalog's folders are, for a source that is no longer where it was; a folder
             outside the catalog is looked for there by its name.
 
+    Attributes:
+        rule: the plan's normalisation.
+
     Raises:
         SourceError: the source's folder is gone; the message names it.
         StoreError: the plan has another rule of normalisation, or for the ends of recordings, than this
@@ -38,7 +41,7 @@ class Remake:
 
     def __init__(self, plan: Plan, spec: SourceSpec, found: SourceManifest, data_root: Path | None) -> None:
         self._spec = spec
-        self._rule = _rule(plan)
+        self.rule = _rule(plan)
         self._files = source_files(found.name, found.folder, data_root)
         self._methods = {method.name: method for method in spec.methods}
         self._ready: dict[str, Method] = {}
@@ -50,7 +53,7 @@ class Remake:
         Raises:
             HqgenError: it cannot be made, or not by what the plan fixes; the message says why.
         """
-        return to_uint8(self.image(method, place), self._rule)
+        return to_uint8(self.image(method, place), self.rule)
 
     def image(self, method: str, place: SampleSpec) -> NDArray[np.float32]:
         """What one method makes of one place, in its own units: float32 (H, W).

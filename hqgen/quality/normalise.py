@@ -71,6 +71,37 @@ def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[
             equal. The message becomes the reason of the candidate.
     """
     rule = rule or Normalisation()
+    image, white = _measured(image, rule)
+    grey = np.empty(image.shape, np.uint8)
+    _quantise(image, 255 * rule.level / white, grey)
+    if grey.min() == grey.max():
+        raise ScoreError(f"flat image: every pixel is {grey[0, 0]}")
+    return grey
+
+
+def to_uint16(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[np.uint16]:
+    """The same picture as `to_uint8` makes, in 65,536 levels: 257 of them are one level of that.
+
+    Args:
+        image: as `to_uint8`.
+        rule: as `to_uint8`.
+
+    Returns:
+        uint16 (H, W).
+
+    Raises:
+        ScoreError: as `to_uint8`, except for a flat image.
+    """
+    rule = rule or Normalisation()
+    image, white = _measured(image, rule)
+    levels: NDArray[np.uint16] = np.rint(np.clip(image * (65535 * rule.level / white), 0, 65535)).astype(
+        np.uint16
+    )
+    return levels
+
+
+def _measured(image: NDArray[Any], rule: Normalisation) -> tuple[NDArray[Any], float]:
+    """The image as floats, and its white point."""
     if image.ndim != 2 or min(image.shape) < rule.block:
         raise ScoreError(
             f"an image must have at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
@@ -82,11 +113,7 @@ def to_uint8(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray[
     white = _white_point(image, rule)
     if white <= 0:
         raise ScoreError(f"dark image: {rule.quantile:.1%} of it is not brighter than zero")
-    grey = np.empty(image.shape, np.uint8)
-    _quantise(image, 255 * rule.level / white, grey)
-    if grey.min() == grey.max():
-        raise ScoreError(f"flat image: every pixel is {grey[0, 0]}")
-    return grey
+    return image, white
 
 
 def _white_point(image: NDArray[Any], rule: Normalisation) -> float:
