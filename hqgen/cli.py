@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from hqgen import cli_curate, console
+from hqgen import cli_curate, cli_export, console
 from hqgen.cli_curate import Author, login
 from hqgen.completion import completer
 
@@ -113,6 +113,9 @@ def merge(
 
     outcome = merge([find_manifest(build) for build in builds], context.obj, stderr_observer())
     return console.show_outcome(outcome, json)
+
+
+app.command(cls=console.settings_command("hqgen.export.settings:ExportCommand"))(cli_export.export)
 
 
 @app.command()
