@@ -42,7 +42,7 @@ def serve(
         UsageError: the port is taken.
     """
     app = application(manifest_path, data_root, author)
-    with _listening(port) as listener:
+    with listening(port) as listener:
         address = f"http://{HOST}:{listener.getsockname()[1]}/"
 
         def announce() -> None:
@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
         self._announce()
 
 
-def _listening(port: int | None) -> socket.socket:
+def listening(port: int | None) -> socket.socket:
     """A socket that listens on this machine only."""
     for number in [PORT, 0] if port is None else [port]:
         listener = socket.socket()

@@ -201,8 +201,11 @@ class Application {
   }
 
   private toggleFilters(): void {
-    document.body.classList.toggle("filtering");
-    if (document.body.classList.contains("filtering")) this.filters.node.querySelector("input")?.focus();
+    // On a wide screen they are always there, and the key leads into them and back.
+    const narrow = matchMedia("(max-width: 860px)").matches;
+    const into = narrow ? document.body.classList.toggle("filtering") : !this.filters.node.contains(document.activeElement);
+    const inputs = [...this.filters.node.querySelectorAll("input")];
+    (into ? inputs.find((input) => input.offsetParent !== null) : this.gallery.node)?.focus();
   }
 }
 
