@@ -73,6 +73,7 @@ def ticks(low: float, high: float, about: int = 6) -> list[float]:
 
 
 PANEL_WIDTH, PANEL_HEIGHT = 460, 300
+PANELS_A_ROW = 3
 LEFT, RIGHT, TOP, BOTTOM = 76, 20, 40, 44
 COLOURS = ("#0056b3", "#c85a14")
 
@@ -80,7 +81,7 @@ Line = Sequence[tuple[float, float]]
 
 
 def curves(panels: Mapping[str, Mapping[str, Line]], unit: str) -> str:
-    """Lines in panels side by side, as an SVG file.
+    """Lines in panels, three side by side, as an SVG file.
 
     Args:
         panels: by their headings the lines of each, (x, y) of their points, by name; at least one has a
@@ -90,11 +91,13 @@ def curves(panels: Mapping[str, Mapping[str, Line]], unit: str) -> str:
     Returns:
         the content of the file.
     """
-    size = f'width="{PANEL_WIDTH * len(panels)}" height="{PANEL_HEIGHT}"'
-    drawn = [
-        f'<g transform="translate({PANEL_WIDTH * number} 0)">{_panel(heading, lines, unit)}</g>'
-        for number, (heading, lines) in enumerate(panels.items())
-    ]
+    columns, rows = min(len(panels), PANELS_A_ROW), -(-len(panels) // PANELS_A_ROW)
+    size = f'width="{PANEL_WIDTH * columns}" height="{PANEL_HEIGHT * rows}"'
+    drawn = []
+    for number, (heading, lines) in enumerate(panels.items()):
+        down, across = divmod(number, PANELS_A_ROW)
+        place = f"translate({PANEL_WIDTH * across} {PANEL_HEIGHT * down})"
+        drawn.append(f'<g transform="{place}">{_panel(heading, lines, unit)}</g>')
     start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">'
     return "\n".join([start, '<rect width="100%" height="100%" fill="white"/>', *drawn, "</svg>\n"])
 

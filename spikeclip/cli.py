@@ -12,7 +12,7 @@ from hqgen import console
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from spikeclip.clip.settings import SmallClipCommand
+    from spikeclip.clip.settings import ResponsesCommand, SmallClipCommand
     from spikeclip.data.settings import PrepareSettings, SimulateSettings
     from spikeclip.evaluation.cost import Profile
     from spikeclip.evaluation.settings import EvaluateCommand
@@ -337,7 +337,7 @@ def run_recipe(
 
 @clip_app.command("train", cls=console.settings_command("spikeclip.clip.settings:SmallClipCommand"))
 def train_clip(context: typer.Context) -> int:
-    """Train a small CLIP on labelled pictures: a stand-in for tests, demos and work offline.
+    """Train a small CLIP on labelled pictures: a teacher or a judge for work offline.
 
     Interrupted, the same command continues from the last checkpoint.
     """
@@ -348,14 +348,38 @@ def train_clip(context: typer.Context) -> int:
     command: SmallClipCommand = context.obj
     with console.stopping() as stop:
         train_clip(
-            command.pictures,
+            [Path(path) for path in command.pictures],
             command.out,
             command.part(SmallClipSettings),
-            test=command.test,
+            test=[Path(path) for path in command.test or ()],
             observer=stderr_observer(),
             stop=lambda: stop.asked,
         )
     return 130 if stop.asked else 0
+
+
+@clip_app.command("responses", cls=console.settings_command("spikeclip.clip.settings:ResponsesCommand"))
+def clip_responses(context: typer.Context) -> None:
+    """Measure how a CLIP answers to gain, noise, blur, contrast and borders, each alone."""
+    from dataclasses import asdict
+
+    import torch
+
+    from hqgen.files import write_atomically
+    from hqgen.plot import curves
+    from hqgen.training.loop import write_curve
+    from spikeclip.clip.frozen import load_clip
+    from spikeclip.clip.pictures import read_labelled
+    from spikeclip.clip.responses import panels, responses
+
+    command: ResponsesCommand = context.obj
+    clip = load_clip(command.clip.model, command.clip.weights)
+    pictures = read_labelled(command.pictures, command.size)
+    found = responses(
+        clip, pictures.part(torch.arange(0, len(pictures.labels), command.every)), size=command.size
+    )
+    write_curve(command.out, [asdict(row) for row in found])
+    write_atomically(command.out.with_suffix(".svg"), curves(panels(found), "strength"))
 
 
 def main() -> NoReturn:

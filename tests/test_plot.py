@@ -87,6 +87,13 @@ def test_any_curve_can_be_drawn_within_its_panel(line: list[tuple[float, float]]
         assert len(list(panel.iter(f"{SVG}circle"))) == (len(line) == 1)
 
 
+def test_the_fourth_panel_begins_a_new_row() -> None:
+    root = ET.fromstring(curves({str(number): {"y": [(0.0, 1.0), (1.0, 2.0)]} for number in range(4)}, "x"))
+    assert (root.attrib["width"], root.attrib["height"]) == (str(3 * PANEL_WIDTH), str(2 * PANEL_HEIGHT))
+    moved = [panel.attrib["transform"] for panel in root.findall(f"{SVG}g")]
+    assert moved[2:] == [f"translate({2 * PANEL_WIDTH} 0)", f"translate(0 {PANEL_HEIGHT})"]
+
+
 def test_what_is_far_out_at_the_start_does_not_flatten_the_rest() -> None:
     line = [(1.0, 1e9), *((float(step), 1.0 / step) for step in range(2, 50))]
     drawn = places(next(ET.fromstring(curves({"fine": {"total": line}}, "step")).iter(f"{SVG}polyline")))

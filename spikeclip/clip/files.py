@@ -26,9 +26,14 @@ from hqgen.errors import DownloadError, MethodError, UnknownNameError, UsageErro
 from hqgen.files import is_web_page
 
 SMALL = "small"
-"""The name of the small CLIP that comes with spikeclip; a file of the same form goes by it too."""
+"""The name of the small CLIP that comes with spikeclip to teach; a file of the same form goes by it, too."""
 
-SHIPPED = Path(__file__).parents[1] / "weights_data" / "small-clip.pth"
+JUDGE = "judge"
+"""The name of the one that comes to judge: another tower, pictures of another size, another seed."""
+
+_FOLDER = Path(__file__).parents[1] / "weights_data"
+
+SHIPPED = {name: _FOLDER / f"{name}-clip.pth" for name in (SMALL, JUDGE)}
 
 FORMAT = "spikeclip-clip"
 
@@ -53,6 +58,8 @@ def build_clip(model_config: Mapping[str, Any], preprocess: Mapping[str, Any]) -
     from open_clip.coca_model import CoCa
     from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+    import spikeclip.clip.tower  # noqa: F401 - timm learns its name
 
     _refuse_hub_tower(model_config)
     config = copy.deepcopy(dict(model_config))
@@ -115,7 +122,7 @@ def read_clip(model: str, weights: str | Path | None) -> tuple[nn.Module, str, C
     """Read a CLIP model from a file or from open_clip's cache.
 
     Args:
-        model: one of open_clip's models by name, or `small`.
+        model: one of open_clip's models by name, `small` or `judge`.
         weights: see `spikeclip.clip.frozen.load_clip`.
 
     Returns:
@@ -127,11 +134,11 @@ def read_clip(model: str, weights: str | Path | None) -> tuple[nn.Module, str, C
         UsageError: its text tower takes no learned prompts, or its weights must be named.
     """
     name = model.replace("/", "-")
-    if weights is None and name == SMALL:
-        weights = SHIPPED
-    if name == SMALL or (weights is not None and is_small_clip(Path(weights))):
+    if weights is None:
+        weights = SHIPPED.get(name)
+    if name in SHIPPED or (weights is not None and is_small_clip(Path(weights))):
         network, config = _read_small(Path(str(weights)))
-        return network, SMALL, config
+        return network, name if name in SHIPPED else SMALL, config
     config, tags = published_config(name), _published_tags(name)
     path, tag = _located(name, tags, weights)
     return _load_published(name, config, tags, path, tag), name, config
@@ -197,7 +204,7 @@ def published_config(name: str) -> Config:
     import open_clip
 
     if name not in open_clip.list_models():
-        raise UnknownNameError("CLIP model", name, [SMALL, *open_clip.list_models()])
+        raise UnknownNameError("CLIP model", name, [*SHIPPED, *open_clip.list_models()])
     config: Config = open_clip.get_model_config(name)
     _refuse_hub_tower(config)
     return config

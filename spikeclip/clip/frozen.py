@@ -171,7 +171,7 @@ def load_clip(
     """Load a frozen CLIP; published weights that are not in open_clip's cache are downloaded to it.
 
     Args:
-        model: one of open_clip's models by name, or `small` for the one that comes with spikeclip.
+        model: one of open_clip's models by name, or `small` or `judge`, which come with spikeclip.
         weights: the tag of published weights; or a file; or `TAG:FILE`, which says that
             the file holds those weights, or was trained from them. A file of a small CLIP says itself what
             model it is, whatever `model` says. None: the weights that OpenAI published, or the only ones that

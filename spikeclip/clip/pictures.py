@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from hqgen.errors import SourceError
@@ -18,25 +18,33 @@ from spikeclip.data.shapes import SHAPES, draw
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Gray pictures of one size with their classes."""
+    """Gray pictures with their classes, all stretched to squares of one size."""
 
     classes: tuple[str, ...]
     images: Tensor
     """uint8 (N, 1, side, side)."""
     labels: Tensor
     """int64 (N,), indices of `classes`."""
+    aspects: Tensor
+    """float32 (N,), width by height of each picture before it was stretched."""
+    sharp: bool
+    """Whether the pictures fill a view with detail; if not, they look blurred by nature."""
 
     def part(self, rows: Tensor) -> LabelledPictures:
         """Some of the pictures."""
-        return LabelledPictures(self.classes, self.images[rows], self.labels[rows])
+        images, labels, aspects = self.images[rows], self.labels[rows], self.aspects[rows]
+        return LabelledPictures(self.classes, images, labels, aspects, self.sharp)
 
 
-def read_labelled(path: Path, side: int) -> LabelledPictures:
-    """Read labelled pictures as gray squares: the middle of each, scaled.
+def read_labelled(path: Path, size: int) -> LabelledPictures:
+    """Read labelled pictures as gray squares, for views of `size` pixels a side.
+
+    The squares have the side of the longest picture, but half to twice that of the views: fewer pixels than
+    half are enlarged once, better than a view would do it each time.
 
     Args:
         path: a folder or a zip archive of `CLASS/NAME.jpg`.
-        side: pixels a side.
+        size: pixels a side of the views.
 
     Raises:
         SourceError: neither a folder nor an archive, no picture in it, or a damaged one.
@@ -48,36 +56,32 @@ def read_labelled(path: Path, side: int) -> LabelledPictures:
         )
     classes = tuple(sorted({file.label for file in files}))
     labels = torch.tensor([classes.index(file.label) for file in files])
-    return LabelledPictures(classes, _squares((file.gray() for file in files), side), labels)
+    pictures = [file.gray() for file in files]
+    longest = max(max(picture.size) for picture in pictures)
+    side = min(max(longest, size // 2), size * 2)
+    aspects = torch.tensor([picture.width / picture.height for picture in pictures])
+    return LabelledPictures(classes, _squares(pictures, side), labels, aspects, longest >= size)
 
 
 def _squares(pictures: Iterable[Image.Image], side: int) -> Tensor:
-    """The middle of each picture, scaled: uint8 (N, 1, side, side)."""
-    size, how = (side, side), Image.Resampling.BICUBIC
-    squares = [np.asarray(ImageOps.fit(picture, size, how)) for picture in pictures]
+    """Each picture stretched to a square: uint8 (N, 1, side, side)."""
+    squares = [np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)) for picture in pictures]
     return torch.from_numpy(np.stack(squares))[:, None]
 
 
-def drawn_shapes(count: int, side: int) -> LabelledPictures:
-    """The demo's shapes, `count` of each, other ones than the demo has."""
-    drawn = (
+def drawn_shapes(count: int, size: int) -> LabelledPictures:
+    """The demo's shapes, `count` of each, other ones than the demo has; `size` as in `read_labelled`."""
+    drawn = [
         Image.fromarray(np.round(255 * draw(shape, f"clip/{shape}/{number}")).astype(np.uint8))
         for shape in SHAPES
         for number in range(count)
-    )
+    ]
     labels = torch.arange(len(SHAPES)).repeat_interleave(count)
-    return LabelledPictures(SHAPES, _squares(drawn, side), labels)
-
-
-def joined(one: LabelledPictures, other: LabelledPictures) -> LabelledPictures:
-    """Both, with the classes of both."""
-    classes = tuple(dict.fromkeys([*one.classes, *other.classes]))
-    parts = [renumbered(part, classes) for part in (one, other)]
-    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-    return LabelledPictures(classes, images, labels)
+    squares = _squares(drawn, min(drawn[0].width, 2 * size))
+    return LabelledPictures(SHAPES, squares, labels, torch.ones(len(labels)), drawn[0].width >= size)
 
 
 def renumbered(pictures: LabelledPictures, classes: tuple[str, ...]) -> LabelledPictures:
     """The same with labels that are indices of `classes`, which has theirs and more."""
     numbers = torch.tensor([classes.index(name) for name in pictures.classes])
-    return LabelledPictures(classes, pictures.images, numbers[pictures.labels])
+    return replace(pictures, classes=classes, labels=numbers[pictures.labels])

@@ -1,25 +1,28 @@
-"""What the small CLIP sees of its training pictures: low-light screens, in every state that they come in.
+"""What the small CLIP sees of its training pictures: screens in dark frames, whole pictures, and crops.
 
-A picture is scaled, placed in a dark frame as the screens of U-CALTECH and U-CIFAR are, and varied in light.
-Some are then spoiled (dark, noisy or blurred) so far that the right caption is no longer what they show but
-what is wrong with them. Without such captions the model's features would say nothing about quality, and the
-prompts of stage 2 would have nothing to learn.
+The frames are those of the screens of U-CALTECH and U-CIFAR. The crops are as large as parts of a network's
+output at full resolution. Each view has flaws of known grades (see `flaws.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-QUALITY_CAPTIONS = ("a clear image", "a dark image", "a noisy image", "a blurred image")
-_CLEAR, _DARK, _NOISY, _BLURRED = range(4)
-_SHARES = (0.76, 0.08, 0.08, 0.08)
-_PLACED = 0.8  # the others fill the view, as pictures that no screen shows do
-_RADIUS = 8
+from spikeclip.clip.flaws import FLAWS, GRADES, spoil
+from spikeclip.clip.pictures import LabelledPictures
+
+Kind = Literal["mixed", "placed", "crops"]
+
+_PLACED, _WHOLE = 0.45, 0.3  # shares of the views; the others are crops
+_CLEAR, _FLAWED = 0.45, 0.33  # shares of the views without flaws, and of each flaw in the others
+_SCALES: dict[str, tuple[float, float]] = {"placed": (0.75, 1.0), "whole": (1.0, 1.1), "crops": (1.15, 1.6)}
+"""Longer side of a picture, as a share of the view's."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,10 @@ class Views:
 
     images: Tensor
     """float32 (B, 1, size, size), brightness, about 0 to 1."""
-    quality: Tensor
-    """int64 (B,), rows of `QUALITY_CAPTIONS`; all but 0 are spoiled beyond recognition."""
+    grades: Tensor
+    """float32 (B, 5), from 0 to 3, the columns as `FLAWS`."""
+    known: Tensor
+    """bool (B, 5), whether a grade is known: how blurred a picture of few pixels looks is not."""
 
 
 Draw = Callable[[float, float], Tensor]
@@ -38,67 +43,78 @@ Draw = Callable[[float, float], Tensor]
 
 def plain_views(pictures: Tensor, size: int) -> Tensor:
     """Pictures uint8 (B, 1, h, w) as they are, as float32 (B, 1, size, size) from 0 to 1."""
-    return functional.interpolate(pictures.float() / 255, (size, size), mode="bilinear", align_corners=False)
+    small = functional.interpolate(
+        pictures.float() / 255, (size, size), mode="bilinear", align_corners=False, antialias=True
+    )
+    return small.clamp(0, 1)
 
 
-def make_views(pictures: Tensor, size: int, generator: torch.Generator, *, test: bool = False) -> Views:
+def make_views(
+    pictures: LabelledPictures, size: int, generator: torch.Generator, *, kind: Kind = "mixed"
+) -> Views:
     """Draw a view of each picture.
 
     Args:
-        pictures: uint8 (B, 1, h, w).
+        pictures: the pictures.
         size: pixels a side of the views.
         generator: where all that is random comes from; on the CPU.
-        test: place every picture in a dark frame, mirror and spoil none, as accuracy is measured.
+        kind: `mixed` for training; for tests `placed` or `crops`, which have no flaws and are not mirrored.
     """
-    count = len(pictures)
+    count = len(pictures.labels)
 
     def draw(low: float, high: float) -> Tensor:
         return torch.rand((count, 1, 1, 1), generator=generator) * (high - low) + low
 
-    quality = torch.multinomial(torch.tensor(_SHARES), count, replacement=True, generator=generator)
-    placed, mirrored = draw(0, 1) < _PLACED, draw(0, 1) < 0.5
-    if test:
-        quality, placed, mirrored = quality * 0, placed | True, mirrored & False
-    is_a = quality[:, None, None, None]
-    images = _shown(pictures.float() / 255, size, placed, mirrored, draw)
-    images = _blurred(images, torch.where(is_a == _BLURRED, draw(2.5, 5), draw(0.1, 1)))
-    # Dark pictures are noisy too: a low light leaves few spikes.
-    deviation = torch.where(is_a == _NOISY, draw(0.15, 0.5), draw(0, 0.05))
-    deviation = torch.where(is_a == _DARK, draw(0, 0.3), deviation)
-    images = images + deviation * torch.randn(images.shape, generator=generator)
-    return Views(images * torch.where(is_a == _DARK, draw(0.01, 0.15), draw(0.8, 1.1)), quality)
+    images = _shown(pictures, size, kind, draw)
+    grades = _grades(count, generator)
+    if kind != "mixed":
+        grades = grades.clamp(max=0)
+    images = spoil(images, grades, generator, depth=draw(0.3, 1))
+    known = torch.ones(grades.shape, dtype=torch.bool)
+    known[:, list(FLAWS).index("blur")] = pictures.sharp
+    return Views(images, grades.clamp(0, GRADES), known)
 
 
-def _shown(pictures: Tensor, size: int, placed: Tensor, mirrored: Tensor, draw: Draw) -> Tensor:
-    """Pictures on screens in dark frames, or filling the view; light and contrast vary."""
-    scale = torch.where(placed, draw(0.75, 1), draw(1, 1.15))
-    slack = (1 - scale).abs()
-    places = _places(size, scale, draw(-1, 1) * slack, draw(-1, 1) * slack, mirrored, draw)
-    shown = functional.grid_sample(pictures, places, padding_mode="border", align_corners=False)
-    screen = (places.abs().amax(3) <= 1)[:, None]
-    black = draw(0, 0.35)
-    lit = black + (draw(0.6, 1) - black) * shown ** draw(-0.4, 0.4).exp()
-    return torch.where(screen, lit, black * draw(0, 1))
+def _grades(count: int, generator: torch.Generator) -> Tensor:
+    """Grades from below 0, which nobody sees, to a bit more than the last; each flaw apart."""
+    chance, grade, better = torch.rand((3, count, len(FLAWS)), generator=generator).unbind(0)
+    clear = torch.rand((count, 1), generator=generator) < _CLEAR
+    flawed = (chance < _FLAWED) & ~clear
+    lowest = torch.tensor([flaw.lowest for flaw in FLAWS.values()])
+    return torch.where(flawed, grade * (GRADES + 0.2), better * lowest)
 
 
-def _places(size: int, scale: Tensor, x: Tensor, y: Tensor, mirrored: Tensor, draw: Draw) -> Tensor:
+def _shown(pictures: LabelledPictures, size: int, kind: Kind, draw: Draw) -> Tensor:
+    """Pictures on screens in dark frames, or filling the view; their gamma varies."""
+    chance, mixed = draw(0, 1), kind == "mixed"
+    placed = (chance < _PLACED) if mixed else torch.full_like(chance, kind == "placed") > 0
+    whole = (chance >= _PLACED) & (chance < _PLACED + _WHOLE) & mixed
+    scales = {name: draw(*bounds) for name, bounds in _SCALES.items()}
+    scale = torch.where(placed, scales["placed"], torch.where(whole, scales["whole"], scales["crops"]))
+    aspect = torch.where(whole, torch.ones(()), pictures.aspects[:, None, None, None])
+    mirrored = (draw(0, 1) < 0.5) & mixed
+    # Pictures with more pixels than the view are averaged over 2x2 points, or they would get false grain.
+    source = pictures.images.float() / 255
+    if source.shape[-1] > 2 * size:
+        source = functional.avg_pool2d(source, 2)
+    over = 2 if source.shape[-1] > size else 1
+    places = _places(over * size, scale, aspect, mirrored, draw)
+    shown = functional.grid_sample(source, places, padding_mode="border", align_corners=False)
+    screen = (places.abs() <= 1).all(3)[:, None].float()
+    shown, screen = functional.avg_pool2d(shown, over), functional.avg_pool2d(screen, over)
+    surround = draw(-0.35, 0.2)
+    return surround + screen * (shown ** draw(-0.4, 0.4).exp() - surround)
+
+
+def _places(size: int, scale: Tensor, aspect: Tensor, mirrored: Tensor, draw: Draw) -> Tensor:
     """Where each pixel of a view is in its picture, (B, size, size, 2) from -1 to 1."""
-    angle = draw(-0.06, 0.06).flatten()
-    stretch = draw(-0.1, 0.1).exp().flatten()
-    across = (torch.where(mirrored, -1.0, 1.0) / scale).flatten() * stretch
-    down = 1 / (scale.flatten() * stretch)
-    rows = [across * angle.cos(), -across * angle.sin(), -across * x.flatten()]
-    rows += [down * angle.sin(), down * angle.cos(), -down * y.flatten()]
-    matrices = torch.stack(rows, 1).reshape(-1, 2, 3)
-    return functional.affine_grid(matrices, [len(matrices), 1, size, size], align_corners=False)
-
-
-def _blurred(images: Tensor, deviation: Tensor) -> Tensor:
-    """Each image through a Gaussian of its own standard deviation in pixels, (B, 1, 1, 1)."""
-    at = torch.arange(-_RADIUS, _RADIUS + 1.0)
-    kernels = torch.exp(-0.5 * (at / deviation) ** 2)
-    kernels = kernels / kernels.sum(3, keepdim=True)
-    channels = functional.pad(images.transpose(0, 1), [_RADIUS] * 4, mode="replicate")
-    channels = functional.conv2d(channels, kernels, groups=len(images))
-    channels = functional.conv2d(channels, kernels.transpose(2, 3), groups=len(images))
-    return channels.transpose(0, 1)
+    width, height = scale * aspect.clamp(max=1), scale / aspect.clamp(min=1)
+    stretch = draw(-0.12, 0.12).exp()
+    width, height = width * stretch, height / stretch
+    across, down = torch.where(mirrored, -1.0, 1.0) / width, 1 / height
+    middle_x, middle_y = draw(-1, 1) * (1 - width).abs(), draw(-1, 1) * (1 - height).abs()
+    angle = draw(-0.1, 0.1)
+    at = (torch.arange(size) * 2 + 1) / size - 1
+    x, y = at[:, None] - middle_x, at[:, None, None] - middle_y  # (B, 1, size, 1) and (B, size, 1, 1)
+    u, v = x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()
+    return torch.cat([across * u, down * v], 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import socket
 import subprocess
@@ -222,8 +223,8 @@ def test_a_small_clip_is_trained_from_the_command_line(tmp_path: Path) -> None:
         "train",
         "--pictures",
         tmp_path,
-        "--epochs",
-        "1",
+        "--steps",
+        "2",
         "--batch",
         "8",
         "--image-size",
@@ -236,6 +237,13 @@ def test_a_small_clip_is_trained_from_the_command_line(tmp_path: Path) -> None:
     assert "epoch 1" in shown.stderr
     assert out.is_file()
     assert run(*flags, "--out", out).returncode == 2
+    curves = ("--clip-weights", out, "--size", "32", "--out", tmp_path / "responses.csv")
+    shown = run("clip", "responses", "--pictures", tmp_path, *curves)
+    assert shown.returncode == 0, shown.stderr
+    rows = list(csv.DictReader((tmp_path / "responses.csv").read_text().splitlines()))
+    assert {row["change"] for row in rows} >= {"gain", "noise", "blur", "contrast", "borders"}
+    assert all(0 <= float(row["clear"]) <= 1 for row in rows)
+    assert (tmp_path / "responses.svg").read_text().startswith("<svg")
 
 
 def test_a_recipe_with_a_mistake_is_a_usage_error(tmp_path: Path) -> None:

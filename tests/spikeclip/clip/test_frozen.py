@@ -208,7 +208,7 @@ def test_weights_that_are_not_finite_are_refused(small: Path) -> None:
 def test_a_small_clip_that_did_not_come_with_the_installation_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "SHIPPED", tmp_path / "small-clip.pth")
+    monkeypatch.setitem(files.SHIPPED, "small", tmp_path / "small-clip.pth")
     with pytest.raises(WeightsError, match=r"no small CLIP `.*small-clip\.pth`"):
         load_clip("small")
 
