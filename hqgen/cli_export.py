@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hqgen.export.settings import ExportCommand
 
 _LOAD = {
-    "imagefolder": 'datasets.load_dataset("imagefolder", data_dir="{out}")',
+    "imagefolder": 'datasets.load_dataset("{out}")',
     "webdataset": 'webdataset.WebDataset("{out}/{split}-000000.tar", shardshuffle=False)',
     "huggingface": 'datasets.load_dataset("{out}")',
 }

@@ -104,7 +104,7 @@ def _counts(samples: Iterable[Chosen]) -> tuple[int, int]:
 
 
 def _source(spec: SourceSpec, found: SourceManifest, samples: Sequence[Chosen]) -> dict[str, Any]:
-    described = _described(found)
+    described = describe_source(found)
     margins = [item.record.margin for item in samples if item.record.margin is not None]
     return {
         "name": spec.name,
@@ -119,7 +119,7 @@ def _source(spec: SourceSpec, found: SourceManifest, samples: Sequence[Chosen]) 
     }
 
 
-def _described(found: SourceManifest) -> SourceSettings:
+def describe_source(found: SourceManifest) -> SourceSettings:
     """What the catalog, or the `source.toml` of a folder that is still there, says of a source."""
     if (entry := load_catalog().get(found.name)) is not None:
         return entry

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hqgen.export.card import NOT_STATED, describe_source
 from hqgen.export.metadata import COLUMNS, features
 from hqgen.export.selection import Selection
 from hqgen.export.settings import ExportSettings
@@ -63,7 +64,7 @@ def description(
         "description": f"{len(selection.samples)} pictures reconstructed from spike-camera recordings, plan "
         f"{manifest.plan_id}. Sources, licences, methods and limits: README.md.",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "license": "README.md",
+        "license": _licences(manifest),
         "url": "README.md",
         "citeAs": "See the sources and methods in README.md.",
         "datePublished": manifest.times.finished[:10],
@@ -71,6 +72,12 @@ def description(
         "distribution": files,
         "recordSet": records,
     }
+
+
+def _licences(manifest: Manifest) -> list[str]:
+    """The licences of the sources; each is a text, as the catalog has it."""
+    stated = (describe_source(source).licence or NOT_STATED for source in manifest.sources)
+    return [f"{source.name}: {licence}" for source, licence in zip(manifest.sources, stated, strict=True)]
 
 
 def _files(name: str, includes: str, kind: str) -> dict[str, Any]:

@@ -101,4 +101,5 @@ def png_text(sample: Chosen, plan_id: str) -> dict[str, str]:
         "hqgen:frame": str(sample.place.centre),
         "hqgen:method": sample.method,
         "hqgen:score": repr(sample.score),
+        **({} if sample.verdict is None else {"hqgen:verdict": sample.verdict.action}),
     }

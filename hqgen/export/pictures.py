@@ -69,15 +69,26 @@ def stored(source: HQSource, samples: Sequence[Chosen]) -> list[NDArray[np.uint8
     Raises:
         StoreError: the shard is damaged.
     """
-    rows = [sample.row for sample in samples]
+    rows = slice(samples[0].row, samples[-1].row + 1)
     try:
-        shard = source.images[rows[0] : rows[-1] + 1]
+        shards = {name: array[rows] for name, array in _arrays(source, samples).items()}
     except Exception as error:  # zarr's codecs raise whatever their libraries do
         raise StoreError(
             f"the pictures of `{source.name}` from `{samples[0].record.key}` on cannot be read: {error}",
             hint="`hqgen inspect MANIFEST --verify` names the damaged shards",
         ) from error
-    return [shard[row - rows[0]] for row in rows]
+    return [shards[_array_of(sample)][sample.row - rows.start] for sample in samples]
+
+
+def _array_of(sample: Chosen) -> str | None:
+    """The method whose candidate the picture is, or None for the winner of the store."""
+    return sample.method if sample.overruled else None
+
+
+def _arrays(source: HQSource, samples: Sequence[Chosen]) -> dict[str | None, Any]:
+    """The arrays that hold the pictures of samples."""
+    names = {_array_of(sample) for sample in samples}
+    return {name: source.images if name is None else source.candidates[name] for name in names}
 
 
 def _deeper(source: HQSource, remake: Remake, samples: Sequence[Chosen]) -> list[NDArray[np.uint16]]:

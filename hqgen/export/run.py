@@ -7,7 +7,6 @@ export left is removed by the next one, which begins again.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from hqgen.export.pictures import png_files
 from hqgen.export.selection import Selection, left_out_text, select
 from hqgen.export.settings import ExportSettings
 from hqgen.export.writers import Writer, writer_of
-from hqgen.files import held
+from hqgen.files import held, sync
 from hqgen.manifest import Manifest
 from hqgen.progress import Observer
 from hqgen.provenance import require_same, short_digest
@@ -71,7 +70,8 @@ def export_store(manifest_path: Path, settings: ExportSettings, observer: Observ
         StoreError: the store is missing, not complete or damaged; the folder is in use or cannot be written;
             with 16 bits, a picture that was made again is another one than in the store.
         PlanMismatchError: the folder holds another export, or the journal of verdicts is of another store.
-        UsageError: nothing is left to export, verdicts are not applied, or a library is missing.
+        UsageError: nothing is left to export, a verdict asks for a picture that the store does not have, or a
+            library is missing.
         HqgenError: with 16 bits: a recording is gone, or a method cannot run here.
     """
     kind = writer_of(settings.to)
@@ -175,7 +175,8 @@ def _place(out: Path, document: dict[str, Any], *, overwrite: bool) -> Iterator[
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir()
             yield new
-            os.sync()  # a move that is on the disk before the files would look whole after a power cut
+            for path in (*new.rglob("*"), new):
+                sync(path)  # a move that is on the disk before the files would look whole after a power cut
             if out.exists():
                 out.rename(old)
             new.rename(out)

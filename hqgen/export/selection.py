@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from hqgen.curation import FILE, Journal
 from hqgen.errors import UsageError
@@ -23,10 +25,11 @@ class Chosen:
         source: what the plan says of its source.
         row: of its picture in the source's arrays.
         place: what the plan says of it.
-        record: what came of it.
+        record: what came of it; for a pick that the store has not applied, with that candidate as the winner.
         split: that it is in.
         name: for its file, without an ending; unique in its source.
         verdict: what a person said of it; None for most.
+        overruled: whether its picture is a candidate of the store, and not the winner there.
     """
 
     source: SourceSpec
@@ -36,6 +39,7 @@ class Chosen:
     split: str
     name: str
     verdict: Verdict | None
+    overruled: bool
 
     @property
     def recording(self) -> RecordingSpec:
@@ -53,6 +57,10 @@ class Chosen:
         score = self.record.score
         assert score is not None
         return score
+
+    def of(self, method: str) -> Chosen:
+        """The same sample with the candidate of a method, which must have a score, as its picture."""
+        return replace(self, record=_won_by(self.record, method), overruled=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def select(manifest_path: Path, manifest: Manifest, settings: SelectionSettings)
     """Choose samples.
 
     Raises:
-        UsageError: no sample is left, or there are verdicts that change pictures and are not applied.
+        UsageError: no sample is left, or a verdict asks for a picture that the store does not have.
         PlanMismatchError, StoreError: the journal of verdicts cannot be read, or is of another store.
     """
     shares = parse_split(settings.split)
@@ -91,12 +99,17 @@ def select(manifest_path: Path, manifest: Manifest, settings: SelectionSettings)
         names = file_names([sample.key.removeprefix(f"{spec.name}/") for sample in spec.samples])
         for row, (place, record) in enumerate(zip(spec.samples, found.samples, strict=True)):
             verdict = verdicts.get(place.key)
+            method = verdict and verdict.method
+            overruled = method not in (None, record.method) and record.scores.get(str(method)) is not None
+            if overruled:
+                record = _won_by(record, str(method))
             reason = _reason(record, verdict, settings)
             if reason:
                 left_out[reason] += 1
                 rejected += verdict is not None and verdict.action == "reject" and verdict.number > 0
                 continue
-            chosen.append(Chosen(spec, row, place, record, splits[place.recording], names[row], verdict))
+            split = splits[place.recording]
+            chosen.append(Chosen(spec, row, place, record, split, names[row], verdict, overruled))
     if not chosen:
         raise UsageError(
             f"no sample of `{manifest_path}` is left to export: {left_out_text(left_out) or 'it has none'}",
@@ -108,6 +121,14 @@ def select(manifest_path: Path, manifest: Manifest, settings: SelectionSettings)
 def left_out_text(left_out: dict[str, int]) -> str:
     """`2 rejected, 1 without a picture`."""
     return ", ".join(f"{number:,} {reason}" for reason, number in left_out.items())
+
+
+def _won_by(record: SampleRecord, method: str) -> SampleRecord:
+    """The record with a candidate as the winner, and the margin that it has."""
+    scores = {name: np.float32(score) for name, score in record.scores.items() if score is not None}
+    others = [score for name, score in scores.items() if name != method]
+    margin = float(min(others) - scores[method]) if others else None
+    return record.model_copy(update={"method": method, "margin": margin})
 
 
 def _reason(record: SampleRecord, verdict: Verdict | None, settings: SelectionSettings) -> str:
@@ -125,26 +146,31 @@ def _reason(record: SampleRecord, verdict: Verdict | None, settings: SelectionSe
 
 
 def _unapplied(path: Path, manifest: Manifest, applied: dict[str, Verdict]) -> dict[str, Verdict]:
-    """The verdicts that hold, if the pictures of the store are what they ask for.
+    """The verdicts that hold, if the store has every picture that they ask for.
 
-    A rejection only leaves a sample out. A pick, or one that is taken back, asks for another picture than the
-    store has under its plan id; only `hqgen curate apply` makes a store with that picture and says so in the
-    manifest.
+    The picture of a pick is a candidate, which a store that keeps winners only does not have. For a pick or a
+    rejection that is taken back, the manifest no longer says what the rule had picked.
     """
     state = Journal(path, manifest).state()
-    winners = {sample.key: sample.method for source in manifest.sources for sample in source.samples}
-    other = [key for key, item in state.items() if item.action == "pick" and item.method != winners[key]]
+    records = {sample.key: sample for source in manifest.sources for sample in source.samples}
+    missing = [
+        key
+        for key, item in state.items()
+        if item.number > 0
+        and item.method not in (None, records[key].method)
+        and (not manifest.plan.keep_candidates or records[key].scores.get(str(item.method)) is None)
+    ]
     for key, item in applied.items():
         now = state.get(key)
         decided = now is not None and now.action in ("pick", "reject")
         if item.action != "mark" and not decided:
-            other.append(key)
-    if other:
+            missing.append(key)
+    if missing:
         raise UsageError(
-            f"{count(len(other), 'verdict')} in `{path.with_name(FILE)}` would change pictures and "
-            f"{'is' if len(other) == 1 else 'are'} not applied: "
-            + ", ".join(first([f"`{key}`" for key in other], 3)),
-            hint="make a store of them with `hqgen curate apply MANIFEST --out DIR`, and export that; "
+            f"{count(len(missing), 'verdict')} in `{path.with_name(FILE)}` "
+            f"{'asks' if len(missing) == 1 else 'ask'} for a picture that the store does not have: "
+            + ", ".join(first([f"`{key}`" for key in missing], 3)),
+            hint="export a store that keeps its candidates, or one that `hqgen curate apply` made; "
             "or export this one as it is with `--curation ignore`",
         )
     return state

@@ -36,7 +36,7 @@ class SelectionSettings(Section):
     min_margin: Annotated[float | None, Field(allow_inf_nan=False), FLAG] = None
     """Leave out samples whose winner leads by less. [default: no limit]"""
     curation: Annotated[Literal["honour", "ignore"], FLAG] = "honour"
-    """Whether verdicts of `hqgen curate` that are not applied count: rejected samples are left out."""
+    """Whether verdicts that are not applied count: picks are used, rejected samples are left out."""
 
 
 class ExportSettings(SelectionSettings):

@@ -178,11 +178,11 @@ def test_a_store_that_lacks_or_breaks_a_shard_exports_nothing(
     assert not (tmp_path / "set").exists()
 
 
-def test_verdicts_that_change_pictures_are_refused_by_the_command(ugly: Path, tmp_path: Path) -> None:
+def test_a_pick_that_the_store_lacks_is_refused_by_the_command(ugly: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(ugly.parent, tmp_path / "store")
     Journal(tmp_path / "store/manifest.json").add("pick", ["one/a/1"], method="tfi")
     done = command("export", tmp_path / "store", "--to", "imagefolder", "--out", tmp_path / "set")
     assert done.returncode == UsageError.exit_code
-    assert "hqgen curate apply" in done.stderr
+    assert "--curation ignore" in done.stderr

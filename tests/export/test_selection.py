@@ -86,9 +86,9 @@ def test_a_pick_of_the_winner_changes_nothing(store: Path) -> None:
     assert len(chosen(store).samples) == 13
 
 
-def test_picks_that_are_not_applied_are_refused_with_the_command(store: Path) -> None:
+def test_a_pick_of_a_candidate_that_the_store_lacks_is_refused(store: Path) -> None:
     Journal(store).add("pick", ["one/a/1", "two/0"], method="tfi")
-    with pytest.raises(UsageError, match=r"2 verdicts in `.*curation.json` would change pictures") as caught:
+    with pytest.raises(UsageError, match=r"2 verdicts in `.*curation.json` ask for a picture") as caught:
         chosen(store)
     assert "hqgen curate apply" in caught.value.hint
     assert len(chosen(store, curation="ignore").samples) == 13
@@ -101,6 +101,6 @@ def test_a_verdict_of_the_store_that_is_taken_back_must_be_applied(store: Path) 
     assert len(chosen(store).samples) == 13
     Journal(store).add("clear", ["one/a/1"])
     with pytest.raises(
-        UsageError, match=r"1 verdict in .* would change pictures and is not applied: `one/a/1`"
+        UsageError, match=r"1 verdict in .* asks for a picture that the store does not have: `one/a/1`"
     ):
         chosen(store)
