@@ -75,6 +75,7 @@ MAY_IMPORT = {
         f"hqgen.{room}"
         for room in ("sources", "methods", "quality", "store", "manifest", "curation", "inspection")
     },
+    "hqgen.torch": {"hqgen.export", "hqgen.manifest", "hqgen.store"},
     "hqgen.training": {f"hqgen.{room}" for room in ("spikes", "simulation", "methods", "quality")},
     "hqgen.report": {
         f"hqgen.{room}"
