@@ -240,6 +240,7 @@ def test_every_verdict_by_keys(open_page: Callable[..., Any], manifest: Path) ->
     keys.press("3")
     keys.press("p")
     until(page, f"{pressed} === 'pick tfstp'")
+    assert page.get_attribute(".pane:has(.picked)", "data-look") == "tfstp"
     keys.press("n")
     keys.type("sharper")
     keys.press("Enter")

@@ -30,6 +30,7 @@ export class Compare {
   private readonly zoom = new Zoom(this.node);
   private timer = 0;
   private cut = 50;
+  private picked: number | null = null;
 
   constructor(private readonly changed: () => void) {}
 
@@ -59,6 +60,13 @@ export class Compare {
     this.left = Math.max(0, this.looks.findIndex((look) => look.winner));
     const again = this.looks.findIndex((look) => look.name === chosen && look.source !== "");
     this.right = again >= 0 ? again : this.other(this.left);
+    this.draw();
+  }
+
+  /** Mark the candidate that a person picked. */
+  pick(method: number | null): void {
+    if (method === this.picked) return;
+    this.picked = method;
     this.draw();
   }
 
@@ -148,8 +156,8 @@ export class Compare {
     const names = element(
       "figcaption",
       {},
-      element("b", { class: "of one" }, left.name, tag(left)),
-      element("b", { class: "of two" }, right.name, tag(right)),
+      element("b", { class: "of one" }, left.name, ...this.tags(left)),
+      element("b", { class: "of two" }, right.name, ...this.tags(right)),
     );
     const pair = element("figure", { class: "pair" }, frame, names);
     if (this.mode === "swipe") {
@@ -193,11 +201,19 @@ export class Compare {
       "figcaption",
       {},
       key,
-      element("b", {}, look.name, tag(look)),
+      element("b", {}, look.name, ...this.tags(look)),
       element("span", { class: "number" }, look.score === null ? "" : decimal(look.score)),
     );
     const choose = (): void => this.choose(place);
     return element("figure", { class: kind, "data-look": look.name, onclick: choose }, frame, caption);
+  }
+
+  private tags(look: Look): HTMLElement[] {
+    const picked = look.method !== null && look.method === this.picked;
+    return [
+      ...(look.winner ? [element("em", { class: "tag" }, "winner")] : []),
+      ...(picked ? [element("em", { class: "tag picked" }, "picked")] : []),
+    ];
   }
 
   private frame(): HTMLElement {
@@ -212,8 +228,4 @@ export class Compare {
     const text = look.note || "no picture";
     return element("span", { class: "picture" }, element("span", { class: "problem quiet", title: text }, text));
   }
-}
-
-function tag(look: Look): HTMLElement | null {
-  return look.winner ? element("em", { class: "tag" }, "winner") : null;
 }

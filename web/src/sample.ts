@@ -27,6 +27,7 @@ export class SampleView {
   private readonly compare: Compare;
   private readonly judge: Judge;
   private readonly recording: RecordingView;
+  private asked = -1;
   private position = "";
   private opened = false; // whether provenance is open
 
@@ -64,7 +65,9 @@ export class SampleView {
   /** Show a sample; `position` says where it is among those that were found. */
   async open(row: number, position: string): Promise<void> {
     this.node.hidden = false;
+    this.asked = row;
     const sample = await get<Sample>(`/api/samples/${row}`);
+    if (this.asked !== row) return; // people step faster than answers come
     this.sample = sample;
     this.title.textContent = sample.key;
     this.title.title = sample.key;
@@ -80,6 +83,7 @@ export class SampleView {
 
   close(): void {
     this.node.hidden = true;
+    this.asked = -1;
     this.sample = null;
     this.compare.stop();
   }
@@ -88,6 +92,8 @@ export class SampleView {
   update(): void {
     const sample = this.sample;
     if (!sample) return;
+    const verdict = this.curation.of(sample.row);
+    this.compare.pick(verdict?.method ?? null);
     this.judge.show();
     const method = sample.candidates.find((item) => item.method === sample.winner)?.name;
     const parts = [
@@ -97,7 +103,6 @@ export class SampleView {
       sample.score === null ? "" : `${this.store.scorer} ${decimal(sample.score)}`,
       sample.margin === null ? "" : `margin ${decimal(sample.margin)}${sample.ambiguous ? ", ambiguous" : ""}`,
     ];
-    const verdict = this.curation.of(sample.row);
     if (verdict) parts.push(`${this.curation.text(sample.row)}${verdict.author ? ` by ${verdict.author}` : ""}`);
     this.lead.textContent = parts.filter((part) => part).join(" · ");
   }
