@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import MethodError, UsageError
-from hqgen.spikes.packed import Window
+from hqgen.spikes.packed import PackedSpikes, Window
 
 Leg = Literal["cpu", "gpu"]
 """The kind of worker that a method needs: `cpu` for model-based methods, `gpu` for networks."""
@@ -48,6 +48,11 @@ class Method(ABC):
     citation: ClassVar[str]
 
     @property
+    def frames_at_once(self) -> int:
+        """Frames that `reconstruct_frames` should get at a time, at most; more than 1 if that is faster."""
+        return 1
+
+    @property
     @abstractmethod
     def span(self) -> Span:
         """Frames that it uses before and after the centre frame."""
@@ -66,6 +71,22 @@ class Method(ABC):
     def reconstruct_batch(self, windows: Sequence[Window]) -> list[NDArray[np.float32] | MethodError]:
         """Reconstruct several windows; each gives its image, or the error that says why there is no image."""
         return [self._attempt(window) for window in windows]
+
+    def reconstruct_frames(
+        self, stream: PackedSpikes, frames: range
+    ) -> list[NDArray[np.float32] | MethodError]:
+        """Reconstruct several frames of a stream, as of a video; equal to `reconstruct` of each window.
+
+        A method overrides it where the windows of neighbours share work.
+
+        Args:
+            stream: consecutive frames of a recording: all that the windows need.
+            frames: indices in `stream`, in ascending order; at least one.
+
+        Returns:
+            As `reconstruct_batch`.
+        """
+        return self.reconstruct_batch([Window(stream, frame, self.span) for frame in frames])
 
     def _attempt(self, window: Window) -> NDArray[np.float32] | MethodError:
         try:

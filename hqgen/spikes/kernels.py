@@ -29,7 +29,7 @@ def count_spikes(spikes: PackedSpikes) -> Numbers:
         ValueError: more than 65,535 frames, whose counts would not fit.
     """
     _check_length(len(spikes))
-    return _numbers(_planes_of_counts(spikes.data), spikes)
+    return numbers_of(planes_of_counts(spikes.data), spikes)
 
 
 def steps_to_previous(spikes: PackedSpikes, frame: int) -> Numbers:
@@ -74,7 +74,7 @@ def voxel_sums(spikes: PackedSpikes, bins: int) -> NDArray[np.uint8]:
     voxels = np.empty((bins, spikes.height, spikes.width), np.uint8)
     for index in range(bins):
         part = spikes.data[index * length : (index + 1) * length]
-        voxels[index] = _numbers(_planes_of_counts(part), spikes)
+        voxels[index] = numbers_of(planes_of_counts(part), spikes)
     return voxels
 
 
@@ -83,14 +83,14 @@ def _check_length(frames: int) -> None:
         raise ValueError(f"numbers up to {frames} do not fit 16 bits; take at most 65,535 frames at a time")
 
 
-def _planes_of_counts(frames: Bytes) -> Bytes:
+def planes_of_counts(frames: Bytes) -> Bytes:
     """Bit planes (8 or 16, bytes) of the sum over frames (T, bytes)."""
-    planes = _no_planes(len(frames), frames.shape[1])
+    planes = no_planes(len(frames), frames.shape[1])
     _add_frames(frames, planes)
     return planes
 
 
-def _no_planes(largest: int, size: int) -> Bytes:
+def no_planes(largest: int, size: int) -> Bytes:
     """Bit planes (8 or 16, size) of zeros, for numbers up to `largest`."""
     return np.zeros((8 if largest <= np.iinfo(np.uint8).max else 16, size), np.uint8)
 
@@ -100,12 +100,12 @@ def _search(spikes: PackedSpikes, frame: int, *, start: int, step: int, count: i
     if not 0 <= frame < len(spikes):
         raise IndexError(f"frame {frame} is not one of the {len(spikes)} frames")
     _check_length(count)
-    planes = _no_planes(count, spikes.data.shape[1])
+    planes = no_planes(count, spikes.data.shape[1])
     _find_spikes(spikes.data, start, step, count, planes)
-    return _numbers(planes, spikes)
+    return numbers_of(planes, spikes)
 
 
-def _numbers(planes: Bytes, spikes: PackedSpikes) -> Numbers:
+def numbers_of(planes: Bytes, spikes: PackedSpikes) -> Numbers:
     """The numbers that bit planes (8 or 16, bytes) hold: (H, W), top row first."""
     pixels, size = spikes.height * spikes.width, planes.shape[1]
     low = np.empty(size, np.uint64)

@@ -61,6 +61,11 @@ class NetworkMethod(Method):
         return self.before, self.after
 
     @property
+    def frames_at_once(self) -> int:
+        """A batch."""
+        return self.batch_on[resolve_device(self.device)]
+
+    @property
     def weights_name(self) -> str:
         """Name of its weights in the registry: the method, or the variant if it has other weights."""
         return self.name
