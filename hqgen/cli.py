@@ -482,16 +482,27 @@ def doctor(
 def reconstruct(
     context: typer.Context,
     recording: Annotated[Path, typer.Argument(help="A recording; docs/sources.md lists the formats.")],
-    out: Annotated[Path, typer.Option(help="Picture to write, or `.npy` for the float32 values.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Picture to write, or `.npy` for the float32 values. With --frames: an `.mp4`, a new folder "
+            "of PNGs, or `.npy`."
+        ),
+    ],
     method: Annotated[
         str, typer.Option(help="As in `tfi:variant=paper`.", autocompletion=completer("methods"))
     ] = "tfi",
     frame: Annotated[int | None, typer.Option(min=0, help="Frame, from 0. [default: the middle one]")] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="A video of the frames START:STOP:STEP, as in `0:2000:10`.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Pictures per second of a video. [default: 30]")] = None,
+    counter: Annotated[bool, typer.Option("--counter", help="Write frame numbers into a video.")] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where networks run.")] = "auto",
     force: console.Force = False,
     _weights: Weights = None,
 ) -> None:
-    """Reconstruct one frame of a recording with one method."""
+    """Reconstruct one frame of a recording with one method, or a video of many: docs/video.md."""
     from hqgen.errors import UsageError
     from hqgen.methods.api import reconstruct
     from hqgen.methods.registry import parse_methods
@@ -502,6 +513,12 @@ def reconstruct(
 
     (chosen,) = parse_methods(method)
     camera: Camera = context.obj
+    if frames is None and (rate is not None or counter):
+        raise UsageError("`--rate` and `--counter` are for videos", hint="give `--frames`, as in `0:2000:10`")
+    if frames is not None and frame is not None:
+        raise UsageError(
+            "`--frame` asks for one picture, `--frames` for a video", hint="leave one of them out"
+        )
     spikes = open_recording(recording, camera.for_file(recording))
     stderr_observer().note(f"`{recording}`: {spikes.extent}")
     if frame is not None and frame >= len(spikes):
@@ -511,7 +528,22 @@ def reconstruct(
         )
     if not force:
         require_plausible(spikes, recording)
-    write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
+    if frames is None:
+        write_image(out, reconstruct(chosen.on(device), spikes, centre=frame))
+    else:
+        from hqgen.video.frames import RATE, parse_frames
+        from hqgen.video.run import reconstruct_video
+
+        chosen_frames = parse_frames(frames, str(recording), len(spikes))
+        reconstruct_video(
+            chosen.on(device),
+            spikes,
+            chosen_frames,
+            out,
+            rate=RATE if rate is None else rate,
+            counter=counter,
+            observer=stderr_observer(),
+        )
     typer.echo(out)
 
 

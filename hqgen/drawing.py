@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -84,6 +85,17 @@ def resized(picture: NDArray[Any], width: int, height: int) -> Image.Image:
     """A grey picture, uint8 (H, W), in `width` x `height` pixels."""
     image = Image.fromarray(picture)
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def stamp(picture: NDArray[np.uint8], text: str) -> None:
+    """Write a short text into the top left corner of a picture, uint8 (H, W) or (H, W, 3): white on black."""
+    size = max(10, len(picture) // 20)
+    left, top, right, bottom = _font(size).getbbox(text)
+    label = Image.new("L", (round(right - left) + size // 2, round(bottom - top) + size // 2))
+    ImageDraw.Draw(label).text((size // 4 - left, size // 4 - top), text, fill=255, font=_font(size))
+    corner = picture[: label.height, : label.width]
+    levels = np.asarray(label)[: corner.shape[0], : corner.shape[1]]
+    corner[...] = levels if picture.ndim == 2 else levels[..., None]
 
 
 def wrapped(text: str, width: int, size: int) -> list[str]:

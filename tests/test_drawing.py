@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.drawing import BODY, INK, MARGIN, Part, resized, save, stacked, wrapped
+from hqgen.drawing import BODY, INK, MARGIN, Part, resized, save, stacked, stamp, wrapped
 from hqgen.errors import UsageError
 
 
@@ -49,3 +49,12 @@ def test_the_folder_of_a_sheet_is_made_and_a_sheet_that_cannot_be_written_is_an_
         save(Image.new("RGB", (2, 2)), tmp_path / "new" / "sheet.png" / "sheet.png")
     assert error.value.hint
     assert "Errno" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (60, 80, 3), (8, 9)], ids=str)
+def test_a_stamp_is_white_on_black_in_the_corner(shape: tuple[int, ...]) -> None:
+    picture = np.full(shape, 99, np.uint8)
+    stamp(picture, "120")
+    assert picture[0, 0].max() == 0
+    assert picture.max() > 200 or len(picture) < 10
+    assert len(picture) < 10 or (picture[30:] == 99).all()

@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "hqgen.sources": {"hqgen.spikes", "hqgen.simulation"},
     "hqgen.methods": {"hqgen.compiled", "hqgen.spikes"},
     "hqgen.quality": {"hqgen.compiled"},
+    "hqgen.video": {"hqgen.spikes", "hqgen.methods", "hqgen.quality"},
     "hqgen.completion": {"hqgen.sources", "hqgen.methods", "hqgen.quality"},
     "hqgen.manifest": set(),
     "hqgen.store": {"hqgen.manifest"},

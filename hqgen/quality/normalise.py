@@ -100,20 +100,51 @@ def to_uint16(image: NDArray[Any], rule: Normalisation | None = None) -> NDArray
     return levels
 
 
+def gain_of(image: NDArray[Any], rule: Normalisation | None = None) -> float:
+    """Grey levels per unit of an image: what brings its white point to the level of the rule.
+
+    Args:
+        image: (H, W) of any real type; several pictures that shall have one gain, one below the other.
+        rule: by default `Normalisation()`.
+
+    Raises:
+        ScoreError: a value is not finite, or nothing is brighter than zero except small spots.
+    """
+    rule = rule or Normalisation()
+    return 255 * rule.level / _measured(image, rule)[1]
+
+
+def with_gain(image: NDArray[Any], gain: float) -> NDArray[np.uint8]:
+    """Make a picture of an image (H, W) by a gain in grey levels per unit; what is outside is clipped.
+
+    Raises:
+        ScoreError: a value is not finite.
+    """
+    grey = np.empty(image.shape, np.uint8)
+    _quantise(_finite(image), gain, grey)
+    return grey
+
+
 def _measured(image: NDArray[Any], rule: Normalisation) -> tuple[NDArray[Any], float]:
     """The image as floats, and its white point."""
     if image.ndim != 2 or min(image.shape) < rule.block:
         raise ScoreError(
             f"an image must have at least {rule.block}x{rule.block} pixels, not the shape {image.shape}"
         )
-    image = image if image.dtype in (np.float32, np.float64) else image.astype(np.float64)
-    finite = np.isfinite(image)
-    if not finite.all():
-        raise ScoreError(f"{image.size - np.count_nonzero(finite)} of {image.size} pixels are not finite")
+    image = _finite(image)
     white = _white_point(image, rule)
     if white <= 0:
         raise ScoreError(f"dark image: {rule.quantile:.1%} of it is not brighter than zero")
     return image, white
+
+
+def _finite(image: NDArray[Any]) -> NDArray[Any]:
+    """The image as floats."""
+    image = image if image.dtype in (np.float32, np.float64) else image.astype(np.float64)
+    finite = np.isfinite(image)
+    if not finite.all():
+        raise ScoreError(f"{image.size - np.count_nonzero(finite)} of {image.size} pixels are not finite")
+    return image
 
 
 def _white_point(image: NDArray[Any], rule: Normalisation) -> float:

@@ -15,7 +15,7 @@ from hqgen.errors import ScoreError, UsageError
 from hqgen.methods.tfi import TFI
 from hqgen.methods.tfp import TFP
 from hqgen.methods.tfstp import TFSTP
-from hqgen.quality.normalise import Normalisation, to_uint8
+from hqgen.quality.normalise import Normalisation, gain_of, to_uint8, with_gain
 from hqgen.spikes.recording import open_recording
 
 
@@ -162,3 +162,12 @@ def test_all_methods_show_a_real_recording_equally_bright(data_root: Path) -> No
     means = np.array([picture.mean() for picture in pictures])
     assert means.max() / means.min() < 1.1
     assert max(np.mean(picture == 255) for picture in pictures) < 0.01
+
+
+def test_a_gain_can_be_that_of_several_pictures_together() -> None:
+    dim, bright = np.random.default_rng(0).random((2, 40, 48)) * [[[0.5]], [[1.0]]]
+    gain = gain_of(np.concatenate([dim, bright]))
+    assert with_gain(bright, gain).mean() > 1.5 * with_gain(dim, gain).mean()
+    np.testing.assert_array_equal(with_gain(dim, gain_of(dim)), to_uint8(dim))
+    with pytest.raises(ScoreError, match="1 of 1920 pixels are not finite"):
+        with_gain(np.where(np.arange(1920).reshape(40, 48) == 7, np.nan, dim), gain)
