@@ -22,7 +22,7 @@ from hqgen.export.writers import Writer
 from hqgen.inspection.statistics import AMBIGUOUS, NIQE_BLOCK, is_ambiguous, niqe_blocks
 from hqgen.manifest import Manifest, MethodSpec, SourceManifest, SourceSpec
 from hqgen.methods.published import load_weights_catalog
-from hqgen.methods.registry import describe_methods
+from hqgen.methods.registry import citation_of
 from hqgen.methods.weights import list_weights
 from hqgen.sources.catalog import SourceSettings, load_catalog, load_folder_settings
 
@@ -136,7 +136,6 @@ def _distribution(values: Sequence[float]) -> list[str]:
 
 def _methods(manifest: Manifest, samples: Sequence[Chosen]) -> list[dict[str, Any]]:
     wins = Counter(item.method for item in samples)
-    citations = {row.name: row.citation for row in describe_methods()}
     licences = {entry.sha256: entry.licence for entry in list_weights()}
     for published in load_weights_catalog().weights:
         if published.sha256 is not None:
@@ -148,7 +147,7 @@ def _methods(manifest: Manifest, samples: Sequence[Chosen]) -> list[dict[str, An
             "wins": wins[name],
             "version": spec.version,
             "parameters": ", ".join(f"{key}={value}" for key, value in spec.parameters.items()) or "none",
-            "citation": citations.get(name) or NOT_STATED,
+            "citation": citation_of(name) or NOT_STATED,
             "weights": "none" if spec.weights is None else f"sha256 {spec.weights[:16]}",
             "licence": "" if spec.weights is None else licences.get(spec.weights, NOT_STATED),
         }

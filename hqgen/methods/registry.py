@@ -250,6 +250,12 @@ def describe_methods() -> list[MethodRow]:
     return [_row(item, default) for item in found]
 
 
+def citation_of(name: str) -> str:
+    """What to cite for one method, empty where it is not installed. No other method is loaded."""
+    method = _availability(name).method
+    return "" if method is None else method.citation
+
+
 def _foreign() -> dict[str, EntryPoint]:
     """Entry points of other packages by method name, not yet imported."""
     found: dict[str, EntryPoint] = {}

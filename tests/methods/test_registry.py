@@ -428,3 +428,9 @@ def test_a_label_says_what_is_not_the_default() -> None:
     for label, method in labels.items():
         assert registry.method_label(method) == label
         assert registry.parse_method(label).parameters() == method.parameters()
+
+
+def test_the_citation_of_one_method_is_that_of_its_row() -> None:
+    rows = {row.name: row.citation for row in registry.describe_methods()}
+    assert registry.citation_of("tfi") == rows["tfi"] != ""
+    assert registry.citation_of("of-another-machine") == ""
