@@ -52,6 +52,7 @@ def test_catalog_schemas_parameters_and_weights_travel_in_the_wheel(installed: P
         "hqgen/methods/weights_data/weights.json",
         "hqgen/py.typed",
         *(f"hqgen/report/templates/{name}" for name in ("page.html", "source.html", "style.css")),
+        *(f"hqgen/view/page/{name}" for name in ("index.html", "app.js", "style.css", "icon.svg")),
         "spikeclip/py.typed",
     } <= names
     assert not any(name.startswith(("tests/", "docs/")) for name in names)
