@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from hqgen.benchmark.machine import machine, software
 from hqgen.benchmark.measure import Pair, Places, evidence_of, judged_truth
@@ -12,6 +13,7 @@ from hqgen.benchmark.results import Benchmark, Judged, Pictures, Result, SourceF
 from hqgen.benchmark.settings import BenchmarkSettings
 from hqgen.benchmark.sheet import draw_sheet
 from hqgen.benchmark.tables import latex_document, markdown_document
+from hqgen.builder.readings import misread_recordings
 from hqgen.devices import resolve_device
 from hqgen.errors import UsageError
 from hqgen.files import held, write_atomically
@@ -48,6 +50,7 @@ def benchmark(
     work = settings.out / MEASURED
     try:
         with held(work / "lock", settings.out, "benchmark", UsageError):
+            _require_well_read(request, work, observer)
             facts = source_facts(request, work / "blake3.json", observer)
             methods = [method_facts(label, method) for label, method in request.methods.items()]
             pairs = [
@@ -91,6 +94,16 @@ def benchmark(
             f"`{settings.out}` cannot be written: {error.strerror or error}", hint="choose another `--out`"
         ) from error
     return found
+
+
+def _require_well_read(request: Request, work: Path, observer: Observer) -> None:
+    """Refuse recordings that are clearly misread: all methods would be measured on noise."""
+    wrong = misread_recordings(request.sources, work / "readings.json", observer)
+    for recording, reason in wrong.items():
+        raise UsageError(
+            f"`{recording.name}` is not read as it was written: {reason}",
+            hint="describe the camera in `source.toml` (docs/sources.md), or take the file out of the folder",
+        )
 
 
 def _make(pairs: list[Pair], observer: Observer, stop: Callable[[], bool]) -> list[Pictures] | None:

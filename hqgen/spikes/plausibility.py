@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 FRAMES = 41
 """Frames that are looked at: the first window."""
 
+FEWEST_LIMITS = 1000
+"""Pairs of neighbours over the limits of bytes that show something. In 40x40 pixels there are 160 of them,
+and the edge of an object can be a quarter of these."""
+
 SHIFTS = range(8, 57)
 """Columns from half the width: in a periodic picture, one of them is a whole number of periods."""
 
@@ -155,7 +159,7 @@ def _rate_and_pause(spikes: PackedSpikes) -> tuple[float, float]:
 
 def _seams(counts: Floats) -> float:
     height, width = counts.shape
-    if width % 8 or width < 16:
+    if width % 8 or height * (width // 8 - 1) < FEWEST_LIMITS:
         return 1
     squares = (counts[:, 1:] - counts[:, :-1]) ** 2
     over_limits = float(squares[:, 7::8].mean())
@@ -378,6 +382,22 @@ def require_plausible(recording: Recording, path: Path) -> None:
         )
     if verdict.kind == "doubtful":
         log.warning("`%s` may be misread: %s; `hqgen probe` shows its readings", path, verdict.reason)
+
+
+def misread(recording: Recording, path: Path) -> str | None:
+    """Why a recording is clearly not read as it was written, with the flags that help; None if it is not so.
+
+    Args:
+        recording: as it is read now.
+        path: of its file.
+
+    Raises:
+        RecordingError: the recording cannot be read.
+    """
+    verdict = check(recording, path)
+    if verdict.kind != "misread":
+        return None
+    return f"{verdict.reason}; `hqgen` reads it well with `{verdict.proposal}`"
 
 
 def upside_down(recording: Recording, centre: int, light: Floats) -> bool:

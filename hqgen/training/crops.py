@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hqgen.errors import RecordingError, SourceError
+from hqgen.errors import RecordingError, SourceError, UsageError
 from hqgen.files import blake3_file
 from hqgen.progress import Observer
 from hqgen.spikes.camera import FORMATS, Camera, is_raw
 from hqgen.spikes.kernels import count_spikes
+from hqgen.spikes.plausibility import misread
 from hqgen.spikes.recording import Recording, open_recording
 
 LOOKED_AT = 400
@@ -93,6 +94,7 @@ def find_recordings(path: Path, *, camera: Camera, frames: int, patch: int, obse
     Raises:
         SourceError: there is no recording, or none is usable.
         RecordingError: one cannot be read, or is damaged.
+        UsageError: one is clearly not read as it was written.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
     files = [file for file in files if file.suffix.lower() in FORMATS]
@@ -106,6 +108,11 @@ def find_recordings(path: Path, *, camera: Camera, frames: int, patch: int, obse
     for file in files:
         of_any_size = camera.model_copy(update={"height": None, "width": None})
         recording = open_recording(file, camera.for_file(file) if is_raw(file) else of_any_size)
+        if wrong := misread(recording, file):
+            raise UsageError(
+                f"`{file}` is not read as it was written: {wrong}",
+                hint="describe the camera as that flag does, or take the file out of the folder",
+            )
         rate = _rate(recording)
         if reason := _objection(recording.shape, rate, frames, patch):
             observer.note(f"`{file}` is left out: {reason}")

@@ -13,8 +13,10 @@ from hqgen.files import blake3_bytes
 from hqgen.progress import SILENT, Observer
 from hqgen.sources import Rejected, Source, SourceRecording, load_catalog
 from hqgen.sources.catalog import SourceSettings, load_folder_settings
+from hqgen.sources.recordings import FileRecording
 from hqgen.sources.resolve import complaint
 from hqgen.sources.source import read_folder
+from hqgen.spikes.plausibility import misread
 from spikeclip.data.lowlight import LowLightSet
 from spikeclip.data.lowlight_writer import LabelledStream, Make, write
 
@@ -29,8 +31,8 @@ def prepare(
 ) -> LowLightSet:
     """Turn a folder of labelled recordings into a low-light set; found there already, it is opened.
 
-    A recording that cannot be used (damaged, of another length or geometry) is left out and listed in
-    `LowLightSet.rejected`. Recordings without splits become the split `train`.
+    A recording that cannot be used (damaged, clearly misread, of another length or geometry) is left out and
+    listed in `LowLightSet.rejected`. Recordings without splits become the split `train`.
 
     Args:
         spikes: the folder, laid out as a dataset of the catalog is, or as its own `source.toml` says.
@@ -125,6 +127,9 @@ def _decode(recording: SourceRecording, frames: int) -> LabelledStream | Rejecte
     if recording.frames != frames:
         return Rejected(recording.name, f"it has {recording.frames} frames, most have {frames}")
     try:
-        return LabelledStream(recording.name, recording.label, recording.open().spikes())
+        opened = recording.open()
+        if isinstance(recording, FileRecording) and (wrong := misread(opened, recording.path)):
+            return Rejected(recording.name, f"it is not read as it was written: {wrong}")
+        return LabelledStream(recording.name, recording.label, opened.spikes())
     except RecordingError as error:
         return Rejected(recording.name, error.message)

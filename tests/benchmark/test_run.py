@@ -15,7 +15,7 @@ import pytest
 
 from hqgen.benchmark.results import Benchmark
 from hqgen.benchmark.run import benchmark
-from hqgen.errors import HqgenError, MethodError
+from hqgen.errors import HqgenError, MethodError, UsageError
 from hqgen.inspection.truth import as_brightness
 from hqgen.methods.tfp import TFP
 from hqgen.progress import SILENT
@@ -24,6 +24,7 @@ from hqgen.sources.truth import FileTruth
 from hqgen.spikes.packed import Window
 from tests.benchmark.conftest import settings_for, worker_in_this_process, write_lab
 from tests.builder.small import Recorder, stream
+from tests.spikes.test_formats import write_counter
 
 FILES = ("benchmark.json", "benchmark.md", "benchmark.tex", "benchmark.png")
 
@@ -223,3 +224,11 @@ def test_the_command_writes_json_only_to_stdout(copied: Path, found: Benchmark) 
     assert json.loads(done.stdout) == found.model_dump(mode="json")
     shown = run("benchmark", *flags, "--out", copied / "out")
     assert "ground truth" in shown.stdout
+
+
+def test_a_misread_recording_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    write_counter(tmp_path / "lab" / "counter.dat")
+    with pytest.raises(UsageError, match=r"counter\.dat.*: .*--camera vidar-416"):
+        benchmark(settings_for(tmp_path))
+    assert not (tmp_path / "out" / "benchmark.json").exists()

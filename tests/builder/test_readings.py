@@ -20,7 +20,7 @@ from hqgen.spikes.camera import Camera
 from hqgen.spikes.plausibility import Verdict, check
 from hqgen.spikes.recording import Recording, write_dat
 from tests.builder.small import Recorder, settings_for
-from tests.spikes.test_formats import raw_bytes
+from tests.spikes.test_formats import raw_bytes, write_counter
 
 
 @pytest.fixture
@@ -30,8 +30,7 @@ def folder(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("coffee", "coins"):
         write_dat(folder / f"{name}.dat", demo_recording(name))
-    frames = np.concatenate([demo_recording("rocket").frames()] * 2)[:100]
-    (folder / "rocket.dat").write_bytes(raw_bytes(frames, padding=16))
+    write_counter(folder / "rocket.dat")
     return folder
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from hqgen.errors import RecordingError
+from hqgen.sources.demo import demo_recording
 from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import open_recording
@@ -40,6 +41,12 @@ def raw_bytes(frames: Frames, *, padding: int = 0, msb: bool = False, top_down: 
     stored = np.concatenate([frames, counter], axis=2)
     stored = stored if top_down else stored[:, ::-1]
     return np.packbits(stored.reshape(-1), bitorder="big" if msb else "little").tobytes()
+
+
+def write_counter(path: Path) -> None:
+    """Write a recording of the demo with a counter in its rows, which is misread as the usual camera's."""
+    frames = np.concatenate([demo_recording("rocket").frames()] * 2)[:100]
+    path.write_bytes(raw_bytes(frames, padding=16))
 
 
 @pytest.mark.parametrize("ending", [".dat", ".raw", ".BIN"])

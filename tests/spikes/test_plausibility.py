@@ -14,6 +14,7 @@ from hqgen.spikes.camera import PRESETS, VIDAR, Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.plausibility import Verdict, check, flags, require_plausible, signs, upside_down
 from hqgen.spikes.recording import ArrayRecording, open_recording
+from tests.spikeclip.small import labelled_frames
 from tests.spikes.test_formats import raw_bytes
 
 Frames = NDArray[np.uint8]
@@ -99,6 +100,12 @@ def test_a_grating_is_no_alarm_whatever_its_period(tmp_path: Path, period: float
     path = tmp_path / "r.dat"
     path.write_bytes(raw_bytes(simulate([light] * 41, preset("normal"), seed=0).frames()))
     assert verdict(path).kind == "fits"
+
+
+def test_a_small_picture_says_nothing_about_the_order_of_bits(tmp_path: Path) -> None:
+    """Of these 40x40 pixels, an edge over 160 limits of bytes looked like a wrong order."""
+    np.savez(tmp_path / "r.npz", spk=labelled_frames(4, 1))
+    assert verdict(tmp_path / "r.npz").kind != "misread"
 
 
 def test_a_misread_file_is_an_error_with_what_to_do(

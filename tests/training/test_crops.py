@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hqgen.errors import RecordingError, SourceError
+from hqgen.errors import RecordingError, SourceError, UsageError
 from hqgen.progress import SILENT
 from hqgen.spikes.camera import Camera
 from hqgen.spikes.packed import PackedSpikes
 from hqgen.spikes.recording import ArrayRecording, write_dat
 from hqgen.training.crops import Crops, Found, find_recordings
 from tests.builder.small import Recorder
+from tests.spikes.test_formats import write_counter
 
 
 def random_spikes(frames: int, height: int, width: int, rate: float = 0.3, seed: int = 0) -> PackedSpikes:
@@ -77,6 +78,12 @@ def test_a_damaged_recording_is_named(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(data)
     with pytest.raises(RecordingError, match=r"broken\.npz"):
         find(tmp_path)
+
+
+def test_a_misread_recording_is_refused_with_the_flag_that_helps(tmp_path: Path) -> None:
+    write_counter(tmp_path / "counter.dat")
+    with pytest.raises(UsageError, match=r"counter\.dat` is not read as it was .*--camera vidar-416"):
+        find_recordings(tmp_path, camera=Camera(), frames=41, patch=16, observer=SILENT)
 
 
 def test_batches_depend_on_seed_and_number_only_and_hold_spikes() -> None:

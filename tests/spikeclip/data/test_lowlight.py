@@ -173,6 +173,15 @@ def test_a_place_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path
         prepare(folder, tmp_path / "file" / "low.zarr")
 
 
+def test_a_misread_recording_is_left_out_and_listed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "misread", lambda _, path: "uneven" if path.stem == "0001" else None)
+    made = prepare(folder, tmp_path / "low.zarr")
+    assert made.split("train").keys == ("train/0000.npz", "train/0002.npz")
+    assert [item.reason for item in made.rejected] == ["it is not read as it was written: uneven"]
+
+
 def test_bad_recordings_are_left_out_and_listed(folder: Path, tmp_path: Path) -> None:
     whole = (folder / "train/0000.npz").read_bytes()
     (folder / "train/0000.npz").write_bytes(whole[:200])
