@@ -181,7 +181,20 @@ def reconstruct(
     context: typer.Context,
     checkpoint: Annotated[str, typer.Argument(help=NETWORK + " Or an ONNX file.")],
     recordings: Annotated[list[Path], typer.Argument(help="Recordings; docs/sources.md lists the formats.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the pictures. With --frames: an `.mp4`, a new folder of PNGs, or `.npy`."
+        ),
+    ],
+    frames: Annotated[
+        str | None,
+        typer.Option(help="One video of the frames START:STOP:STEP of one recording, as in `0:2000:10`."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Pictures per second with --frames. [default: 30]")
+    ] = None,
+    counter: Annotated[bool, typer.Option("--counter", help="Write frame numbers, with --frames.")] = False,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Frames per step of a video. [default: 200]")
     ] = None,
@@ -194,11 +207,39 @@ def reconstruct(
 ) -> int:
     """Reconstruct recordings of any size: a picture each, and a video of long ones.
 
+    With --frames: one video of one recording, as `hqgen reconstruct` makes it.
+
     Exit code 3: some recordings could not be used (1: none could); the reasons are on stderr.
     """
+    from hqgen.errors import UsageError
     from hqgen.progress import stderr_observer
     from spikeclip.reconstruction import reconstruct
 
+    if frames is not None:
+        if len(recordings) > 1 or stride is not None or no_video or raw or json:
+            raise UsageError(
+                "`--frames` makes one video of one recording",
+                hint="leave out the other recordings, `--stride`, `--no-video`, `--raw` and `--json`",
+            )
+        from hqgen.video.frames import RATE
+        from spikeclip.video import reconstruct_video
+
+        reconstruct_video(
+            checkpoint,
+            recordings[0],
+            frames,
+            out,
+            rate=RATE if rate is None else rate,
+            counter=counter,
+            camera=context.obj,
+            force=force,
+            device=device,
+            observer=stderr_observer(),
+        )
+        typer.echo(out)
+        return 0
+    if rate is not None or counter:
+        raise UsageError("`--rate` and `--counter` need `--frames`", hint="give it, as in `0:2000:10`")
     found = reconstruct(
         checkpoint,
         recordings,

@@ -6,8 +6,7 @@ For a recording `NAME.dat` the output folder receives::
     NAME.gif    if there is room for several windows: a picture of each, 20 per second
     NAME.npy    where asked for: the network's own values, float32 (N, H, W), of the video or the one picture
 
-An animated GIF holds 256 levels of grey exactly and plays in every browser. A film would need an encoder,
-which none of the packages has that this project depends on.
+An animated GIF holds 256 levels of grey exactly and plays in every browser. `spikeclip.video` makes films.
 """
 
 from __future__ import annotations
@@ -121,19 +120,11 @@ def reconstruct(
         MethodError: there is no such device.
         UsageError: no recording, two with one name, a stride below 1, or a folder that cannot be written.
     """
-    from hqgen.devices import resolve_device
-    from spikeclip.networks import OnnxNetwork, open_network
-
     if stride is not None and stride < 1:
         raise UsageError(f"a stride of {stride} frames does not move the window", hint="give 1 or more")
     files, folder = [Path(path) for path in recordings], Path(out)
     _check_names(files)
-    network = open_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
-    if device == "cuda" and isinstance(network, OnnxNetwork):
-        raise UsageError(
-            f"`{network.path}` is an ONNX file, which runs on the CPU", hint="leave out `--device`"
-        )
-    network = network.to(resolve_device(device)).eval()
+    network = network_on(device, checkpoint)
     length = FRAMES_PER_BIN * network.bins
     jobs = [_job(path, camera, force, length, (stride or length) if video else None) for path in files]
     total = sum(len(job.starts) for job in jobs if isinstance(job, _Job))
@@ -145,6 +136,25 @@ def reconstruct(
             _attempt(network, path, job, folder, raw, progress.advance)
             for path, job in zip(files, jobs, strict=True)
         ]
+
+
+def network_on(device: str, checkpoint: str | Path | LRN | UNet | OnnxNetwork) -> LRN | UNet | OnnxNetwork:
+    """The network of a checkpoint in eval mode, on a device.
+
+    Raises:
+        WeightsError: the checkpoint is missing or of the wrong form.
+        MethodError: there is no such device.
+        UsageError: an ONNX file, for a GPU.
+    """
+    from hqgen.devices import resolve_device
+    from spikeclip.networks import OnnxNetwork, open_network
+
+    network = open_network(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+    if device == "cuda" and isinstance(network, OnnxNetwork):
+        raise UsageError(
+            f"`{network.path}` is an ONNX file, which runs on the CPU", hint="leave out `--device`"
+        )
+    return network.to(resolve_device(device)).eval()
 
 
 def reconstruct_windows(

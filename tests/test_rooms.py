@@ -111,6 +111,13 @@ MAY_IMPORT = {
         "spikeclip.networks",
         "spikeclip.data",
     },
+    "spikeclip.video": {
+        "hqgen.spikes",
+        "hqgen.video",
+        "spikeclip.data",
+        "spikeclip.networks",
+        "spikeclip.reconstruction",
+    },
     "spikeclip.publishing": {
         "hqgen.training",
         *(f"spikeclip.{room}" for room in ("networks", "data", "training", "evaluation")),
