@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from hqgen.export.run import Exported
 from hqgen.manifest import SampleRecord, read_manifest
@@ -110,6 +112,24 @@ def test_webdataset_loads_the_tars(export: Callable[..., Exported], expected: An
     compare(found, exported, dict(expected))
 
 
+@unclosed
+def test_sixteen_bits_stay_in_tars_for_pillow_and_in_parquet_files_for_datasets(
+    export: Callable[..., Exported], built: Path, tmp_path: Path
+) -> None:
+    datasets, webdataset = pytest.importorskip("datasets"), pytest.importorskip("webdataset")
+    folder, manifest = tmp_path / "set", built / "manifest.json"
+    export("webdataset", path=manifest, bits=16)
+    tars = webdataset.WebDataset(str(folder / "train-000000.tar"), shardshuffle=False)
+    pictures = [np.asarray(Image.open(io.BytesIO(sample["png"]))) for sample in tars]
+    export("huggingface", path=manifest, bits=16, existing="overwrite")
+    data = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    assert len(data) == len(pictures) == 4
+    for row, picture in zip(data, pictures, strict=True):
+        assert picture.dtype == np.uint16
+        assert len(np.unique(picture)) > 10
+        np.testing.assert_array_equal(np.asarray(row["image"]), picture)
+
+
 def test_datasets_loads_the_tars(export: Callable[..., Exported], expected: Any, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     exported = export("webdataset", split=SPLIT)
@@ -139,6 +159,7 @@ def test_files_stay_below_the_largest_size(
 
 
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # by mlcroissant
+@pytest.mark.filterwarnings("ignore:Python 3.14 will")  # it unpacks tars without a filter
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # it uses it, and pandas says that this will end
 @unclosed
 @pytest.mark.parametrize("kind", ["imagefolder", "webdataset", "huggingface"])
