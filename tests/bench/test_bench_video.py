@@ -36,10 +36,12 @@ def test_bench_frames_per_second_of_a_core(name: str, step: int, data_root: Path
     """All frames of a 200-frame recording of 250x400, from packed bits to float32 images.
 
     Time is that of the processor, over all threads, so it is per core. Two cores of an AMD EPYC with AVX2,
-    which other work kept busy; frames a second of a core, in brackets the ratio to each window alone. Every
-    frame: tfp 3,200 (1.9), 200 frames wide 4,000 (3.0); tfi 6,400 (2.9), spikeclip 4,900 (2.7), paper 4,500
-    (2.6). Every tenth: tfp 4,300 (0.9: nothing slides), 200 wide 4,900 (2.0); tfi 4,000 (1.1), spikeclip
-    3,400 (0.9), paper 4,000 (1.2).
+    which other work kept busy; two runs. Frames a second of a core, in brackets the ratio to each window
+    alone. Every frame: tfp 3,200 (1.6 and 1.9), 200 frames wide 4,000 to 4,200 (3.0 and 3.4), tfi 3,100 to
+    6,400 (1.6 and 2.9), spikeclip 2,000 to 4,900 (1.3 and 2.7), paper 1,700 to 4,500 (1.1 and 2.6). Every
+    tenth: tfp, where nothing slides, 4,200 to 4,300 (0.6 and 0.9: the threads cost that), 200 wide 4,100 to
+    4,900 (2.0 and 2.3), tfi 3,300 to 4,000 (1.0 and 1.1), spikeclip 3,300 to 3,400 (0.9), paper 3,200 to
+    4,000 (1.4 and 1.2).
     """
     path = data_root / "recvidar2019/classA/car-100kmh.dat"
     recording = open_recording(path, height=250, width=400)
