@@ -182,8 +182,24 @@ def _missing(output: Path, recording: Path | None) -> str | None:
 
 def capacity(client: Client) -> tuple[int, bool]:
     """Threads of all workers together, and whether some worker offers the resource `GPU`."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = _workers(client)
     return sum(item["nthreads"] for item in workers), any(item["resources"].get("GPU") for item in workers)
+
+
+def _workers(client: Client) -> list[dict[str, Any]]:
+    """What the scheduler says of each of its workers now.
+
+    `Client.scheduler_info` reads what the client remembers. Its own refresh, every two seconds, may have
+    replaced that by an answer without workers.
+    """
+    try:
+        answer = client.sync(client.scheduler.identity, n_workers=-1)
+    except OSError as error:
+        raise BuildError(
+            "the Dask scheduler no longer answers",
+            hint="start it again; what is done is kept, and the same command continues from there",
+        ) from error
+    return list(answer["workers"].values())
 
 
 @dataclass
@@ -206,13 +222,13 @@ class WorkerWatch:
         """Whether there are workers for all kinds of work; says on stderr when there are fewer than before.
 
         Raises:
-            BuildError: there have been none for `GRACE` seconds.
+            BuildError: there have been none for `GRACE` seconds, or the scheduler does not answer.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY:
             return self._alone_since is None
         self._looked = now
-        workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
+        workers = _workers(self.client)
         able = [item for item in workers if item["resources"].get("GPU")] if self.gpu else workers
         self._tell(len(workers), alone=not able)
         if able:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
+from hqgen.builder.cluster import WorkerWatch, capacity
 from hqgen.builder.earlier import FinishedSamples
 from hqgen.builder.execute import DaskExecutor, Failure
 from hqgen.builder.jobs import Pieces, missing_jobs
@@ -104,6 +105,23 @@ def test_a_scheduler_without_workers_is_a_clear_error(settings: BuildSettings) -
         pytest.raises(BuildError, match="has no workers"),
     ):
         build_again(settings, scheduler=empty.scheduler_address)
+
+
+def test_workers_are_seen_while_the_client_refreshes_what_it_remembers(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    with Client(cluster.scheduler_address) as client:
+        refresh = client._update_scheduler_info
+
+        async def overtaken(n_workers: int = 0) -> None:
+            await refresh(n_workers)
+            await refresh(0)  # as the client's own clock does, at any moment
+
+        monkeypatch.setattr(client, "_update_scheduler_info", overtaken)
+        assert capacity(client) == (2, False)
+        assert WorkerWatch(client, gpu=False).somebody_works()
 
 
 @dataclass(frozen=True)
