@@ -63,16 +63,29 @@ def write_atomically(path: Path, content: bytes | str | Iterable[str]) -> None:
     Raises:
         OSError: it cannot be written; then `path` is as it was.
     """
+    with appearing(path) as partial, partial.open("wb") as file:
+        for piece in [content] if isinstance(content, bytes | str) else content:
+            file.write(piece.encode() if isinstance(piece, str) else piece)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name to write a file or a new folder under; after the block it becomes `path`, or is removed.
+
+    The name begins with a dot and ends in `.partial`. Folders above it are made.
+
+    Raises:
+        OSError: it cannot be written; then `path` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            for piece in [content] if isinstance(content, bytes | str) else content:
-                file.write(piece.encode() if isinstance(piece, str) else piece)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
+        sync(partial)
         partial.replace(path)
     except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial)
         partial.unlink(missing_ok=True)
         raise
     sync(path.parent)

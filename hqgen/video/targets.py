@@ -6,8 +6,6 @@ name when it is complete. So a file that has the name of a video is a whole vide
 
 from __future__ import annotations
 
-import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hqgen.errors import UsageError
-from hqgen.files import sync, writing
+from hqgen.files import appearing, writing
 from hqgen.pictures import png
 
 Write = Callable[[int, Any], None]
@@ -185,16 +183,6 @@ def _require_av(path: Path) -> None:
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
-    """A name to write under, of a file or a folder; after the block it becomes `path`, or is removed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with writing(path):
-        try:
-            yield partial
-            sync(partial)
-            partial.replace(path)
-        except BaseException:
-            if partial.is_dir():
-                shutil.rmtree(partial)
-            partial.unlink(missing_ok=True)
-            raise
-        sync(path.parent)
+    """See `appearing`, for a place that a user named."""
+    with writing(path), appearing(path) as partial:
+        yield partial
