@@ -47,6 +47,20 @@ def server() -> Iterator[Web]:
         yield web
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, driven by Playwright; skips the test, with the reason, without one."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium here")
+    playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright here")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield started
+        started.close()
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real recordings; skips the test, with the reason, where it is absent."""
