@@ -22,7 +22,7 @@ from hqgen.export.selection import Chosen
 from hqgen.inspection.candidates import Remake
 from hqgen.manifest import Manifest
 from hqgen.quality.normalise import to_uint8, to_uint16
-from hqgen.store import HQSource, HQStore
+from hqgen.store import HQSource, HQStore, readable
 
 Reader = Callable[[Sequence[Chosen]], list[NDArray[Any]]]
 """Gives the pictures of samples of one shard."""
@@ -70,13 +70,8 @@ def stored(source: HQSource, samples: Sequence[Chosen]) -> list[NDArray[np.uint8
         StoreError: the shard is damaged.
     """
     rows = slice(samples[0].row, samples[-1].row + 1)
-    try:
+    with readable(f"the pictures of `{source.name}` from `{samples[0].record.key}` on"):
         shards = {name: array[rows] for name, array in _arrays(source, samples).items()}
-    except Exception as error:  # zarr's codecs raise whatever their libraries do
-        raise StoreError(
-            f"the pictures of `{source.name}` from `{samples[0].record.key}` on cannot be read: {error}",
-            hint="`hqgen inspect MANIFEST --verify` names the damaged shards",
-        ) from error
     return [shards[_array_of(sample)][sample.row - rows.start] for sample in samples]
 
 

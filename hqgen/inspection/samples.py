@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -21,7 +20,7 @@ from hqgen.quality.fidelity import at_best_gain, psnr, ssim
 from hqgen.quality.normalise import to_uint8
 from hqgen.sources.truth import Truth
 from hqgen.spikes.recording import Recording
-from hqgen.store import HQSource, digest_images, open_described
+from hqgen.store import NAMES_DAMAGED, HQSource, digest_images, open_described, readable
 
 Picture = NDArray[np.uint8]
 
@@ -146,7 +145,9 @@ class Samples:
         if place.sample.method is None:
             raise StoreError(f"`{place.sample.key}` has no picture: it is quarantined")
         images = self._stored(place.number).images
-        return smaller(_readable(place, lambda: np.asarray(images[place.row])), factor)
+        with readable(f"the picture of `{place.sample.key}`"):
+            picture = np.asarray(images[place.row])
+        return smaller(picture, factor)
 
     def candidate(self, row: int, method: str) -> Picture:
         """The candidate of a method: of the store, else made again. The winner is always that of the store.
@@ -261,14 +262,15 @@ class Samples:
         array = stored.images if method is None else stored.candidates[method]
         size = self.manifest.plan.shard_size
         place = self.place(self._starts[number] + shard * size)
-        pictures = _readable(place, lambda: np.asarray(array[place.row : place.row + size]))
+        with readable(f"the pictures of `{found.name}` from `{place.sample.key}` on"):
+            pictures = np.asarray(array[place.row : place.row + size])
         expected = found.shards[shard]
         digest = expected.images_blake3 if method is None else expected.candidates_blake3[method]
         if digest_images(pictures) != digest:
             what = "the winners" if method is None else f"the candidates of `{method}`"
             raise StoreError(
                 f"{what} in shard {shard} of `{found.name}` are damaged: their digest is not the manifest's",
-                hint="`hqgen inspect MANIFEST --verify` names every damaged shard",
+                hint=NAMES_DAMAGED,
             )
         return pictures
 
@@ -312,18 +314,3 @@ def smaller(picture: Picture, factor: int) -> Picture:
     blocks = picture[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
     means: Picture = np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
     return means
-
-
-def _readable(place: Place, read: Callable[[], Picture]) -> Picture:
-    """What is read from the store.
-
-    Raises:
-        StoreError: it cannot be read; decoders and file systems have many errors for that.
-    """
-    try:
-        return read()
-    except Exception as error:
-        raise StoreError(
-            f"the pictures of `{place.sample.key}` cannot be read from the store: {error}",
-            hint="`hqgen inspect MANIFEST --verify` names every damaged shard",
-        ) from error

@@ -24,12 +24,13 @@ Zarr.
 
 from __future__ import annotations
 
-from hqgen.store.reading import HQSource, HQStore, open_described, open_store
+from hqgen.store.reading import NAMES_DAMAGED, HQSource, HQStore, open_described, open_store, readable
 from hqgen.store.writing import IMAGES, JUDGES, StoreWriter, candidates_of, columns, digest_images, digests_of
 
 __all__ = [
     "IMAGES",
     "JUDGES",
+    "NAMES_DAMAGED",
     "HQSource",
     "HQStore",
     "StoreWriter",
@@ -39,4 +40,5 @@ __all__ = [
     "digests_of",
     "open_described",
     "open_store",
+    "readable",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
     import zarr
 
 FORMAT = "hqgen-store"
+
+
+NAMES_DAMAGED = "`hqgen inspect MANIFEST --verify` names every damaged shard"
+"""What to do about a store that is damaged."""
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Let the block read arrays of a store.
+
+    Args:
+        what: is read, for the message.
+
+    Raises:
+        StoreError: it cannot be read; decoders and file systems have many errors for that.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise StoreError(f"{what} cannot be read from the store: {error}", hint=NAMES_DAMAGED) from error
 
 
 class HQSource:
