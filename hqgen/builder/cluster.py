@@ -191,8 +191,13 @@ def _workers(client: Client) -> list[dict[str, Any]]:
 
     `Client.scheduler_info` reads what the client remembers. Its own refresh, every two seconds, may have
     replaced that by an answer without workers.
+
+    Raises:
+        BuildError: the scheduler does not answer.
     """
     try:
+        if client.scheduler is None:
+            raise ConnectionError("the client has given it up")
         answer = client.sync(client.scheduler.identity, n_workers=-1)
     except OSError as error:
         raise BuildError(

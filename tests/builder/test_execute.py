@@ -124,6 +124,24 @@ def test_workers_are_seen_while_the_client_refreshes_what_it_remembers(
         assert WorkerWatch(client, gpu=False).somebody_works()
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_scheduler_that_is_gone_is_a_clear_error(given_up: bool) -> None:
+    import dask
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as lost,
+        Client(lost) as client,
+    ):
+        if given_up:
+            client.close()
+        else:
+            lost.close()
+        with pytest.raises(BuildError, match="the Dask scheduler no longer answers"):
+            capacity(client)
+
+
 @dataclass(frozen=True)
 class Networklike(Method):
     """A method of the `gpu` leg that says where it ran by nothing but its resource."""
