@@ -252,12 +252,9 @@ def _name_files(files: dict[str, Path | None]) -> None:
 @app.command()
 def view(
     manifest: Annotated[Path, typer.Argument(help="A build: its folder, or its `manifest.json`.")],
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port; 0 for a free one. [default: 8642, or a free one]"),
-    ] = None,
+    port: console.Port = None,
     author: Author = "",
-    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    browser: console.Browser = True,
     data_root: DataRoot = Path("data"),
     _weights: Weights = None,
 ) -> None:
@@ -266,14 +263,10 @@ def view(
     Only this machine can reach it. Ctrl-C ends it.
     """
     from hqgen.manifest import find_manifest
-    from hqgen.view.server import serve
+    from hqgen.view.app import application
 
-    def ready(address: str) -> None:
-        typer.echo(address)
-        typer.echo("Ctrl-C ends it", err=True)
-
-    found = find_manifest(manifest)
-    serve(found, data_root, author=author or login(), port=port, browser=browser, ready=ready)
+    app = application(find_manifest(manifest), data_root, author or login())
+    console.serve(app, port=port, browser=browser)
 
 
 @app.command(cls=console.settings_command("hqgen.benchmark.settings:BenchmarkCommand", "benchmark"))

@@ -43,6 +43,7 @@ from hqgen.text import plainer, printable
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+    from starlette.applications import Starlette
 
     from hqgen.builder.finish import Outcome
     from hqgen.config import Flag
@@ -63,6 +64,26 @@ Offline = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Read files as described, however they look.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port; 0 for a free one. [default: 8642, or a free one]"),
+]
+Browser = Annotated[bool, typer.Option(help="Open the browser.")]
+
+
+def serve(app: Starlette, *, port: int | None, browser: bool) -> None:
+    """Serve an application on this machine until Ctrl-C, and print its address.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+    from hqgen.view import server
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        typer.echo("Ctrl-C ends it", err=True)
+
+    server.serve(app, port=port, browser=browser, ready=ready)
 
 
 def new_program(name: str, description: str) -> typer.Typer:

@@ -75,7 +75,15 @@ def ticks(low: float, high: float, about: int = 6) -> list[float]:
 PANEL_WIDTH, PANEL_HEIGHT = 460, 300
 PANELS_A_ROW = 3
 LEFT, RIGHT, TOP, BOTTOM = 76, 20, 40, 44
-COLOURS = ("#0056b3", "#c85a14")
+LINES = ("first", "second")
+"""Classes of the lines of a panel; a page gives them their colours."""
+
+FILE_STYLE = (
+    "text{fill:#282828}.grid{stroke:#e1e1e1}.axis{fill:none;stroke:#282828}"
+    "polyline{fill:none;stroke-width:2}polyline.first{stroke:#0056b3}polyline.second{stroke:#c85a14}"
+    "circle.first,text.first{fill:#0056b3}circle.second,text.second{fill:#c85a14}"
+)
+"""The colours of a file, which has no page around it."""
 
 Line = Sequence[tuple[float, float]]
 
@@ -99,7 +107,14 @@ def curves(panels: Mapping[str, Mapping[str, Line]], unit: str) -> str:
         place = f"translate({PANEL_WIDTH * across} {PANEL_HEIGHT * down})"
         drawn.append(f'<g transform="{place}">{_panel(heading, lines, unit)}</g>')
     start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">'
-    return "\n".join([start, '<rect width="100%" height="100%" fill="white"/>', *drawn, "</svg>\n"])
+    style = f"<style>{FILE_STYLE}</style>"
+    return "\n".join([start, style, '<rect width="100%" height="100%" fill="white"/>', *drawn, "</svg>\n"])
+
+
+def curve_panel(heading: str, lines: Mapping[str, Line], unit: str) -> str:
+    """One panel of `curves` as an `<svg>` element of a page, which gives its classes their colours."""
+    start = f'<svg class="panel" viewBox="0 0 {PANEL_WIDTH} {PANEL_HEIGHT}" role="img"'
+    return f'{start} aria-label="{escape(heading)}">{_panel(heading, lines, unit)}</svg>'
 
 
 def _panel(heading: str, lines: Mapping[str, Line], unit: str) -> str:
@@ -119,29 +134,30 @@ def _panel(heading: str, lines: Mapping[str, Line], unit: str) -> str:
     ]
     parts = [
         *(
-            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#e1e1e1"/>'
+            f'<line class="grid" x1="{x:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
             for x, y, x2, y2 in grid
         ),
-        f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#282828"/>',
+        f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>',
         _text(LEFT, 24, heading, "start"),
         _text(right, PANEL_HEIGHT - 8, unit, "end"),
         *(_text(across(x), bottom + 18, f"{x:g}", "middle") for x in ticks(0, last, 5)),
         *(_text(LEFT - 8, up(y) + 4, f"{y:.4g}", "end") for y in ticks(low, high, 5)),
     ]
     for number, (name, line) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        kind = LINES[number % len(LINES)]
         points = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in line)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<polyline class="{kind}" points="{points}"/>')
         if len(line) == 1:
             x, y = points.split(",")
-            parts.append(f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>')
+            parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="3"/>')
         if number:
-            parts.append(_text(right, 24, name, "end", colour))
+            parts.append(_text(right, 24, name, "end", kind))
     return "".join(parts)
 
 
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "#282828") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

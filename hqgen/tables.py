@@ -145,7 +145,7 @@ def markdown(table: Tabular) -> str:
     lines = [
         [
             table.rows_are,
-            *(_heading(column) + group for column, group in zip(table.columns, groups, strict=True)),
+            *(heading(column) + group for column, group in zip(table.columns, groups, strict=True)),
         ],
         ["---", *["---:"] * len(table.columns)],
     ]
@@ -153,7 +153,7 @@ def markdown(table: Tabular) -> str:
         name = " ".join(row.name.replace("|", r"\|").split())
         lines.append([name, *(marks[place].format(text) for text, place in cells)])
     grid = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([*grid, "", *(f"- {line}" for line in _below(table))]).rstrip() + "\n"
+    return "\n".join([*grid, "", *(f"- {line}" for line in below(table))]).rstrip() + "\n"
 
 
 def comma_separated(table: Tabular) -> str:
@@ -188,20 +188,19 @@ def _spread(row: ResultRow, column: Column) -> float | None:
 def latex(table: Tabular) -> str:
     """A `tabular` for booktabs: best bold, second best underlined; what was measured as comments."""
     marks = (r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
-    groups = [column.group for column in table.columns]
-    spans = [rf"\multicolumn{{{groups.count(name)}}}{{c}}{{{name}}}" for name in dict.fromkeys(groups)]
-    heading = [
+    spans = [rf"\multicolumn{{{width}}}{{c}}{{{name}}}" for name, width in spanned(table).items()]
+    titles = [
         table.rows_are.capitalize(),
-        *(_heading(column).translate(LATEX_ESCAPES) for column in table.columns),
+        *(heading(column).translate(LATEX_ESCAPES) for column in table.columns),
     ]
     body = [
         [row.name.translate(LATEX_ESCAPES)]
         + [marks[place].format(text.translate(LATEX_ESCAPES)) for text, place in cells]
         for row, cells in zip(table.rows, texts(table), strict=True)
     ]
-    head, *rows = [" & ".join(line) + r" \\" for line in (["", *spans], heading, *body)]
+    head, *rows = [" & ".join(line) + r" \\" for line in (["", *spans], titles, *body)]
     lines = [
-        *(f"% {line}" for line in _below(table)),
+        *(f"% {line}" for line in below(table)),
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         *(r"\toprule", head, rows[0]),
         *(r"\midrule", *rows[1:]),
@@ -230,7 +229,7 @@ class TerminalTable:
                     continue
             yield self._grid(columns[start:stop], start, narrowest)
             start = stop
-        yield Text("\n".join(_below(self.table)), style="dim")
+        yield Text("\n".join(below(self.table)), style="dim")
 
     def _grid(self, columns: Sequence[Column], start: int, narrowest: int) -> Grid:
         """Some columns, of which the first is number `start`."""
@@ -241,7 +240,7 @@ class TerminalTable:
         grid = Grid(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, padding=(0, 1))
         grid.add_column(f"\n{self.table.rows_are}", overflow="fold", min_width=narrowest)
         for column in columns:
-            title = Text(f"{column.group}\n{_heading(column)}")
+            title = Text(f"{column.group}\n{heading(column)}")
             grid.add_column(title, justify="right", no_wrap=True)
         for row, cells in zip(self.table.rows, texts(self.table), strict=True):
             shown = cells[start : start + len(columns)]
@@ -250,11 +249,18 @@ class TerminalTable:
         return grid
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """The title of a column, with an arrow to where it is better."""
     return column.title + ARROWS[column.better]
 
 
-def _below(table: Tabular) -> list[str]:
+def spanned(table: Tabular) -> dict[str, int]:
+    """The groups of columns, each with the number of its columns."""
+    groups = [column.group for column in table.columns]
+    return {name: groups.count(name) for name in groups}
+
+
+def below(table: Tabular) -> list[str]:
     """What was measured, and the notes, a line each."""
     lines = [*(f"{key}: {value}" for key, value in table.about.items()), *table.notes]
     return [" ".join(line.split()) for line in lines]

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqgen.plot import COLOURS, LABEL, PANEL_HEIGHT, PANEL_WIDTH, ROW, WIDTH, curves, histograms, ticks
+from hqgen.plot import (
+    LABEL,
+    LINES,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    ROW,
+    WIDTH,
+    curve_panel,
+    curves,
+    histograms,
+    ticks,
+)
 
 
 def test_without_values_there_is_no_drawing() -> None:
@@ -103,7 +114,18 @@ def test_what_is_far_out_at_the_start_does_not_flatten_the_rest() -> None:
 def test_a_second_line_has_a_colour_and_a_name_of_its_own() -> None:
     lines = {"total": [(20.0, 1.0), (40.0, 0.5)], "held-out samples": [(40.0, 0.8)]}
     root = ET.fromstring(curves({"fine": lines}, "step"))
-    assert [line.attrib["stroke"] for line in root.iter(f"{SVG}polyline")] == list(COLOURS)
-    named = {text.text: text.attrib["fill"] for text in root.iter(f"{SVG}text")}
-    assert named["held-out samples"] == COLOURS[1]
+    assert [line.attrib["class"] for line in root.iter(f"{SVG}polyline")] == list(LINES)
+    named = {text.text: text.attrib.get("class") for text in root.iter(f"{SVG}text")}
+    assert named["held-out samples"] == "second"
     assert "total" not in named
+    style = root.findtext(f"{SVG}style") or ""
+    assert all(f"polyline.{name}{{stroke:#" in style for name in LINES)
+
+
+def test_a_panel_of_a_page_has_no_colours_and_its_heading_is_text() -> None:
+    text = curve_panel("<img src=x onerror=alert(1)>", {"total": [(1.0, 2.0)], "a&b": [(1.0, 3.0)]}, "step")
+    root = ET.fromstring(text)
+    assert root.attrib["aria-label"] == "<img src=x onerror=alert(1)>"
+    assert not {"img", "style"} & {element.tag for element in root.iter()}
+    assert "#" not in text
+    assert "a&b" in [element.text for element in root.iter("text")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from PIL import Image
 from hqgen.inspection.picks import Gallery, Picture
 from hqgen.inspection.statistics import is_ambiguous
 from hqgen.manifest import SampleRecord
+from hqgen.report.page import data_uri
 
 WIDTH, QUALITY = 200, 70
 """Pixels that a reduced picture is wide at most, and its JPEG quality."""
@@ -95,4 +95,4 @@ def reduced(picture: Picture) -> str:
         image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.BOX)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue(), "image/jpeg")

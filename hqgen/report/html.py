@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -22,6 +18,7 @@ from hqgen.pictures import png
 from hqgen.plot import histograms
 from hqgen.report.cards import sample_cards
 from hqgen.report.notes import heading, quartile_texts, source_heading, source_notes
+from hqgen.report.page import data_uri, environment, resource, whole_page
 from hqgen.text import count
 
 LISTED = 500
@@ -52,10 +49,14 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
     gallery = Gallery(manifest_path, data_root)
     found = statistics(gallery.manifest)
     unit = found.scorer.upper()
-    environment = _environment()
-    page = environment.get_template("page.html")
-    script = Markup(files("hqgen.report").joinpath("templates/page.js").read_text("utf-8"))
-    text = page.render(
+    made = environment()
+    made.filters["embedded"] = _embedded
+    made.globals["quartiles"] = quartile_texts
+    text = whole_page(
+        made,
+        "page.html",
+        style=resource("style.css"),
+        script=resource("page.js"),
         title=f"{count(found.pictures, 'picture')} of {count(found.samples, 'sample')}",
         summary=heading(found, summarise(Journal(manifest_path, gallery.manifest))),
         sources=[_source_part(gallery, index, source, unit) for index, source in enumerate(found.sources)],
@@ -63,24 +64,9 @@ def html_page(manifest_path: str | Path, out_html: str | Path, data_root: Path |
         listed=LISTED,
         cards=sample_cards(gallery, CARDS),
         total=found.samples,
-        script=script,
-        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
     )
     with writing(Path(out_html)):
         Path(out_html).write_text(text, encoding="utf-8")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("hqgen.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"commas": "{:,}".format, "embedded": _embedded}
-    environment.globals["quartiles"] = quartile_texts
-    return environment
 
 
 def _source_part(gallery: Gallery, index: int, source: SourceStatistics, unit: str) -> dict[str, Any]:
@@ -113,4 +99,4 @@ def _scores(found: SourceManifest, source: SourceStatistics) -> dict[str, Sequen
 
 def _embedded(picture: Picture) -> str:
     """The picture as a PNG in the page: what is judged is noise, which JPEG would change."""
-    return f"data:image/png;base64,{b64encode(png(Image.fromarray(picture))).decode()}"
+    return data_uri(png(Image.fromarray(picture)), "image/png")

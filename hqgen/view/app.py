@@ -26,25 +26,18 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hqgen.errors import HqgenError, UsageError
 from hqgen.files import blake3_file
 from hqgen.inspection.index import Query, Selection
 from hqgen.inspection.samples import Samples
 from hqgen.view.descriptions import page_of, sample_description, store_description
 from hqgen.view.pictures import picture_routes
 from hqgen.view.queries import asked
-from hqgen.view.security import Guard
 from hqgen.view.verdicts import Verdicts
-
-PAGE = Path(__file__).with_name("page")
-"""The page as `scripts/page` builds it out of `web/`."""
+from hqgen.view.web import PAGE, file_route, web_application
 
 FILES = {"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"}
 
@@ -103,7 +96,7 @@ def application(manifest_path: str | Path, data_root: Path | None = None, author
     verdicts = Verdicts(Path(manifest_path), samples, author)
     api = _Api(samples, version, verdicts)
     routes = [
-        *(Route(path, _file(name)) for path, name in FILES.items()),
+        *(file_route(path, PAGE / name) for path, name in FILES.items()),
         Route("/api/store", api.store),
         Route("/api/samples", api.rows),
         Route("/api/samples/{row:int}", api.sample),
@@ -112,30 +105,4 @@ def application(manifest_path: str | Path, data_root: Path | None = None, author
         *verdicts.routes(),
         *picture_routes(samples, version),
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=2000)],
-        exception_handlers={HqgenError: _error, HTTPException: _refused},
-    )
-
-
-def _file(name: str) -> Any:
-    async def answer(_request: Request) -> Response:
-        # The page of another version of hqgen must not stay in the browser; its ETag makes asking cheap.
-        return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
-
-    return answer
-
-
-async def _error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HqgenError)
-    status = 400 if isinstance(error, UsageError) else 422
-    return JSONResponse(
-        {"error": error.message, "hint": error.hint}, status, headers={"Cache-Control": "no-store"}
-    )
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    text = f"there is nothing at `{request.url.path}`" if error.status_code == 404 else error.detail
-    return JSONResponse({"error": text, "hint": ""}, error.status_code)
+    return web_application(routes)

@@ -20,9 +20,7 @@ from starlette.routing import Route
 from hqgen.errors import HqgenError, UsageError
 from hqgen.inspection.samples import SPIKES, Picture, Samples
 from hqgen.pictures import png
-
-IMMUTABLE = "private, max-age=31536000, immutable"
-"""How long a browser keeps what never changes."""
+from hqgen.view.web import IMMUTABLE
 
 GAIN = 4
 """What the difference to the winner is multiplied by."""

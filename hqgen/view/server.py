@@ -1,4 +1,4 @@
-"""Serve the application on this machine, and open it in the browser."""
+"""Serve an application on this machine, and open it in the browser."""
 
 from __future__ import annotations
 
@@ -7,41 +7,34 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from hqgen.errors import UsageError
 from hqgen.text import why
-from hqgen.view.app import application
 
 HOST, PORT = "127.0.0.1", 8642
 
 
 def serve(
-    manifest_path: str | Path,
-    data_root: Path | None = None,
+    app: Starlette,
     *,
-    author: str = "",
     port: int | None = None,
     browser: bool = True,
     ready: Callable[[str], None] = lambda _address: None,
 ) -> None:
-    """Serve a finished store until an interrupt (Ctrl-C) ends it.
+    """Serve an application until an interrupt (Ctrl-C) ends it.
 
     Args:
-        manifest_path: the manifest; the store is where it says.
-        data_root: where the catalog's folders are, for sources that are no longer where they were.
-        author: who judges in the page.
+        app: the application.
         port: 0 for a free one; by default `PORT`, or a free one where that is taken.
         browser: whether to open the browser.
         ready: called with the address when it answers.
 
     Raises:
-        StoreError: there is no manifest or no complete store, or the store is of another plan.
         UsageError: the port is taken.
     """
-    app = application(manifest_path, data_root, author)
     with listening(port) as listener:
         address = f"http://{HOST}:{listener.getsockname()[1]}/"
 

@@ -17,7 +17,7 @@ from hqgen.report.html import html_page
 from hqgen.store import open_store
 from tests.made import manifest, sample, write
 
-VOID = {"meta", "img", "rect", "line", "br", "input"}
+VOID = {"meta", "img", "rect", "line", "br", "input", "link"}
 
 
 class Page(HTMLParser):

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from hqgen.curation import Journal
 from hqgen.view.app import application
-from hqgen.view.server import listening
+from tests.view.served import served
 from tests.view.stores import QUARANTINED, key_of, make_store
-
-
-@contextmanager
-def served(manifest: Path) -> Iterator[str]:
-    """The address of a store."""
-    with listening(0) as listener:
-        config = uvicorn.Config(application(manifest, author="ada"), log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +22,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(manifest: Path, browser: Any) -> Iterator[str]:
-    with served(manifest) as found:
+    with served(application(manifest, author="ada")) as found:
         yield found
 
 

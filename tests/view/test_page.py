@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hqgen.view.app import FILES, PAGE
+from hqgen.view.app import FILES
+from hqgen.view.web import PAGE
 
 ROOT = Path(__file__).parents[2]
 
