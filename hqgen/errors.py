@@ -31,7 +31,10 @@ NAMED = 40
 
 
 class HqgenError(Exception):
-    """The root: `message` says what is wrong and where, `hint` what to do."""
+    """The root: `message` says what is wrong and where, `hint` what to do.
+
+    What to do: read the hint below the message.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -52,13 +55,20 @@ def _rebuild(kind: type[HqgenError], message: str, hint: str) -> HqgenError:
 
 
 class UsageError(HqgenError):
-    """A flag, a name or a configuration that makes no sense."""
+    """A flag, a name or a configuration that makes no sense.
+
+    What to do: correct the flag, the setting or the argument that the message names; `--help` shows the
+    legal ones.
+    """
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
-    """A name that is not in a list of legal ones."""
+    """A name that is not in a list of legal ones.
+
+    What to do: use one of the names that the hint lists; it guesses the one that you meant.
+    """
 
     def __init__(self, kind: str, name: str, legal: Iterable[str]) -> None:
         names = sorted(legal)
@@ -72,44 +82,85 @@ class UnknownNameError(UsageError):
 
 
 class PlanMismatchError(UsageError):
-    """Something was made from other settings or data than it is wanted for now."""
+    """Something was made from other settings or data than it is wanted for now.
+
+    What to do: the message lists the differences; take the old settings again, or say with `--existing`
+    what to do instead, or choose another `--out`.
+    """
 
 
 class RecordingError(HqgenError):
-    """A file that is not a spike recording of the expected form."""
+    """A file that is not a spike recording of the expected form.
+
+    What to do: look at the file with `hqgen probe`: it says how the file can be read, if at all; a
+    truncated file must be copied again.
+    """
 
 
 class UnreadableError(RecordingError):
-    """A recording that cannot be read at the moment; its content may be fine."""
+    """A recording that cannot be read at the moment; its content may be fine.
+
+    What to do: check that the disk or the network drive is there and that you may read the file, then run
+    the same command again.
+    """
 
 
 class SourceError(HqgenError):
-    """A source whose files cannot be found or read."""
+    """A source whose files cannot be found or read.
+
+    What to do: see `hqgen sources`: it says where files are looked for and how to get them.
+    """
 
 
 class MethodError(HqgenError):
-    """A method that cannot run on this window or on this machine."""
+    """A method that cannot run on this window or on this machine.
+
+    What to do: see `hqgen methods`: it says which methods can run here, and why the others cannot.
+    """
 
 
 class ScoreError(HqgenError):
-    """A picture that the scorer refuses."""
+    """A picture that the scorer refuses.
+
+    What to do: give grey pictures of at least the size that the metric needs; a flat or dark picture has
+    no score.
+    """
 
 
 class StoreError(HqgenError):
-    """An HQ store that is missing, damaged or in use by another build."""
+    """An HQ store that is missing, damaged or in use by another build.
+
+    What to do: `hqgen inspect MANIFEST --verify` names what is damaged; the same `hqgen build` makes
+    again what is missing.
+    """
 
 
 class BuildError(HqgenError):
-    """A build that could not continue."""
+    """A build that could not continue.
+
+    What to do: correct what the message names, such as a full disk, then run the same command again: what
+    is done is kept.
+    """
 
 
 class WeightsError(HqgenError):
-    """Weights or a checkpoint that are missing or of the wrong form."""
+    """Weights or a checkpoint that are missing or of the wrong form.
+
+    What to do: give another file, or get the file again; `hqgen weights list` shows the registered ones.
+    """
 
 
 class DownloadError(HqgenError):
-    """A file that cannot be downloaded, or is another one than expected."""
+    """A file that cannot be downloaded, or is another one than expected.
+
+    What to do: run the same command again: it continues where it stopped; if that fails too, get the file
+    by hand.
+    """
 
 
 class TrainingError(HqgenError):
-    """A training that could not continue."""
+    """A training that could not continue.
+
+    What to do: correct what the message names, then run the same command again: it continues from the
+    last checkpoint.
+    """

@@ -9,31 +9,22 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from docs.generate import examples
+from docs.generate.examples import Block
 from hqgen.simulation.camera import preset, simulate_pictures
 from hqgen.simulation.motion import Motion
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(
-    r"(?:<!-- not executed by the tests: (?P<why>[^\n]+?) -->\n)?```(?P<kind>\w*)\n(?P<code>.*?)```", re.S
-)
-NO_CODE = {"text"}
-
-
-class Block(NamedTuple):
-    kind: str
-    code: str
-    excuse: str | None
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(m["kind"], m["code"], m["why"]) for m in FENCE.finditer(page.read_text())]
+    return examples.blocks(page.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +78,7 @@ def test_there_are_pages_and_blocks_to_run() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_names_its_language_or_its_excuse(page: Path) -> None:
-    for block in blocks(page):
-        assert block.kind in {"bash", "python", "toml"} | NO_CODE, block.code
+    assert not list(examples.faults(blocks(page)))
     assert page.read_text().count("```") == 2 * len(blocks(page))
 
 
@@ -98,7 +88,7 @@ def test_every_block_of_a_page_runs(
     page: Path, recordings: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The blocks of a page run one after the other in one folder."""
-    todo = [block for block in blocks(page) if block.excuse is None and block.kind not in NO_CODE]
+    todo = [block for block in blocks(page) if block.excuse is None and block.kind != examples.TEXT]
     shutil.copytree(recordings, tmp_path, dirs_exist_ok=True)
     if any("nbsn_83000_simple.pth" in block.code for block in todo):
         shared: Path = request.getfixturevalue("shared")

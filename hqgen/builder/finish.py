@@ -22,7 +22,10 @@ _SOFTWARE = ("hqgen", "numpy", "numba", "zarr", "dask", "torch")
 
 
 class InterruptedBuildError(HqgenError):
-    """The user stopped the build; what is done is kept."""
+    """The user stopped the build; what is done is kept.
+
+    What to do: run the same command again, it continues from there.
+    """
 
     exit_code = 130
 
