@@ -171,7 +171,7 @@ def inspect(
     verdicts = summarise(Journal(manifest, document))
     damage = compared = choices = None
     if verify:
-        from hqgen.verify import verify as find_damage
+        from hqgen.builder.check import verify_build as find_damage
 
         with stderr_observer().progress("verifying", found.samples, "samples") as job:
             damage = find_damage(manifest, advance=job.advance)

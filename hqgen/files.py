@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -118,6 +118,25 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_way(path: Path, *, within: Path) -> None:
+    """Remove what is in the way of a file: an empty folder at its place, or files where folders should be.
+
+    Args:
+        path: the place of the file.
+        within: a folder of ours; nothing outside of it is removed.
+
+    Raises:
+        OSError: there is a folder with content, which may be of a person.
+    """
+    for parent in reversed(path.relative_to(within).parents[:-1]):
+        folder = within / parent
+        if folder.is_file():
+            folder.unlink(missing_ok=True)
+    if path.is_dir():
+        with suppress(FileNotFoundError):  # another worker was faster
+            path.rmdir()
 
 
 def share(file: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from hqgen.documents import Document, dump
+from hqgen.documents import Document, dump, unsealed
 from hqgen.errors import StoreError
 from hqgen.provenance import short_digest
 
@@ -220,6 +220,7 @@ class ShardRecord(Document):
         shard: index of the shard; it holds samples shard * shard_size onwards.
         images_blake3: digest of its images, uint8 (n, H, W) in C order.
         candidates_blake3: the same of the candidates of each method; empty where they are not kept.
+        sizes: bytes of its file, by array; empty in records of a time without them.
         samples: in order.
     """
 
@@ -228,7 +229,15 @@ class ShardRecord(Document):
     shard: int
     images_blake3: str
     candidates_blake3: dict[str, str] = Field(default_factory=dict)
+    sizes: dict[str, int] = Field(default_factory=dict)
     samples: tuple[SampleRecord, ...]
+
+    @property
+    def digests(self) -> ShardDigest:
+        """The digests of its pictures, as a manifest has them."""
+        return ShardDigest(
+            shard=self.shard, images_blake3=self.images_blake3, candidates_blake3=self.candidates_blake3
+        )
 
 
 class ShardDigest(Document):
@@ -344,9 +353,11 @@ class Manifest(Document):
         repicked_from: of a store that `hqgen repick` or `hqgen curate apply` made: the store before.
         verdicts: of a curated store: what people said of its samples, in the order of the samples.
         merged_from: of a store that `hqgen merge` made: the builds that it was made from.
+        store_files: BLAKE3 of every file of the store that does not hold pictures, by path in the store; null
+            in manifests of a time without them.
     """
 
-    unwritten = frozenset({"verdicts", "merged_from"})
+    unwritten = frozenset({"verdicts", "merged_from", "store_files"})
 
     format: Literal["hqgen-manifest"] = "hqgen-manifest"
     plan_id: str
@@ -358,6 +369,13 @@ class Manifest(Document):
     repicked_from: Origin | None = None
     verdicts: tuple[Verdict, ...] | None = None
     merged_from: tuple[MergedPart, ...] | None = None
+    store_files: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_seal(cls, values: Any) -> Any:
+        # A program that writes a manifest again may put the seal anywhere.
+        return {k: v for k, v in values.items() if k != "blake3"} if isinstance(values, dict) else values
 
     @property
     def quarantined(self) -> int:
@@ -373,16 +391,20 @@ def find_manifest(path: str | Path) -> Path:
     return path / "manifest.json" if path.is_dir() else path
 
 
-def read_manifest(path: str | Path) -> Manifest:
+def read_manifest(path: str | Path, *, unchanged: bool = False) -> Manifest:
     """Read and check a manifest.
+
+    Args:
+        path: its file.
+        unchanged: whether to refuse one that was changed after it was written.
 
     Raises:
         StoreError: there is no such file, or this version does not understand it.
     """
     path = Path(path)
     try:
-        text = path.read_bytes()
-        return Manifest.model_validate_json(text)
+        text, fits = unsealed(path.read_bytes())
+        manifest = Manifest.model_validate_json(text)
     except OSError as error:
         raise StoreError(
             f"manifest `{path}` cannot be read: {error.strerror or error}",
@@ -400,6 +422,12 @@ def read_manifest(path: str | Path) -> Manifest:
             f"`{path}` is not a manifest of this version: {where}: {first['msg']}",
             hint="see `manifests/manifest.schema.json` for the form",
         ) from error
+    if unchanged and not fits:
+        raise StoreError(
+            f"`{path}` was changed after it was written: its digest differs",
+            hint="the same `hqgen build` writes it again",
+        )
+    return manifest
 
 
 def _schema_version(text: bytes) -> Any:
@@ -414,7 +442,13 @@ def schemas() -> dict[str, dict[str, Any]]:
     """The JSON schemas of the documents by file name, as they are published in `manifests`."""
     models: dict[str, type[Document]] = {"manifest": Manifest, "record": ShardRecord, "plan": Plan}
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {f"{name}.schema.json": dialect | model.model_json_schema() for name, model in models.items()}
+    seal = {"description": "BLAKE3 of all bytes before this member, the last one.", "type": "string"}
+    found = {}
+    for name, model in models.items():
+        schema = model.model_json_schema()
+        schema["properties"]["blake3"] = seal
+        found[f"{name}.schema.json"] = dialect | schema
+    return found
 
 
 if __name__ == "__main__":  # python -m hqgen.manifest FOLDER: publish the schemas

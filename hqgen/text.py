@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
 
 
-def why(error: Exception) -> str:
+def why(error: BaseException) -> str:
     """What went wrong, in words: of an error of the operating system without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 

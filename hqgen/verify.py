@@ -18,6 +18,7 @@ from hqgen.errors import HqgenError, StoreError
 from hqgen.manifest import Manifest, ShardDigest, SourceManifest, SourceSpec, read_manifest
 from hqgen.store import (
     IMAGES,
+    ROOT,
     HQStore,
     StoreWriter,
     candidates_of,
@@ -65,8 +66,8 @@ def verify(
 ) -> list[Damage]:
     """Compare a store with its manifest, and the manifest with itself.
 
-    Every shard is read and its digests taken, and every row of the small arrays compared; each winner must be
-    the candidate that the plan's rule picks.
+    Every file of the store is read and its digest taken; each winner must be the candidate that the plan's
+    rule picks. Where a manifest has no digests of the small arrays, their rows are compared.
 
     Args:
         manifest_path: the manifest; the store is where it says.
@@ -75,7 +76,8 @@ def verify(
         advance: called with the number of samples of every shard when it was read.
 
     Returns:
-        What is wrong, in the order of the store; empty for a sound store.
+        What is wrong, in the order of the store; empty for a sound store. If the manifest itself was changed,
+        or is of another plan, only that: whatever else differs would follow from it.
 
     Raises:
         StoreError: there is no manifest, no store, or its build has not finished; or this version of hqgen
@@ -83,10 +85,17 @@ def verify(
     """
     manifest_path = Path(manifest_path)
     manifest = read_manifest(manifest_path)
-    store = open_store(manifest_path.parent / manifest.store)
-    damage = list(_identity_damage(manifest, store.plan_id))
+    try:
+        read_manifest(manifest_path, unchanged=True)
+    except StoreError:
+        return [Damage(None, None, None, "the manifest was changed after it was written: its digest differs")]
+    writer = StoreWriter(manifest_path.parent / manifest.store)
+    files = dict(writer.changed_files(manifest.store_files or {})) if writer.path.is_dir() else {}
+    store = None if ROOT in files else open_store(writer.path)
+    damage = list(_identity_damage(manifest, None if store is None else store.plan_id))
     if damage:
-        return damage  # whatever else differs would follow from it
+        return damage
+    damage += [Damage(None, None, None, f"`{key}` {what}") for key, what in files.items() if key == ROOT]
     size, decider = manifest.plan.shard_size, Decider.of(manifest.plan)
     judges = [str(judge["name"]) for judge in manifest.plan.judges]
     with ThreadPoolExecutor(threads) as pool:  # reading and hashing let the interpreter lock go
@@ -96,22 +105,27 @@ def verify(
             if misfit:
                 continue  # it is not known which rows and shards belong together
             kept = spec.methods if candidates and manifest.plan.keep_candidates else ()
-            arrays = (IMAGES, *(candidates_of(method.name) for method in kept))
-            check = partial(_shard_problem, StoreWriter(store.path), spec, size, arrays)
+            arrays = [IMAGES, *(candidates_of(method.name) for method in kept)]
+            changed = [key for key in files if key.startswith(f"{spec.name}/")]
+            damage += [Damage(spec.name, None, None, f"`{key}` {files[key]}") for key in changed]
+            # Without its description an array cannot be read; its shards may be sound.
+            arrays = [array for array in arrays if f"{spec.name}/{array}/{ROOT}" not in files]
+            check = partial(shard_problem, writer, spec, size, arrays)
             for shard, problem in zip(source.shards, pool.map(check, source.shards), strict=True):
                 damage += [Damage(spec.name, shard.shard, None, problem)] if problem else []
                 advance(_length(spec, size, shard.shard))
-            damage += _column_damage(store, judges, spec, source)
+            if store is not None and not changed:
+                damage += _column_damage(store, judges, spec, source)
             damage += _winner_damage(decider, spec, source)
     return damage
 
 
-def _identity_damage(manifest: Manifest, stored_plan: str) -> Iterator[Damage]:
+def _identity_damage(manifest: Manifest, stored_plan: str | None) -> Iterator[Damage]:
     """Whether manifest and store speak of one plan."""
     named, held = manifest.plan_id, manifest.plan.id
     if named != held:
         yield Damage(None, None, None, f"the manifest names the plan {named}, but holds the plan {held}")
-    if stored_plan != named:
+    if stored_plan not in (named, None):
         yield Damage(None, None, None, f"is of the plan {stored_plan}, the manifest of the plan {named}")
     described = [source.name for source in manifest.sources]
     planned = [source.name for source in manifest.plan.sources]
@@ -142,10 +156,10 @@ def _length(spec: SourceSpec, shard_size: int, shard: int) -> int:
     return min(shard_size, len(spec.samples) - shard * shard_size)
 
 
-def _shard_problem(
+def shard_problem(
     store: StoreWriter, spec: SourceSpec, shard_size: int, arrays: Sequence[str], item: ShardDigest
 ) -> str | None:
-    """Read a shard of one source and compare its digests."""
+    """Read a shard of one source, compare its digests, and say what is wrong; None for nothing."""
     digests = digests_of(item)
     found = (_array_problem(store, spec, shard_size, item.shard, name, digests.get(name)) for name in arrays)
     return next((problem for problem in found if problem), None)
@@ -189,9 +203,12 @@ def _column_damage(
         return
     for name, expected in columns(spec, judges, source.samples).items():
         try:
-            found: Column = np.asarray(stored.column(name))
+            whole, found = stored.is_whole(name), np.asarray(stored.column(name))
         except Exception as error:  # noqa: BLE001 - zarr's codecs raise whatever their libraries do
             yield Damage(spec.name, None, None, f"`{name}` cannot be read: {_text(error)}")
+            continue
+        if not whole:
+            yield Damage(spec.name, None, None, f"a file of `{name}` is missing")
             continue
         if found.shape != expected.shape:
             what = f"`{name}` has the shape {found.shape}, the manifest says {expected.shape}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hqgen.errors import StoreError
-from hqgen.files import blake3_bytes, blake3_file, held, sha256_file, write_atomically
+from hqgen.files import blake3_bytes, blake3_file, held, make_way, sha256_file, write_atomically
 
 
 def test_what_breaks_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -66,3 +66,24 @@ def test_a_held_place_is_named_with_its_holder_and_free_afterwards(tmp_path: Pat
         held(tmp_path / "file/lock", tmp_path, "build", StoreError),
     ):
         pass
+
+
+def test_the_way_is_made_inside_a_folder_of_ours_only(tmp_path: Path) -> None:
+    ours, file = tmp_path / "ours", tmp_path / "ours/a/b/file"
+    file.mkdir(parents=True)
+    make_way(file, within=ours)
+    assert not file.exists()
+    (ours / "a/b").rmdir()
+    (ours / "a/b").touch()
+    make_way(file, within=ours)
+    assert not (ours / "a/b").exists()
+    (tmp_path / "other").touch()
+    with pytest.raises(ValueError, match="not in the subpath"):
+        make_way(tmp_path / "other/file", within=ours)
+    assert (tmp_path / "other").exists()
+
+
+def test_a_folder_with_content_is_not_in_the_way_but_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file/inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="not empty"):
+        make_way(tmp_path / "file", within=tmp_path)

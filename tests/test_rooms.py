@@ -33,7 +33,7 @@ TOOLS = {
 MAY_IMPORT = {
     "hqgen.compiled": set(),
     "hqgen.config": {"hqgen.errors", "hqgen.text"},
-    "hqgen.documents": set(),
+    "hqgen.documents": {"hqgen.files"},
     "hqgen.errors": set(),
     "hqgen.files": {"hqgen.errors", "hqgen.text"},
     "hqgen.text": set(),
@@ -62,7 +62,17 @@ MAY_IMPORT = {
     "hqgen.verify": {"hqgen.manifest", "hqgen.decision", "hqgen.store"},
     "hqgen.builder": {
         f"hqgen.{room}"
-        for room in ("spikes", "sources", "methods", "quality", "store", "manifest", "curation", "decision")
+        for room in (
+            "spikes",
+            "sources",
+            "methods",
+            "quality",
+            "store",
+            "manifest",
+            "curation",
+            "decision",
+            "verify",
+        )
     },
     "hqgen.inspection": {
         f"hqgen.{room}"

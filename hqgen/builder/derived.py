@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hqgen.builder.check import withdraw_damaged
 from hqgen.builder.finish import InterruptedBuildError
 from hqgen.builder.output import Output
 from hqgen.builder.plan import by_name
@@ -25,8 +26,11 @@ THREADS = 4
 """Shards that are worked on at once; each takes the memory of its winners and of one method's candidates."""
 
 
-def admit(output: Output, plan: Plan, *, overwrite: bool) -> None:
+def admit(output: Output, plan: Plan, observer: Observer, *, overwrite: bool) -> tuple[str, ...]:
     """Make sure that a folder is free for a plan, or holds a part of its store.
+
+    Returns:
+        What is damaged of that part, see `withdraw_damaged`.
 
     Raises:
         PlanMismatchError: it holds a store of another plan.
@@ -34,7 +38,7 @@ def admit(output: Output, plan: Plan, *, overwrite: bool) -> None:
     """
     if overwrite:
         output.clear()
-        return
+        return ()
     current = output.plan()
     if current is not None and current.id != plan.id:
         require_same(
@@ -48,6 +52,9 @@ def admit(output: Output, plan: Plan, *, overwrite: bool) -> None:
             f"`{output.store.path}` is there, but no plan of it in `{output.work}`",
             hint="choose another `--out`, or start over with `--existing overwrite`",
         )
+    if current is None or not output.has_records:
+        return ()
+    return withdraw_damaged(output, current, observer, everything=False)
 
 
 def read_sound(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hqgen.documents import read_sealed, write_sealed
 from hqgen.errors import RecordingError
-from hqgen.files import write_atomically
 from hqgen.sources.recordings import FileRecording, SourceRecording
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def digest_recordings(
                 digests[recording] = value
             advance(recording.size)
     if fresh != known:
-        write_atomically(cache, [json.dumps(fresh, indent=0, sort_keys=True)])
+        write_sealed(cache, [json.dumps(fresh, indent=0, sort_keys=True), "\n"], within=cache.parent)
     return digests, failed
 
 
@@ -94,7 +94,7 @@ def stamp(recording: SourceRecording) -> tuple[str, tuple[int, int] | None]:
 
 def _load(cache: Path) -> dict[str, _Entry]:
     try:
-        return {path: (size, time, sha) for path, (size, time, sha) in json.loads(cache.read_bytes()).items()}
+        return {path: (size, time, sha) for path, (size, time, sha) in json.loads(read_sealed(cache)).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, LookupError, TypeError):

@@ -39,12 +39,14 @@ class Outcome:
         output: where it is.
         made: samples on which methods ran, or that were picked.
         taken: samples that were taken whole from an earlier build.
+        healed: what was damaged and is made or written again, a line each.
     """
 
     manifest: Manifest
     output: Output
     made: int
     taken: int = 0
+    healed: tuple[str, ...] = ()
 
 
 def finish(
@@ -65,9 +67,14 @@ def finish(
         merged_from: of a store that was merged from others.
         verdicts: of a store that people curated: what they said of it.
     """
-    output.store.finish(plan, output.records(plan))
+    store_files = output.store.finish(plan, output.records(plan))
     manifest = _manifest(plan, output, started).model_copy(
-        update={"repicked_from": repicked_from, "merged_from": merged_from, "verdicts": verdicts}
+        update={
+            "repicked_from": repicked_from,
+            "merged_from": merged_from,
+            "verdicts": verdicts,
+            "store_files": store_files,
+        }
     )
     output.write_manifest(manifest)
     return manifest

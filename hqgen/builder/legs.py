@@ -311,8 +311,7 @@ def commit(output: Output, shard: Shard, decider: Decider, *results: LegResult) 
         candidates_blake3={method: digest_images(pictures) for method, pictures in kept.items()},
         samples=tuple(_sample_records(shard, decisions, decider.score, result)),
     )
-    output.write_record(record)
-    return record
+    return output.write_record(record)
 
 
 def _sample_records(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from hqgen.builder.joining import FinishedBuild, JoinedPlan, Place, join_builds
 from hqgen.builder.output import Output
 from hqgen.builder.settings import MergeSettings
 from hqgen.errors import UsageError
-from hqgen.files import share
 from hqgen.interrupt import Stop
 from hqgen.manifest import MergedPart, Plan, ShardRecord
 from hqgen.progress import Observer
@@ -54,8 +53,9 @@ def merge(manifests: Sequence[str | Path], settings: MergeSettings, observer: Ob
     joined = join_builds(builds)
     try:
         with output.locked(), log_file(output, started):
-            admit(output, joined.plan, overwrite=settings.existing == "overwrite")
-            return _merge(builds, joined, output, observer, started)
+            healed = admit(output, joined.plan, observer, overwrite=settings.existing == "overwrite")
+            outcome = _merge(builds, joined, output, observer, started, damaged=bool(healed))
+            return replace(outcome, healed=healed)
     except OSError as error:
         raise write_error(output, error) from error
 
@@ -66,12 +66,14 @@ def _merge(
     output: Output,
     observer: Observer,
     started: datetime,
+    *,
+    damaged: bool,
 ) -> Outcome:
     plan = joined.plan
     jobs = list(_missing(joined, output))
     left = sum(len(job.places) for job in jobs)
     there = output.manifest()
-    if not jobs and there is not None and there.plan_id == plan.id:
+    if not (jobs or damaged or there is None) and there.plan_id == plan.id:
         return Outcome(there, output, 0)
     output.accept(plan, joined.files)
     output.store.create(plan)
@@ -151,8 +153,7 @@ def _array(job: _Job, output: Output, array: str) -> str:
         found = read_sound(build.store, source, source.shards[index], size, array, damaged)
         inside = [job.places[row].row % size for row in rows]
         if len(shards) == 1 and inside == [*range(len(found))]:
-            there = output.store.shard_file(job.source, job.index, array)
-            share(build.store.shard_file(job.source, index, array), there)
+            output.store.share_shard(build.store, (job.source, index, array), job.index)
             return digest_images(found)
         if pictures is None:
             pictures = np.empty((len(job.places), *found.shape[1:]), np.uint8)

@@ -10,8 +10,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from hqgen.builder.digests import stamp
+from hqgen.documents import read_sealed, write_sealed
 from hqgen.errors import HqgenError, UsageError
-from hqgen.files import write_atomically
 from hqgen.progress import Observer
 from hqgen.provenance import document_id
 from hqgen.sources.recordings import FileRecording, SourceRecording
@@ -65,7 +65,7 @@ def misread_recordings(
             fresh |= {str(recording.path): entry for recording, entry in found.items()}
             misread |= _sorted_out(source, found)
     if fresh != known and cache.parent.is_dir():
-        write_atomically(cache, [json.dumps(fresh, indent=0, sort_keys=True)])
+        write_sealed(cache, [json.dumps(fresh, indent=0, sort_keys=True), "\n"], within=cache.parent)
     return misread
 
 
@@ -152,7 +152,7 @@ def _examined(recording: FileRecording, source: Source, sample: Sample | None) -
 
 def _load(cache: Path) -> dict[str, _Entry]:
     try:
-        found = json.loads(cache.read_bytes())
+        found = json.loads(read_sealed(cache))
         return {
             path: (size, time, camera, kind, why) for path, (size, time, camera, kind, why) in found.items()
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hqgen.builder.derived import THREADS, admit, read_sound, run_shards
 from hqgen.builder.finish import Outcome, finish, log_file, write_error
-from hqgen.builder.output import Output
+from hqgen.builder.output import Output, files_of
 from hqgen.builder.rescoring import (
     Measuring,
     Recordings,
@@ -30,7 +30,6 @@ from hqgen.builder.rescoring import (
 from hqgen.builder.settings import RepickSettings
 from hqgen.decision import Decider, make_decider, measures_of
 from hqgen.errors import StoreError, UsageError
-from hqgen.files import share
 from hqgen.interrupt import Stop
 from hqgen.manifest import (
     ByHand,
@@ -40,7 +39,6 @@ from hqgen.manifest import (
     SampleRecord,
     ShardDigest,
     ShardRecord,
-    SourceFiles,
     SourceManifest,
     SourceSpec,
     Verdict,
@@ -90,8 +88,9 @@ def repick(
     origin = Origin(manifest=str(manifest_path), plan_id=manifest.plan_id)
     try:
         with output.locked(), log_file(output, started):
-            admit(output, plan, overwrite=settings.existing == "overwrite")
-            return _repick(work, settings.data_root, observer, started, origin)
+            healed = admit(output, plan, observer, overwrite=settings.existing == "overwrite")
+            outcome = _repick(work, settings.data_root, observer, started, origin, damaged=bool(healed))
+            return replace(outcome, healed=healed)
     except OSError as error:
         raise write_error(output, error) from error
 
@@ -150,24 +149,22 @@ def _require_winners(work: _Work, path: Path, *, by_hand: bool) -> None:
                 )
 
 
-def _repick(work: _Work, data_root: Path, observer: Observer, started: datetime, origin: Origin) -> Outcome:
+def _repick(
+    work: _Work, data_root: Path, observer: Observer, started: datetime, origin: Origin, *, damaged: bool
+) -> Outcome:
     plan, output, manifest = work.plan, work.output, work.manifest
     jobs = list(work.missing())
     total = sum(len(source.samples) for source in manifest.sources)
     made = sum(len(job.samples) for job in jobs)
     there = output.manifest()
-    if not jobs and there is not None and (there.plan_id, there.verdicts) == (plan.id, work.verdicts):
+    if not (jobs or damaged or there is None) and (there.plan_id, there.verdicts) == (plan.id, work.verdicts):
         return Outcome(there, output, 0)
-    files = {
-        source.name: SourceFiles(folder=source.folder, quarantined=source.quarantined_recordings)
-        for source in manifest.sources
-    }
     recordings: Recordings = {}
     if jobs and work.measuring.needs_recordings:
         names = {job.source.name for job in jobs}
         cache = output.work / "blake3.json"
         recordings = unchanged_recordings(manifest, names, data_root, cache, observer)
-    output.accept(plan, files)
+    output.accept(plan, files_of(manifest))
     output.store.create(plan)
     run_shards(
         work.what,
@@ -313,7 +310,7 @@ class _Work:
         array = candidates_of(method)
         if not lost.size:
             place = job.source.name, job.digests.shard, array
-            share(self.origin.shard_file(*place), self.output.store.shard_file(*place))
+            self.output.store.share_shard(self.origin, place, job.digests.shard)
             return job.digests.candidates_blake3[method]
         pictures = self._candidates(job, method)
         pictures[lost] = 0

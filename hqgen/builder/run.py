@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
+from hqgen.builder.check import withdraw_damaged
 from hqgen.builder.earlier import FinishedSamples
 from hqgen.builder.execute import Failure, open_executor
 from hqgen.builder.finish import InterruptedBuildError, Outcome, finish, log_file, write_error
@@ -15,7 +16,7 @@ from hqgen.builder.prepare import plan_request, resolve, without_misread
 from hqgen.builder.settings import BuildSettings
 from hqgen.errors import BuildError, HqgenError, MethodError, StoreError, UnreadableError
 from hqgen.interrupt import stoppable
-from hqgen.manifest import QuarantinedRecording, SourceFiles
+from hqgen.manifest import Plan, QuarantinedRecording, SourceFiles
 from hqgen.progress import Observer
 from hqgen.provenance import require_same
 from hqgen.text import count
@@ -42,39 +43,49 @@ def build(settings: BuildSettings, observer: Observer) -> Outcome:
             if not settings.force:
                 request = without_misread(request, output.work, observer)
             requested = plan_request(request, output.work / "blake3.json", observer)
-            planned = _admitted(settings, output, requested)
-            return _build(settings, planned, output, observer, started)
+            current = None if settings.existing == "overwrite" else _current(output, requested.plan)
+            planned, healed = _admitted(settings, output, requested, current), tuple[str, ...]()
+            if current is not None and output.has_records:
+                healed = withdraw_damaged(output, current, observer, everything=settings.verify)
+            return _build(settings, planned, output, observer, started, healed)
     except OSError as error:
         raise write_error(output, error) from error
 
 
 def _build(
-    settings: BuildSettings, planned: PlannedBuild, output: Output, observer: Observer, started: datetime
+    settings: BuildSettings,
+    planned: PlannedBuild,
+    output: Output,
+    observer: Observer,
+    started: datetime,
+    healed: tuple[str, ...],
 ) -> Outcome:
     plan = planned.plan
     finished = FinishedSamples(output, output.earlier(), retry=settings.existing == "retry")
     jobs = [job for source in planned.sources for job in missing_jobs(source, finished)]
+    log.info("damaged: %s", healed)
     log.info("plan %s: %d shards are missing", plan.id, len(jobs))
     made = sum(job.to_make for job in jobs)
     taken = sum(len(job.shard.samples) for job in jobs) - made
     files = _files(output, planned)
     manifest = output.manifest()
-    if jobs or manifest is None or manifest.plan_id != plan.id or files != output.files():
+    if jobs or healed or manifest is None or manifest.plan_id != plan.id or files != output.files():
         output.accept(plan, files)
         output.store.create(plan)
         if jobs:
             _run(settings, planned, jobs, output, observer)
         manifest = finish(plan, output, started)
     output.forget_earlier()
-    return Outcome(manifest, output, made, taken)
+    return Outcome(manifest, output, made, taken, healed)
 
 
-def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) -> PlannedBuild:
+def _admitted(
+    settings: BuildSettings, output: Output, requested: PlannedBuild, current: Plan | None
+) -> PlannedBuild:
     """What to continue with, given what the output directory holds already."""
     if settings.existing == "overwrite":
         output.clear()
         return requested
-    current = output.plan()
     if current is None:
         if output.store.path.exists():
             raise StoreError(
@@ -103,6 +114,17 @@ def _admitted(settings: BuildSettings, output: Output, requested: PlannedBuild) 
             "`--existing append`, or choose another `--out`",
         )
     return requested
+
+
+def _current(output: Output, requested: Plan) -> Plan | None:
+    """The plan of what is there; the requested one, if its document is lost and all records are of it."""
+    try:
+        current = output.plan()
+    except StoreError:
+        if not output.only_of(requested):
+            raise
+        return requested
+    return requested if current is None and output.only_of(requested) else current
 
 
 def _files(output: Output, planned: PlannedBuild) -> dict[str, SourceFiles]:

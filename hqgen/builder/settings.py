@@ -68,6 +68,8 @@ class BuildSettings(StoreSettings, Cluster):
     """Folder that receives `hq.zarr` and `manifest.json`."""
     existing: Annotated[Existing, ENV] = "resume"
     """What to do if there is already a build."""
+    verify: Annotated[bool, FLAG] = False
+    """Read all pictures that are there already, not of a few shards; what is damaged is made again."""
     device: Annotated[Device, ENV] = "auto"
     """Where networks run."""
 

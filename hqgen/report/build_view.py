@@ -64,6 +64,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "samples": {source.name: len(source.samples) for source in outcome.manifest.sources},
         "made": outcome.made,
         "taken": outcome.taken,
+        "healed": outcome.healed,
         "left_out": sum(len(source.left_out or ()) for source in outcome.manifest.plan.sources),
         "quarantined": outcome.manifest.quarantined,
     }
@@ -73,10 +74,14 @@ def outcome_view(outcome: Outcome) -> RenderableType:
     """What a build came to, in a few lines."""
     manifest = outcome.manifest
     samples = sum(len(source.samples) for source in manifest.sources)
-    made = f"{outcome.made:,} made now" if outcome.made else "all of them were there: nothing to do"
+    made = f"{outcome.made:,} made now" if outcome.made else "all of them were there"
+    made += "" if outcome.made or outcome.healed else ": nothing to do"
     if outcome.taken:
         made = f"{outcome.made:,} made now, {outcome.taken:,} taken from what was built before"
     lines = [Text(f"{count(samples, 'sample')} from {count(len(manifest.sources), 'source')}; {made}")]
+    if outcome.healed:
+        number = count(len(outcome.healed), "damage")
+        lines.append(Text(f"{number} found and repaired", style="yellow"))
     for source in manifest.sources:
         wins = Counter(sample.method for sample in source.samples if sample.method is not None)
         ranking = wins.most_common()

@@ -25,12 +25,22 @@ Zarr.
 from __future__ import annotations
 
 from hqgen.store.reading import NAMES_DAMAGED, HQSource, HQStore, open_described, open_store, readable
-from hqgen.store.writing import IMAGES, JUDGES, StoreWriter, candidates_of, columns, digest_images, digests_of
+from hqgen.store.writing import (
+    IMAGES,
+    JUDGES,
+    ROOT,
+    StoreWriter,
+    candidates_of,
+    columns,
+    digest_images,
+    digests_of,
+)
 
 __all__ = [
     "IMAGES",
     "JUDGES",
     "NAMES_DAMAGED",
+    "ROOT",
     "HQSource",
     "HQStore",
     "StoreWriter",

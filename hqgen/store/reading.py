@@ -109,6 +109,11 @@ class HQSource:
         for start in range(0, len(self), self.shard_size):
             yield start, self.images[start : start + self.shard_size]
 
+    def is_whole(self, name: str) -> bool:
+        """Whether all files of one of the small arrays are there; a missing one would be read as zeros."""
+        array: Any = self._group[name]
+        return bool(array.nchunks_initialized == array.nchunks)
+
     def column(self, name: str) -> NDArray[Any]:
         """One of the small arrays, whole, by its path in the source's group."""
         array: Any = self._group[name]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqgen.errors import StoreError
-from hqgen.files import blake3_bytes, sync
+from hqgen.files import blake3_bytes, make_way, share, sync, write_atomically
 from hqgen.manifest import Plan, SampleRecord, ShardDigest, ShardRecord, SourceSpec
 from hqgen.store.reading import FORMAT, open_root
+from hqgen.text import count as counted
+from hqgen.text import why
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.core.buffer import Buffer
 
 _ROWS_PER_CHUNK = 65_536
 
 IMAGES = "images"
 """The array of the winners."""
 
+ROOT = "zarr.json"
+"""The file that describes the whole store."""
 
 SAMPLE = "sample"
 """The name of the first axis of every array."""
@@ -64,31 +69,39 @@ class StoreWriter:
             open_root(self.path)
 
     def create(self, plan: Plan) -> None:
-        """Create every array of pictures that is not there yet, and mark the store as being built."""
-        import zarr
-
-        for partial in self.path.rglob(
-            "*.partial"
-        ):  # a killed writer's: Zarr writes beside a file and renames
+        """Describe every array of pictures, and mark the store as being built."""
+        for partial in self.path.rglob("*.partial"):  # of a killed writer
             partial.unlink(missing_ok=True)
-        root = zarr.open_group(self.path, mode="a", zarr_format=3)
-        self._mark(root, plan, complete=False)
-        for source in plan.sources:
-            group = root.require_group(source.name)
-            _drop_unnamed(self.path / source.name)
-            _create_pictures(group, IMAGES, source, plan.shard_size)
-            if plan.keep_candidates:
-                candidates = group.require_group(CANDIDATES)
-                for method in source.methods:
-                    _create_pictures(candidates, method.name, source, plan.shard_size)
+        self.describe(plan, complete=False)
+
+    def describe(self, plan: Plan, *, complete: bool) -> None:
+        """Write the files that describe the store and its arrays of pictures, unless they are there."""
+        with _in_memory() as (root, files):
+            _describe(root, plan, complete=complete)
+        self._write(files)
 
     def write_shard(self, source: str, start: int, images: NDArray[np.uint8], array: str = IMAGES) -> None:
         """Write one whole shard of an array, the images `start` onwards, and see it on the disk."""
         pictures = self._pictures(source, array)
-        pictures[start : start + len(images)] = images
         file = self.shard_file(source, start // pictures.shards[0], array)
+        make_way(file, within=self.path.parent)
+        file.unlink(missing_ok=True)  # Zarr would read it first, and it may be damaged
+        pictures[start : start + len(images)] = images
         sync(file)
         sync(file.parent)  # its entry, too, so that no record outlives its images
+
+    def share_shard(self, origin: StoreWriter, place: tuple[str, int, str], index: int) -> None:
+        """Let a whole shard of another store be one of this store, see `share`.
+
+        Args:
+            origin: the other store.
+            place: source, index and array there.
+            index: of the shard here.
+        """
+        source, _, array = place
+        target = self.shard_file(source, index, array)
+        make_way(target, within=self.path.parent)
+        share(origin.shard_file(*place), target)
 
     def read_shard(self, source: str, start: int, count: int, array: str = IMAGES) -> NDArray[np.uint8]:
         """Images `start` to `start + count - 1` of an array: uint8 (count, H, W).
@@ -110,40 +123,68 @@ class StoreWriter:
         """Whether the shard's file is there; its content is not read."""
         return self.shard_file(source, shard, array).is_file()
 
+    def file_problem(self, source: str, shard: int, array: str, size: int | None) -> str | None:
+        """What is wrong with a shard's file, whose content is not read; None for nothing.
+
+        Args:
+            source: its source.
+            shard: its index.
+            array: name of its array.
+            size: bytes that it must have; None where that is not known.
+        """
+        of = "" if array == IMAGES else f" of `{array}`"
+        if not self.has_shard(source, shard, array):
+            return f"its file{of} is missing"
+        found = self.shard_file(source, shard, array).stat().st_size
+        return None if size in (None, found) else f"its file{of} has {found:,} of {counted(size, 'byte')}"
+
     def shard_file(self, source: str, shard: int, array: str = IMAGES) -> Path:
         """The file that holds a shard of an array."""
         return self.path / source / array / "c" / str(shard) / "0" / "0"
 
-    def finish(self, plan: Plan, records: Iterator[ShardRecord]) -> None:
-        """Write the small arrays from all records, in the plan's order, and mark the store complete."""
-        import zarr
+    def finish(self, plan: Plan, records: Iterator[ShardRecord]) -> dict[str, str]:
+        """Write the small arrays from all records, in the plan's order, and mark the store complete.
 
-        root = zarr.open_group(self.path, mode="r+", zarr_format=3)
-        for source in plan.sources:
-            group = root.require_group(source.name)
-            group.attrs.put({"methods": [method.name for method in source.methods]})
-            samples = (sample for _ in source.shards(plan.shard_size) for sample in next(records).samples)
-            judges = [str(judge["name"]) for judge in plan.judges]
-            if judges:
-                group.require_group(JUDGES)
-            for name, column in columns(source, judges, samples).items():
-                rows = min(len(column), _ROWS_PER_CHUNK)
-                array = group.create_array(
-                    name,
-                    shape=column.shape,
-                    chunks=(rows, *column.shape[1:]),
-                    dtype=str if column.dtype == object else column.dtype,
-                    fill_value="" if column.dtype == object else column.dtype.type(0),
-                    dimension_names=(SAMPLE, "candidate")[: column.ndim],
-                    config={"write_empty_chunks": True},
-                    overwrite=True,
-                )
-                array[:] = column
-        self._mark(root, plan, complete=True)
+        Returns:
+            BLAKE3 of every file of the store that does not hold pictures, by path in the store.
+        """
+        judges = [str(judge["name"]) for judge in plan.judges]
+        with _in_memory() as (root, files):
+            _describe(root, plan, complete=True)
+            for source in plan.sources:
+                samples = (sample for _ in source.shards(plan.shard_size) for sample in next(records).samples)
+                group = root.require_group(source.name)
+                if judges:
+                    group.require_group(JUDGES)
+                for name, column in columns(source, judges, samples).items():
+                    _create_column(group, name, column)
+        # The file that says that the store is complete comes last.
+        files[ROOT] = files.pop(ROOT)
+        self._write(files)
+        return {key: blake3_bytes(content) for key, content in sorted(files.items())}
 
-    def _mark(self, root: zarr.Group, plan: Plan, *, complete: bool) -> None:
-        names = [source.name for source in plan.sources]
-        root.attrs.put({"format": FORMAT, "plan_id": plan.id, "complete": complete, "sources": names})
+    def changed_files(self, expected: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Files that are not as they were written: the path of each in the store, and what is wrong.
+
+        Args:
+            expected: the digests that `finish` gave.
+        """
+        for key, digest in expected.items():
+            try:
+                content = (self.path / key).read_bytes()
+            except OSError as error:
+                yield key, f"cannot be read: {why(error)}"
+                continue
+            if blake3_bytes(content) != digest:
+                yield key, "is not as it was written: its digest differs"
+
+    def _write(self, files: Mapping[str, bytes]) -> None:
+        """Write those that are not there as they should be."""
+        for key, content in files.items():
+            file = self.path / key
+            if not file.is_file() or file.read_bytes() != content:
+                make_way(file, within=self.path.parent)
+                write_atomically(file, content)
 
     def _pictures(self, source: str, array: str) -> Any:
         import zarr
@@ -153,20 +194,53 @@ class StoreWriter:
         return pictures.with_config({"write_empty_chunks": True})
 
 
-def _drop_unnamed(group: Path) -> None:
-    """Remove descriptions of arrays from before axes had names, to be written again; the shards stay."""
-    for array in (IMAGES, candidates_of("*")):
-        for file in group.glob(f"{array}/zarr.json"):
-            if json.loads(file.read_bytes()).get("dimension_names") is None:
-                file.unlink()
+@contextmanager
+def _in_memory() -> Iterator[tuple[zarr.Group, dict[str, bytes]]]:
+    """A store in memory, and after the block its files by path.
+
+    So files are compared with those on the disk before they are written, and each is written whole.
+    """
+    import zarr
+    from zarr.storage import MemoryStore
+
+    content: dict[str, Buffer] = {}
+    files: dict[str, bytes] = {}
+    yield zarr.open_group(MemoryStore(content), mode="w", zarr_format=3), files
+    files |= {key: value.to_bytes() for key, value in content.items()}
+
+
+def _describe(root: zarr.Group, plan: Plan, *, complete: bool) -> None:
+    """The groups of a store and its arrays of pictures, without the pictures."""
+    names = [source.name for source in plan.sources]
+    root.attrs.put({"format": FORMAT, "plan_id": plan.id, "complete": complete, "sources": names})
+    for source in plan.sources:
+        group = root.create_group(source.name)
+        group.attrs.put({"methods": [method.name for method in source.methods]})
+        _create_pictures(group, IMAGES, source, plan.shard_size)
+        if plan.keep_candidates:
+            candidates = group.create_group(CANDIDATES)
+            for method in source.methods:
+                _create_pictures(candidates, method.name, source, plan.shard_size)
+
+
+def _create_column(group: zarr.Group, name: str, column: NDArray[Any]) -> None:
+    """Create one of the small arrays with its content."""
+    array = group.create_array(
+        name,
+        shape=column.shape,
+        chunks=(min(len(column), _ROWS_PER_CHUNK), *column.shape[1:]),
+        dtype=str if column.dtype == object else column.dtype,
+        fill_value="" if column.dtype == object else column.dtype.type(0),
+        dimension_names=(SAMPLE, "candidate")[: column.ndim],
+        config={"write_empty_chunks": True},
+    )
+    array[:] = column
 
 
 def _create_pictures(group: zarr.Group, name: str, source: SourceSpec, shard_size: int) -> None:
-    """Create an array of one picture per sample, if it is not there yet."""
+    """Create an array of one picture per sample."""
     from zarr.codecs import ZstdCodec
 
-    if name in group:
-        return
     shape = (source.height, source.width)
     group.create_array(
         name,

@@ -16,6 +16,7 @@ from hqgen.builder.finish import Outcome
 from hqgen.builder.repick import repick
 from hqgen.builder.settings import CurateSettings, RepickSettings
 from hqgen.curation import Journal, summarise
+from hqgen.documents import unsealed
 from hqgen.errors import PlanMismatchError, StoreError, UsageError
 from hqgen.inspection.statistics import statistics
 from hqgen.manifest import SampleRecord, read_manifest
@@ -200,7 +201,8 @@ def test_a_store_never_takes_the_place_of_the_one_it_is_made_from(built: Path) -
 def test_a_changed_verdict_in_the_manifest_is_damage(built: Path, tmp_path: Path) -> None:
     curated(built)
     path = applied(built, tmp_path / "new").output.manifest_path
-    path.write_text(path.read_text().replace('"by_hand": "sharper"', '"by_hand": "nicer"'))
+    text, _ = unsealed(path.read_bytes().replace(b'"by_hand": "sharper"', b'"by_hand": "nicer"'))
+    path.write_bytes(text)
     assert any("who decided" in str(damage) for damage in verify(path))
 
 

@@ -224,8 +224,8 @@ class Shelf:
     def withdraw_record(self, source: str, shard: int) -> None:
         pass
 
-    def write_record(self, record: ShardRecord) -> None:
-        pass
+    def write_record(self, record: ShardRecord) -> ShardRecord:
+        return record
 
 
 def committed(shard: Shard, decider: Decider, *results: LegResult) -> tuple[ShardRecord, Shelf]:
@@ -270,9 +270,9 @@ def test_a_commit_writes_all_pictures_before_it_writes_the_record(
         order.append("pictures")
         write_shard(*arguments)
 
-    def record(*arguments: Any) -> None:
+    def record(*arguments: Any) -> ShardRecord:
         order.append("record")
-        write_record(*arguments)
+        return write_record(*arguments)
 
     monkeypatch.setattr(StoreWriter, "write_shard", shard)
     monkeypatch.setattr(Output, "write_record", record)
