@@ -51,6 +51,8 @@ class HQStore(StoreSettings):
 
     sources: Names = ()
     """Empty: the recordings of `[recordings]`."""
+    stores: tuple[Path, ...] = ()
+    """Stores that are there already: nothing is built then."""
 
 
 class LowLight(SimulateSettings):
@@ -99,6 +101,9 @@ class Ablation(Section):
 class Evaluation(Comparison):
     """What the networks are compared with, and by."""
 
+    crop: Annotated[int, Field(ge=8)] | None = None
+    """Side of the middle square of every picture. None: that of `[train]`. Networks take any size, and NIQE has
+    no spread between blocks of 96x96 pixels below 192."""
     networks: dict[str, Path] = Field(default_factory=dict)
     """Other networks, such as published ones: files that `spikeclip.load` takes, by the name of their row."""
 
@@ -128,12 +133,20 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_that_fit(self) -> Recipe:
-        if self.hq_store is not None and not self.hq_store.sources and self.recordings is None:
-            raise ValueError("hq-store names no sources, and there are no recordings")
+        store = self.hq_store
+        if store is not None and not (store.sources or store.stores) and self.recordings is None:
+            raise ValueError("hq-store names no sources and no stores, and there are no recordings")
+        if store is not None and store.stores and (store.sources or self.recordings is not None):
+            raise ValueError("hq-store names stores, so leave out its sources and the recordings")
         judge = self.evaluate.judge
         if judge.weights is not None and judge.weights == self.train.clip.weights:
             raise ValueError("evaluate.judge has the weights of train.clip: the judge is the teacher")
         return self
+
+    @property
+    def shown_crop(self) -> int:
+        """Side of the middle square that tables and pictures are about."""
+        return self.evaluate.crop or self.train.crop
 
     def check_tables(self) -> None:
         """Find out whether the tables name rows that there will be: now, not after the trainings.

@@ -93,8 +93,9 @@ def check_trainings(run: RecipeRun) -> None:
     else:
         assert settings.spikes is not None
         low_light = announce(settings.spikes, settings.entry)
+    there = run.recipe.hq_store.stores if run.recipe.hq_store else ()
     for _, _, training in run.recipe.trainings():  # a network that another row trains is not there yet
-        check_inputs(None, low_light, training.model_copy(update={"initial": None}))
+        check_inputs(there or None, low_light, training.model_copy(update={"initial": None}))
 
 
 def simulate_recordings(run: RecipeRun, _before: Mapping[str, StepRecord]) -> StepRecord:
@@ -136,17 +137,17 @@ def _simulate(settings: Recordings, folder: Path) -> None:
 
 
 def build_hq_store(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecord:
-    """Build the HQ store, if the recipe asks for one."""
+    """Build the HQ store, or find those that the recipe names, if it asks for one."""
     from hqgen.builder.run import build
     from hqgen.builder.settings import BuildSettings
 
     settings = run.recipe.hq_store
-    if settings is None:
-        return StepRecord({}, {})
+    if settings is None or settings.stores:
+        return StepRecord({str(path): path for path in settings.stores} if settings else {}, {})
     recordings = tuple(f"folder:{folder}" for folder in before["recordings"].made.values())
     outcome = build(
         BuildSettings(
-            **settings.model_dump(exclude={"sources"}),
+            **settings.model_dump(exclude={"sources", "stores"}),
             sources=settings.sources or recordings,
             out=run.out / "hq",
             scheduler=run.workers.scheduler,

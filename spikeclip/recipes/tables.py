@@ -33,8 +33,8 @@ def evaluate_networks(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepR
             "networks": {name: blake3_file(located(network)) for name, network in rows.networks.items()},
             **before["low-light"].made_from,
             "clip": run.recipe.train.clip.model_dump(mode="json"),
-            "crop": run.recipe.train.crop,
-            "evaluate": comparison.model_dump(mode="json", exclude={"networks", "methods"}),
+            "crop": run.recipe.shown_crop,
+            "evaluate": comparison.model_dump(mode="json", exclude={"networks", "methods", "crop"}),
             "methods": methods if rows.with_methods else [],
         }
         make_once(folder / "record.json", document, partial(_evaluate, run, before, rows, folder))
@@ -78,7 +78,7 @@ def _evaluate(run: RecipeRun, before: Mapping[str, StepRecord], rows: _Rows, fol
         partial(load_clip, train.clip.model, train.clip.weights),
         methods=comparison.chosen_methods() if rows.with_methods else [],
         judge=comparison.judging_clip(),
-        crop=train.crop,
+        crop=run.recipe.shown_crop,
         **comparison.model_dump(include={"metrics", "samples", "runs"}),
         observer=run.observer,
         submit=run.workers.submit if run.workers.client else None,
@@ -118,7 +118,7 @@ def show_pictures(run: RecipeRun, before: Mapping[str, StepRecord]) -> StepRecor
         low_light = open_prepared(before["low-light"].made["low-light"])
         methods = run.recipe.evaluate.chosen_methods()
         methods = default_methods(low_light.frames) if methods is None else methods
-        made = reconstructions(networks, low_light, methods=methods, crop=run.recipe.train.crop)
+        made = reconstructions(networks, low_light, methods=methods, crop=run.recipe.shown_crop)
         write_atomically(picture, png(grid(made.rows, made.classes)))
 
     make_once(run.out / "pictures.json", document, draw)

@@ -106,6 +106,7 @@ def test_a_row_changes_single_values_of_the_training(tmp_path: Path) -> None:
         ("[low-light]\nspikes = 'demo'", "`out` in the recipe"),
         ('out = "a"\n[low-light]\nspikes = "demo"\npictures = "b"', "one of spikes and pictures"),
         ('out = "a"\n[low-light]', "one of spikes and pictures"),
+        (SMALL + "[hq-store]\nstores = ['hq.zarr']\nsources = ['demo']", "leave out its sources"),
         (SMALL + "[hq-store]\nmethods = ['tfp']", "names no sources"),
         (SMALL + "[train.coarse]\nepoch = 3", "there is no such setting"),
         (SMALL + "[ablation]\nrows = []", "ablation.rows"),

@@ -185,6 +185,33 @@ def test_other_settings_of_the_evaluation_make_only_the_table_again(
     assert (tmp_path / "network" / "coarse" / "record.json").stat().st_mtime_ns == trained
 
 
+def test_a_recipe_takes_stores_that_are_there_and_looks_at_them_first(
+    document: dict[str, Any], hq_store: Path, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"recordings": None, "hq-store": {"stores": [str(hq_store)]}}
+    run_recipe(recipe(document, **changes), tmp_path / "a", "sync", observer=Recorder())
+    assert (tmp_path / "a" / "network" / "fine" / "record.json").is_file()
+    assert not (tmp_path / "a" / "hq").exists()
+
+    changes["hq-store"] = {"stores": [str(tmp_path / "absent.zarr")]}
+    with pytest.raises(HqgenError, match=r"absent\.zarr"):
+        run_recipe(recipe(document, **changes), tmp_path / "b", "sync", observer=Recorder())
+    assert not (tmp_path / "b").exists()
+
+
+def test_tables_and_pictures_are_of_the_square_that_the_evaluation_names(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"recordings": None, "hq-store": None}
+    changes["train"] = document["train"] | {"stages": ["coarse"]}
+    changes["evaluate"] = document["evaluate"] | {"crop": 40}
+    made = recipe(document, **changes)
+    assert (made.train.crop, made.shown_crop) == (32, 40)
+    run_recipe(made, tmp_path, "sync", observer=Recorder())
+    assert json.loads((tmp_path / "record.json").read_text())["crop"] == 40
+    assert "40x40" in (tmp_path / "table.md").read_text()
+
+
 def test_a_step_that_was_killed_is_done_again(
     document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
