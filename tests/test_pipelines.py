@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import tomli_w
 import torch
+from safetensors.torch import save_file
 
 import hqgen
 from hqgen.config import MANIFESTS
@@ -26,6 +30,7 @@ from tests.builder.small import HEIGHT, WIDTH, stream
 from tests.command_line import run
 from tests.methods.golden import CONTAINERS, load_golden
 from tests.methods.learned.networks import NETWORKS
+from tests.spikeclip.tiny_clip import place_in_cache, tiny_clip, tiny_config
 from tests.web import Fault, Web
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
@@ -90,19 +95,37 @@ def published(server: Web, shared: Path, tmp_path: Path, monkeypatch: pytest.Mon
     return Published(server, {name: str(tmp_path / place) for name, place in places.items()})
 
 
+NORMAL_LIGHT = {
+    "spike-reds/train/spike/000_part1_key_id21.dat": 41,
+    "recvidar2019/classA/ballon.dat": 50,
+    "motvidar2020/spike59/spikes.dat": 50,
+    "momvidar2021/Apple_1.dat": 50,
+}
+"""A recording of each dataset of the paper, by its published name, and its frames."""
+
+
+def write_normal_light(data: Path, geometry: tuple[int, int]) -> None:
+    for seed, (name, frames) in enumerate(NORMAL_LIGHT.items()):
+        path = data / name
+        path.parent.mkdir(parents=True)
+        write_dat(path, stream(seed, frames, geometry))
+
+
+def write_u_caltech(data: Path, numbers: Mapping[int, int]) -> None:
+    """Low-light streams with the published names, arrays and sizes, by number and with their label."""
+    for number, label in numbers.items():
+        path = data / "u-caltech" / f"{number}.npz"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        rows, columns = np.mgrid[:250, :250]
+        rate = 0.03 + 0.02 * np.sin(rows / (5 + label)) * np.cos(columns / 7)
+        spikes = np.random.default_rng(number).random((200, 250, 250)) < rate
+        np.savez_compressed(path, spk=spikes.astype(np.uint8), label=label)
+
+
 @pytest.fixture
 def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """One small recording of each dataset of the paper, in the layout in which it is published."""
-    files = {
-        "spike-reds/train/spike/000_part1_key_id21.dat": 41,
-        "recvidar2019/classA/ballon.dat": 50,
-        "motvidar2020/spike59/spikes.dat": 50,
-        "momvidar2021/Apple_1.dat": 50,
-    }
-    for seed, (name, frames) in enumerate(files.items()):
-        path = tmp_path / "data" / name
-        path.parent.mkdir(parents=True)
-        write_dat(path, stream(seed, frames))
+    write_normal_light(tmp_path / "data", (HEIGHT, WIDTH))
     (tmp_path / "manifests").mkdir()
     for path in MANIFESTS.glob("*.toml"):
         text = path.read_text().replace("geometry = [250, 400]", f"geometry = [{HEIGHT}, {WIDTH}]")
@@ -144,3 +167,42 @@ def test_the_papers_ensemble_runs_from_fetched_weights(
     for name in store.sources:
         assert np.isfinite(store[name].scores).all(), name
         assert store[name].valid.all()
+
+
+@pytest.fixture
+def openai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ViT-B-32` is a tiny CLIP, and its weights are in the cache where those of the tag `openai` belong."""
+    from open_clip import factory
+
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "ViT-B-32", tiny_config())
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    weights = tiny_clip().model.state_dict()
+    place = place_in_cache(
+        tmp_path / "hub", "timm/vit_base_patch32_clip_224.openai", "open_clip_model.safetensors"
+    )
+    save_file({name: tensor.clone() for name, tensor in weights.items()}, place)
+
+
+@pytest.mark.real
+@pytest.mark.rehearsal
+def test_the_papers_training_goes_from_published_files_to_its_table(
+    published: Published, openai: None, tmp_path: Path
+) -> None:
+    """The recipe with one epoch a stage and no timings, on few files of the published names, sizes, forms."""
+    write_normal_light(tmp_path / "data", (250, 400))
+    numbers = (*range(16), 4998, 4999, 5000, 5999)  # from 5000 on they are test samples
+    write_u_caltech(tmp_path / "data", {number: number % 2 for number in numbers})
+    text = re.sub("epochs = .*", "epochs = 1", (PIPELINES / "u-caltech.toml").read_text())
+    (tmp_path / "u-caltech.toml").write_text(f"{text}\n[evaluate]\nruns = 0\n")
+
+    online = published.env | {"HQGEN_OFFLINE": "0"}
+    fetched = run("weights", "fetch", "spk2imgnet", "ssml", "wgse", env=online)
+    assert fetched.returncode == 0, fetched.stderr
+    arguments = ("run", "u-caltech.toml", "--scheduler", "sync")
+    done = run(*arguments, program="spikeclip", env=published.env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "u-caltech"
+    assert {row["method"] for row in csv.DictReader((out / "table.csv").open())} >= {"network", "ssml", "tfi"}
+    assert (out / "pictures.png").is_file()
+    again = run(*arguments, program="spikeclip", env=published.env, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, done.stdout)

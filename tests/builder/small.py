@@ -21,12 +21,12 @@ from hqgen.spikes.recording import write_dat
 HEIGHT, WIDTH = 96, 104
 
 
-def stream(seed: int, frames: int = 50) -> PackedSpikes:
+def stream(seed: int, frames: int = 50, geometry: tuple[int, int] = (HEIGHT, WIDTH)) -> PackedSpikes:
     """A stream that gives a picture: random spikes at rates that form a pattern."""
     generator = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    rows, columns = np.mgrid[: geometry[0], : geometry[1]]
     rate = 0.3 + 0.2 * np.sin(rows / (5 + seed % 3)) * np.cos(columns / 7) + 0.05 * generator.random()
-    return PackedSpikes.pack(generator.random((frames, HEIGHT, WIDTH)) < rate)
+    return PackedSpikes.pack(generator.random((frames, *geometry)) < rate)
 
 
 def write_scenes(folder: Path, count: int) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,3 +29,12 @@ def tiny_clip(config: dict[str, Any] | None = None, *, seed: int = 0) -> FrozenC
         model = build_clip(config, {})
     tokenizer = simple_tokenizer(config["text_cfg"]["context_length"])
     return FrozenClip(model, tokenizer, name="tiny", config=config)
+
+
+def place_in_cache(cache: Path, repository: str, file: str) -> Path:
+    """Make the place of a file in Hugging Face's cache."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    return folder / "snapshots" / ("0" * 40) / file

@@ -16,7 +16,7 @@ from hqgen.errors import UsageError, WeightsError
 from spikeclip.clip.files import is_small_clip, save_clip
 from spikeclip.clip.frozen import FrozenClip, load_clip
 from spikeclip.networks import build
-from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
+from tests.spikeclip.tiny_clip import place_in_cache, tiny_clip, tiny_config
 from tests.web import Web
 
 INCEPTION = (0.5, 0.5, 0.5)
@@ -41,15 +41,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def snapshot(cache: Path, repository: str, file: str) -> Path:
-    """The place of a file in Hugging Face's cache."""
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text("0" * 40)
-    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
-    return folder / "snapshots" / ("0" * 40) / file
-
-
 def state() -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in tiny_clip().model.state_dict().items()}
 
@@ -63,7 +54,7 @@ def gelu(clip: FrozenClip) -> str:
 
 
 def test_safetensors_in_the_cache_are_found_by_tag(cache: Path) -> None:
-    save_file(state(), snapshot(cache, "someone/tiny-test", "open_clip_model.safetensors"))
+    save_file(state(), place_in_cache(cache, "someone/tiny-test", "open_clip_model.safetensors"))
     clip = load_clip("tiny-test", "openai")
     assert same_weights(clip)
     assert (clip.name, clip.preprocess["mean"]) == ("tiny-test", (0.1, 0.2, 0.3))
@@ -71,19 +62,19 @@ def test_safetensors_in_the_cache_are_found_by_tag(cache: Path) -> None:
 
 
 def test_the_usual_tag_is_openais_and_brings_its_activation(cache: Path) -> None:
-    save_file(state(), snapshot(cache, "someone/tiny-test", "open_clip_model.safetensors"))
+    save_file(state(), place_in_cache(cache, "someone/tiny-test", "open_clip_model.safetensors"))
     assert gelu(load_clip("tiny-test")) == "QuickGELU"
 
 
 def test_other_tags_keep_the_activation_of_the_model(cache: Path) -> None:
-    torch.save(state(), snapshot(cache, "someone/tiny-hub", "open_clip_pytorch_model.bin"))
+    torch.save(state(), place_in_cache(cache, "someone/tiny-hub", "open_clip_pytorch_model.bin"))
     clip = load_clip("tiny-test", "hub-only")
     assert gelu(clip) == "GELU"
     assert same_weights(clip)
 
 
 def test_a_tag_may_name_its_file(cache: Path) -> None:
-    torch.save(state(), snapshot(cache, "someone/tiny-named", "tiny.bin"))
+    torch.save(state(), place_in_cache(cache, "someone/tiny-named", "tiny.bin"))
     assert same_weights(load_clip("tiny-test", "named_file"))
 
 
