@@ -1,4 +1,4 @@
-"""Where a network is: a file, a folder that holds one, or a repository of the Hugging Face hub."""
+"""Where a network is: a file, a folder, a repository of the Hugging Face hub, or the authors' own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from hqgen.download import is_offline
+from hqgen.download import RemoteFile, download, is_offline
 from hqgen.errors import DownloadError, UsageError, WeightsError
+from hqgen.files import weights_folder
 
 PUBLISHED = "model.safetensors"
 """The file of the network in what `spikeclip publish` writes."""
@@ -17,6 +18,16 @@ IN_FOLDERS = (PUBLISHED, "network.pth")
 
 HUB = "hf:"
 
+AUTHORS = {
+    "lrn-caltech": RemoteFile(
+        address="https://raw.githubusercontent.com/chenkang455/SpikeCLIP/"
+        "76295d47e90d4f06651347da326debfa2a3b7b6e/models/LRN_CALTECH.pth",
+        size=746_794,
+        git_sha1="249e057caf53e2a5825be98fa898c120741d1ad7",
+    )
+}
+"""Networks that the authors of SpikeCLIP published with its evaluation code; no licence is stated."""
+
 # A `Path` makes one slash of two.
 _REPOSITORY = re.compile(r"hf:/{1,2}(?P<repository>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^@]+))?")
 
@@ -25,17 +36,20 @@ def located(place: str | Path) -> Path:
     """The file of a network.
 
     Args:
-        place: a file; a folder of a training, or one that `spikeclip publish` wrote; or
-            `hf://OWNER/NAME`, with `@REVISION` for another one than the newest.
+        place: a file; a folder of a training, or one that `spikeclip publish` wrote;
+            `hf://OWNER/NAME`, with `@REVISION` for another one than the newest; or a name of `AUTHORS`, which
+            is downloaded once, into the folder of weights.
 
     Raises:
-        DownloadError: the repository cannot be downloaded, or has no such file.
+        DownloadError: the repository or file cannot be downloaded, or the repository has no such file.
         UsageError: the name of the repository is not one.
         WeightsError: there is no such file, or none in the folder.
     """
     if str(place).startswith(HUB):
         return _downloaded(str(place))
     path = Path(place)
+    if str(place) in AUTHORS and not path.exists():
+        return _of_authors(str(place))
     if path.is_dir():
         for name in IN_FOLDERS:
             if (path / name).is_file():
@@ -46,8 +60,18 @@ def located(place: str | Path) -> Path:
         )
     if not path.is_file():
         raise WeightsError(
-            f"no checkpoint `{path}`", hint="`spikeclip train` writes one, `network.pth`, into its run folder"
+            f"no checkpoint `{path}`",
+            hint="`spikeclip train` writes one, `network.pth`, into its run folder; the authors published "
+            f"{' and '.join(f'`{name}`' for name in AUTHORS)}",
         )
+    return path
+
+
+def _of_authors(name: str) -> Path:
+    remote = AUTHORS[name]
+    path = weights_folder() / remote.address.rpartition("/")[2]
+    if not path.is_file():
+        download(remote, path)
     return path
 
 
