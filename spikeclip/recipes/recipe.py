@@ -102,8 +102,8 @@ class Evaluation(Comparison):
     """What the networks are compared with, and by."""
 
     crop: Annotated[int, Field(ge=8)] | None = None
-    """Side of the middle square of every picture. None: that of `[train]`. Networks take any size, and NIQE has
-    no spread between blocks of 96x96 pixels below 192."""
+    """Side of the middle square of every picture. None: that of `[train]`. Networks take any size; NIQE has
+    no spread between its blocks of 96x96 pixels below 192."""
     networks: dict[str, Path] = Field(default_factory=dict)
     """Other networks, such as published ones: files that `spikeclip.load` takes, by the name of their row."""
 
