@@ -34,6 +34,9 @@ COLUMNS = 6
 TILE = 400
 """Pixels that a picture is wide at most: one of a Vidar camera is shown pixel by pixel."""
 
+LEAST = 960
+"""Pixels that the content of a sheet is wide at least, so that its title has room above small pictures."""
+
 FRAME = 5
 """Pixels of the frame around a winner; it is outside the picture, of which it hides nothing."""
 
@@ -89,7 +92,7 @@ def _content_width(found: ManifestStatistics) -> int:
     """As wide as the widest line of candidates; a few columns at least, so that captions have room."""
     columns = [min(max(len(source.methods), 3), COLUMNS) for source in found.sources]
     tiles = [min(source.width, TILE) for source in found.sources]
-    return max(n * tile + (n - 1) * GAP for n, tile in zip(columns, tiles, strict=True))
+    return max(LEAST, *(n * tile + (n - 1) * GAP for n, tile in zip(columns, tiles, strict=True)))
 
 
 def _title(found: ManifestStatistics, width: int) -> Image.Image:
@@ -104,13 +107,20 @@ def _title(found: ManifestStatistics, width: int) -> Image.Image:
 
 
 def _source_heading(source: SourceStatistics, scorer: str, width: int) -> Image.Image:
+    geometry = f"{source.height} x {source.width}, {source.pictures:,} of {count(source.samples, 'sample')}"
+    summary = _summary(source, scorer)
     part = Part(width, 128)
+    name = part.length(source.name, HEADING)
+    fits = name + part.length(geometry, BODY) + part.length(summary, BODY) + 3 * 24 <= width
+    if not fits:
+        part = Part(width, 160)
     part.draw.line((0, 20, width, 20), fill=HAIRLINE, width=2)
     part.text((0, 44), source.name, HEADING)
-    name = part.length(source.name, HEADING)
-    geometry = f"{source.height} x {source.width}, {source.pictures:,} of {count(source.samples, 'sample')}"
     part.text((name + 24, 53), geometry, BODY, QUIET)
-    part.text((width, 53), _summary(source, scorer), BODY, QUIET, anchor="ra")
+    if fits:
+        part.text((width, 53), summary, BODY, QUIET, anchor="ra")
+    else:
+        part.text((0, 92), part.fitted(summary, BODY, width), BODY, QUIET)
     return part.image
 
 
@@ -184,8 +194,11 @@ def _draw_tile(tile: Tile, width: int, height: int) -> Image.Image:
     if tile.winner:
         part.draw.rectangle((0, 0, right + FRAME - 1, below - 1), outline=WINNER, width=FRAME)
     colour = WINNER if tile.winner else INK
-    part.text((left, below + 4), f"{tile.method}, winner" if tile.winner else tile.method, BODY, colour)
     score = "" if tile.score is None else f"{tile.score:.3f}"
+    name = f"{tile.method}, winner" if tile.winner else tile.method
+    if part.length(f"{name}  {score}", BODY) > width:
+        name = tile.method  # the frame says the rest
+    part.text((left, below + 4), name, BODY, colour)
     part.text((right, below + 4), score, BODY, colour, anchor="ra")
     for number, line in enumerate(note):
         part.text((left, below + 34 + 24 * number), line, SMALL, WARNING)

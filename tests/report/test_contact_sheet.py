@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hqgen.drawing import GAP, WARNING, WINNER
+from hqgen.drawing import GAP, MARGIN, WARNING, WINNER
 from hqgen.errors import SourceError, UsageError
 from hqgen.inspection.picks import Pick, Tile
-from hqgen.report.contact_sheet import COLUMNS, FRAME, TILE, contact_sheet, draw_pick
+from hqgen.report.contact_sheet import COLUMNS, FRAME, LEAST, TILE, contact_sheet, draw_pick
 from tests.made import manifest, sample, write
 
 
@@ -66,6 +66,23 @@ def test_a_store_without_any_picture_makes_a_sheet_too(tmp_path: Path) -> None:
     contact_sheet(path, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert pixels(sheet.convert("RGB"), WINNER) < 500  # the legend's, and no frame
+
+
+def test_the_name_of_a_winner_leaves_room_for_its_score() -> None:
+    """Where both do not fit side by side, the name goes without `winner`."""
+    for width in (192, 400):
+        drawn = draw_pick(
+            pick(Tile("tfstp", picture(96, width), 23.318, winner=True), shape=(96, width)), 900
+        )
+        caption = np.asarray(drawn)[-60:, : width + 2 * FRAME]
+        columns = np.flatnonzero((caption == WINNER).all(axis=-1).any(axis=0))
+        assert np.diff(columns).max() >= 10
+
+
+def test_a_sheet_of_small_pictures_has_room_for_its_title(built: Path, tmp_path: Path) -> None:
+    contact_sheet(built / "manifest.json", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == LEAST + 2 * MARGIN
 
 
 def test_the_winner_is_framed_outside_its_picture() -> None:
