@@ -1,7 +1,7 @@
 """Methods by name: the built-in ones, and those that other packages add.
 
 Built-in methods are imported when they are first used, so a list of the names does not import torch. Another
-package adds a method by an entry point of the group `hqgen.methods`; docs/methods.md has a whole example.
+package adds a method by an entry point of the group `hqgen.methods`; docs/own-method.md has a whole example.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -389,26 +388,27 @@ def test_two_methods_of_one_rank_cannot_compete(install: Install) -> None:
         registry.parse_methods("flat,same-rank")
 
 
-def test_the_method_of_the_documentation_works_once_its_package_is_installed(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
+def test_the_package_of_the_documentation_is_installed_and_its_method_used(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "own-method.md").read_text()
     [module] = re.findall(r"```python\n(\"\"\"stork.py.*?)```", text, re.DOTALL)
-    project = tomllib.loads(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0])["project"]
-    points = "".join(f"{name}={value}\n" for name, value in project["entry-points"]["hqgen.methods"].items())
-    (tmp_path / "stork.py").write_text(module)
-    installed = tmp_path / "stork-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: stork\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text(f"[hqgen.methods]\n{points}")
+    [project] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    [check] = re.findall(r"```python\n(import hqgen.*?)```", text, re.DOTALL)
+    package, place = tmp_path / "stork", tmp_path / "installed"
+    package.mkdir()
+    (package / "stork.py").write_text(module)
+    (package / "pyproject.toml").write_text(project)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    offline = ["--no-deps", "--no-build-isolation", "--target", str(place)]
+    subprocess.run([*pip, *offline, str(package)], check=True)
     use = (
-        "import numpy as np\n"
-        "from hqgen.methods.api import reconstruct\n"
-        "from hqgen.methods.registry import method_names, parse_methods\n"
-        "assert 'stork' in method_names()\n"
+        f"{check}\n"
+        "from hqgen.methods.registry import default_ensemble, parse_methods\n"
+        "assert 'stork' in [method.name for method in default_ensemble()]\n"
         "assert [m.name for m in parse_methods('stork:window=11:neighbours=8,tfp')] == ['tfp', 'stork']\n"
-        "frames = np.ones((41, 8, 8), np.uint8)\n"
-        "assert (reconstruct('stork', frames) == 1).all()\n"
+        "ones = hqgen.reconstruct('stork', np.ones((41, 8, 8), np.uint8), neighbours=8)\n"
+        "assert (ones == 1).all()\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(place), str(Path(__file__).parents[2])])
     subprocess.run([sys.executable, "-c", use], check=True, env={**os.environ, "PYTHONPATH": path})
 
 
