@@ -8,12 +8,14 @@
     OUT/network.pth              the final network of the last complete stage, as `spikeclip.load` takes it
     OUT/prompts.pth              the learned prompts
     OUT/pictures/                the same samples after each epoch; at the end all stages in `grid.png`
+    OUT/pictures/small/          the same for the report: a row of the samples per file, and their classes
     OUT/tensorboard/, OUT/wandb/ where they were asked for; the id of the W&B run is in OUT/STAGE/wandb.id
     OUT/STAGE/record.json        says that the stage is complete, and by which plan
     OUT/STAGE/final.pth          what it learned, after its last step; with `patience`, after its best epoch
     OUT/STAGE/best.pth           the same after the epoch with the smallest validation loss
     OUT/STAGE/last.checkpoint    all that the stage needs to continue; gone once it is complete
-    OUT/STAGE/curve.csv, curve.svg
+    OUT/STAGE/schedule.json      how many steps the stage has at most, and where it computes
+    OUT/STAGE/curve.csv, curve.svg    the CSV also within an epoch
     OUT/lock                     held by the training that is running
 
 Every file appears whole or not at all.
@@ -65,13 +67,42 @@ class StageRecord(BaseModel):
     device: str
 
 
+class StageSchedule(BaseModel):
+    """What a stage is going to do; written as it begins.
+
+    Attributes:
+        steps: of the whole stage; fewer with `patience`.
+        epoch_steps: steps of an epoch.
+        device: where it computes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int
+    epoch_steps: int
+    device: str
+
+
+class ShownSamples(BaseModel):
+    """The samples that the pictures of a training show, in their order.
+
+    Attributes:
+        classes: the name of each one's class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[str, ...]
+
+
 class StageFolder:
     """The files of one stage, `OUT/STAGE/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.final, self.best = path / "final.pth", path / "best.pth"
-        self.record_path = path / "record.json"
+        self.record_path, self.schedule_path = path / "record.json", path / "schedule.json"
+        self.curve, self.drawing = path / "curve.csv", path / "curve.svg"
 
     def checkpoint(self, plan: Plan) -> Checkpoint:
         """Where an unfinished stage continues from."""
@@ -113,6 +144,15 @@ class RunFolder:
         self.network, self.prompts = path / "network.pth", path / "prompts.pth"
         self.log, self.pictures = path / "log.txt", path / "pictures"
         self.grid = self.pictures / "grid.png"
+        self.shown = self.pictures / "small" / "samples.json"
+
+    def picture(self, stage: StageName, epoch: int) -> Path:
+        """What the network makes of the samples after an epoch, with labels, below rows to compare with."""
+        return self.pictures / f"{stage}-{epoch:02d}.png"
+
+    def small(self, name: str, epoch: int | None = None) -> Path:
+        """A row of the samples for the report: after an epoch of a stage, or without one as `tfi`."""
+        return self.pictures / "small" / (f"{name}.webp" if epoch is None else f"{name}-{epoch:02d}.webp")
 
     def stage(self, name: StageName) -> StageFolder:
         """The folder of a stage."""

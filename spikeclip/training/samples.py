@@ -111,11 +111,20 @@ class Samples:
         network.train()
         return images[:, 0].float().cpu().numpy()
 
+    @property
+    def tfi(self) -> Images:
+        """TFI of the samples that are shown, float32 (N, h, w)."""
+        assert self.shown.target is not None
+        return self.shown.target[:, 0].cpu().numpy()
+
+    @property
+    def shown_classes(self) -> list[str]:
+        """The names of their classes."""
+        return [self.low_light.labels[label] for label in self.shown.label.tolist()]
+
     def grid(self, rows: Mapping[str, Images]) -> Image.Image:
         """Rows of the samples that are shown, under one of their TFI."""
-        assert self.shown.target is not None
-        names = [self.low_light.labels[label] for label in self.shown.label.tolist()]
-        return grid({"tfi": self.shown.target[:, 0].cpu().numpy(), **rows}, names)
+        return grid({"tfi": self.tfi, **rows}, self.shown_classes)
 
     def _maker(
         self, split: LowLightSplit, size: int, target: Target | None = None, hq: HQCrops | None = None

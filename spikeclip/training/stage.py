@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,14 @@ from hqgen.training.loop import Losses, Point, Task, write_curve
 from hqgen.training.schedules import cosine, multistep
 from spikeclip.data.batches import Batch, Target
 from spikeclip.data.hq_crops import HQCrops
-from spikeclip.training.folder import RunFolder, StageRecord
-from spikeclip.training.grid import Images
+from spikeclip.training.folder import RunFolder, ShownSamples, StageRecord, StageSchedule
+from spikeclip.training.grid import Images, row
 from spikeclip.training.plan import Plan
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName
+
+CURVE_EVERY = 5.0
+"""Seconds after which the learning curve is written within an epoch, too, for those who watch."""
 
 
 @dataclass
@@ -67,9 +71,12 @@ class Stage(Task[Batch]):
         self.log_every, self.checkpoint_every = self.settings.log_every, self.settings.checkpoint_every
         self.files = self.folder.stage(self.name)
         self.followers: list[Follower] = []
+        self.curve_written = -CURVE_EVERY
 
     def begin(self, step: int) -> None:
-        """Start the programs that show the training."""
+        """Say what is going to happen, and start the programs that show the training."""
+        if self.hardware.leads:
+            self._announce()
         folder, settings = self.folder.path, self.settings
         if settings.tensorboard and self.hardware.leads:
             self.followers.append(TensorBoard(folder / "tensorboard" / self.name, self.name, step))
@@ -81,14 +88,30 @@ class Stage(Task[Batch]):
         for follower in self.followers:
             follower.close()
 
+    def _announce(self) -> None:
+        schedule = StageSchedule(
+            steps=self.steps, epoch_steps=self.epoch_steps, device=str(self.hardware.device)
+        )
+        write_atomically(self.files.schedule_path, schedule.model_dump_json() + "\n")
+        if self.rows is None:
+            return
+        shown = ShownSamples(classes=tuple(self.samples.shown_classes))
+        write_atomically(self.folder.shown, shown.model_dump_json() + "\n")
+        for name, images in {"tfi": self.samples.tfi, **self.rows}.items():
+            write_atomically(self.folder.small(name), row(images))
+
     def before_step(self, step: int) -> None:
         """Set the learning rate."""
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate(step)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
         table, part = self.settings.of(self.name), 1.0
         if table.schedule == "cosine":
             part = cosine(step, self.steps)
         elif table.schedule == "multistep":
             part = multistep(step, [round(place * self.steps) for place in table.milestones], table.drop)
-        self.optimizer.param_groups[0]["lr"] = table.learning_rate * part
+        return table.learning_rate * part
 
     @property
     def kept(self) -> nn.Module:
@@ -131,6 +154,8 @@ class Stage(Task[Batch]):
             if _best(curve) is point:
                 self.save(self.kept, self.plan, self.files.best)
             self._draw(curve)
+        elif time.monotonic() - self.curve_written >= CURVE_EVERY:
+            self._write(curve)
         picture = self._picture(point) if point.validation else None
         values = {
             f"{self.name}/{name}": value for name, value in {**point.losses, **point.validation}.items()
@@ -145,15 +170,30 @@ class Stage(Task[Batch]):
         ends = _ends(curve)
         lines[next(iter(lines))]["held-out samples"] = [(end.step, end.validation[HELD_OUT]) for end in ends]
         panels = {f"{self.name}: {name}": panel for name, panel in lines.items()}
-        write_curve(self.files.path / "curve.csv", [_row(point) for point in curve])
-        write_atomically(self.files.path / "curve.svg", curves(panels, "step"))
+        self._write(curve)
+        write_atomically(self.files.drawing, curves(panels, "step"))
+
+    def _write(self, curve: Sequence[Point]) -> None:
+        write_curve(self.files.curve, [self._line(point) for point in curve])
+        self.curve_written = time.monotonic()
+
+    def _line(self, point: Point) -> dict[str, object]:
+        losses = {name: f"{value:.6g}" for name, value in point.losses.items()}
+        rest = {
+            "validation": f"{point.validation[HELD_OUT]:.6g}" if point.validation else "",
+            "learning-rate": f"{self.learning_rate(point.step - 1):.6g}",
+            "seconds": f"{point.seconds:.1f}",
+        }
+        return {"step": point.step, "epoch": point.epoch, **losses, **rest}
 
     def _picture(self, point: Point) -> Image.Image | None:
         """What the network makes of a few samples at the end of an epoch; kept as a file too."""
         if self.rows is None:
             return None
-        image = self.samples.grid({**self.rows, self.name: self.samples.images(self.kept)})
-        write_atomically(self.folder.pictures / f"{self.name}-{point.epoch:02d}.png", png(image))
+        images = self.samples.images(self.kept)
+        image = self.samples.grid({**self.rows, self.name: images})
+        write_atomically(self.folder.picture(self.name, point.epoch), png(image))
+        write_atomically(self.folder.small(self.name, point.epoch), row(images))
         return image
 
     def enough(self, curve: Sequence[Point]) -> bool:
@@ -186,13 +226,6 @@ class Stage(Task[Batch]):
 
 
 HELD_OUT = "held-out"
-
-
-def _row(point: Point) -> dict[str, object]:
-    losses = {name: f"{value:.6g}" for name, value in point.losses.items()}
-    validation = f"{point.validation[HELD_OUT]:.6g}" if point.validation else ""
-    rest = {"validation": validation, "seconds": f"{point.seconds:.1f}"}
-    return {"step": point.step, "epoch": point.epoch, **losses, **rest}
 
 
 def _best(curve: Sequence[Point]) -> Point:

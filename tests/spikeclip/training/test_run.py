@@ -141,11 +141,13 @@ def test_run_folder_holds_what_its_description_says(done: RunFolder) -> None:
     stages = {
         f"{stage}/{name}"
         for stage in STAGES
-        for name in ("record.json", "final.pth", "best.pth", "curve.csv", "curve.svg")
+        for name in ("record.json", "final.pth", "best.pth", "schedule.json", "curve.csv", "curve.svg")
     }
     pictures = {f"pictures/{stage}-0{epoch}.png" for stage in ("coarse", "fine") for epoch in (1, 2, 3)}
     top = {"config.toml", "plan.json", "log.txt", "lock", "network.pth", "prompts.pth", "pictures/grid.png"}
-    assert found == stages | pictures | top
+    small = {f"pictures/small/{stage}-0{epoch}.webp" for stage in ("coarse", "fine") for epoch in (1, 2, 3)}
+    small |= {f"pictures/small/{name}" for name in ("samples.json", "tfi.webp", "coarse.webp")}
+    assert found == stages | pictures | small | top
     assert done.network.read_bytes() == done.stage("fine").final.read_bytes()
     assert done.prompts.read_bytes() == done.stage("prompt").final.read_bytes()
     network = load_network(done.network)
@@ -248,7 +250,8 @@ def test_terms_and_targets_are_in_the_curve_and_the_plan(run: Train, low_light: 
     quality = {**RECIPES["quality"], "stages": ["fine"], "fine__prompt_weight": 0, "fine__epochs": 1}
     folder = run(**quality)
     (row,) = curve(folder, "fine")
-    assert list(row) == ["step", "epoch", "total", "class", "quality", "anchor", "validation"]
+    terms = ["total", "class", "quality", "anchor"]
+    assert list(row) == ["step", "epoch", *terms, "validation", "learning-rate"]
     expected = float(row["class"]) + 10 * float(row["quality"]) + 10 * float(row["anchor"])
     assert float(row["total"]) == pytest.approx(expected, rel=1e-4)
     plan = json.loads(folder.stage("fine").record_path.read_text())["plan"]
@@ -315,6 +318,27 @@ def test_schedule_sets_the_rate_of_each_step(run: Train, monkeypatch: pytest.Mon
     run("b", only="coarse", coarse__schedule="cosine")
     assert rates[:6] == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
     assert rates[6:] == pytest.approx([1e-3 * (0.5 + 0.5 * np.cos(np.pi * step / 6)) for step in range(6)])
+
+
+def test_the_curve_has_the_rate_of_each_points_last_step(run: Train) -> None:
+    folder = run(only="coarse", coarse__schedule="multistep", coarse__milestones=[0.3, 0.6], coarse__drop=0.5)
+    rates = {row["step"]: float(row["learning-rate"]) for row in curve(folder, "coarse")}
+    assert rates == {"2": 1e-3, "3": 5e-4, "4": 5e-4, "6": 2.5e-4}
+
+
+def test_small_pictures_are_those_of_the_grid_and_the_curve_is_written_within_an_epoch(
+    run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikeclip.training.stage.CURVE_EVERY", 0.0)
+    folder = run(only="coarse", stop=after(3))  # in the middle of the second epoch
+    assert [row["step"] for row in curve(folder, "coarse")] == ["2", "3"]
+    classes = json.loads(folder.shown.read_text())["classes"]
+    with Image.open(folder.small("coarse", 1)) as small, Image.open(folder.picture("coarse", 1)) as grid:
+        side = small.height
+        assert small.size == (len(classes) * side, side)
+        shown = np.asarray(small.convert("L"), float)
+        first = grid.convert("L").crop((76, 26 + 166, 76 + 160, 26 + 166 + 160)).resize((side, side), 0)
+    assert np.abs(shown[:, :side] - np.asarray(first, float)).mean() < 8
 
 
 def test_what_is_complete_is_not_done_again(run: Train, done: RunFolder, tmp_path: Path) -> None:
