@@ -7,10 +7,12 @@ import hashlib
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from blake3 import blake3
 
@@ -162,6 +164,22 @@ def share(file: Path, target: Path) -> None:
     sync(target.parent)
 
 
+LOCK_TRIES, LOCK_PAUSE = 5, 0.02
+"""How often to ask for a lock, and seconds between two times: `is_held` has it for a moment."""
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process has a place locked with `held`; nothing is made or changed to find out."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no lock, or it may not be read
+        return False
+    return False
+
+
 @contextmanager
 def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator[None]:
     """Lock a place against other processes, until the block or the process ends.
@@ -184,7 +202,7 @@ def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator
         ) from reason
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _locked(file)
         except OSError as reason:
             file.seek(0)
             raise error(
@@ -195,6 +213,23 @@ def held(lock: Path, place: Path, who: str, error: type[HqgenError]) -> Iterator
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _locked(file: IO[str]) -> None:
+    """Lock a file.
+
+    Raises:
+        OSError: another process has it locked.
+    """
+    for tries_left in reversed(range(LOCK_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not tries_left:
+                raise
+            time.sleep(LOCK_PAUSE)
+        else:
+            return
 
 
 def is_web_page(start: bytes) -> bool:

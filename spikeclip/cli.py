@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from hqgen import console
+from spikeclip import cli_clip, cli_view
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from spikeclip.clip.settings import ResponsesCommand, SmallClipCommand
     from spikeclip.data.settings import PrepareSettings, SimulateSettings
     from spikeclip.evaluation.cost import Profile
     from spikeclip.evaluation.settings import EvaluateCommand
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from spikeclip.training.settings import TrainCommand
 
 app = console.new_program("spikeclip", "Train and run the SpikeCLIP low-light reconstruction network.")
-clip_app = typer.Typer(
-    help="The CLIP that supervises and judges.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(clip_app, name="clip")
+app.add_typer(cli_clip.app, name="clip")
 
 NETWORK = (
     "A network: `network.pth` of a training, safetensors, a published LRN, a folder, or hf://OWNER/NAME."
@@ -145,6 +142,7 @@ def evaluate(
     from spikeclip.data.opening import open_low_light
     from spikeclip.data.settings import DEMO, DEMO_CAVEAT
     from spikeclip.evaluation.table import write_table
+    from spikeclip.training.report import renew_report
 
     command: EvaluateCommand = context.obj
     out, observer = command.out, stderr_observer()
@@ -155,6 +153,8 @@ def evaluate(
     table = evaluate(dict(_named(item) for item in checkpoints), low_light, observer=observer, **settings)
     if out is not None:
         write_table(table, out)
+        for folder in (out, out.parent):  # the training may be here, or right above
+            renew_report(folder)
     _show_table(table, json)
 
 
@@ -376,51 +376,7 @@ def run_recipe(
     _show_table(table, json)
 
 
-@clip_app.command("train", cls=console.settings_command("spikeclip.clip.settings:SmallClipCommand"))
-def train_clip(context: typer.Context) -> int:
-    """Train a small CLIP on labelled pictures: a teacher or a judge for work offline.
-
-    Interrupted, the same command continues from the last checkpoint.
-    """
-    from hqgen.progress import stderr_observer
-    from spikeclip.clip.settings import SmallClipSettings
-    from spikeclip.clip.small import train_clip
-
-    command: SmallClipCommand = context.obj
-    with console.stopping() as stop:
-        train_clip(
-            [Path(path) for path in command.pictures],
-            command.out,
-            command.part(SmallClipSettings),
-            test=[Path(path) for path in command.test or ()],
-            observer=stderr_observer(),
-            stop=lambda: stop.asked,
-        )
-    return 130 if stop.asked else 0
-
-
-@clip_app.command("responses", cls=console.settings_command("spikeclip.clip.settings:ResponsesCommand"))
-def clip_responses(context: typer.Context) -> None:
-    """Measure how a CLIP answers to gain, noise, blur, contrast and borders, each alone."""
-    from dataclasses import asdict
-
-    import torch
-
-    from hqgen.files import write_atomically
-    from hqgen.plot import curves
-    from hqgen.training.loop import write_curve
-    from spikeclip.clip.frozen import load_clip
-    from spikeclip.clip.pictures import read_labelled
-    from spikeclip.clip.responses import panels, responses
-
-    command: ResponsesCommand = context.obj
-    clip = load_clip(command.clip.model, command.clip.weights)
-    pictures = read_labelled(command.pictures, command.size)
-    found = responses(
-        clip, pictures.part(torch.arange(0, len(pictures.labels), command.every)), size=command.size
-    )
-    write_curve(command.out, [asdict(row) for row in found])
-    write_atomically(command.out.with_suffix(".svg"), curves(panels(found), "strength"))
+app.command()(cli_view.view)
 
 
 def main() -> NoReturn:

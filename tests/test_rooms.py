@@ -108,8 +108,8 @@ MAY_IMPORT = {
     },
     "spikeclip.clip": {"hqgen.training", "spikeclip.data"},
     "spikeclip.training": {
-        *(f"hqgen.{room}" for room in ("training", "quality")),
-        *(f"spikeclip.{room}" for room in ("networks", "data", "clip")),
+        *(f"hqgen.{room}" for room in ("training", "quality", "report")),
+        *(f"spikeclip.{room}" for room in ("networks", "data", "clip", "evaluation")),
     },
     "spikeclip.evaluation": {
         *(f"hqgen.{room}" for room in ("spikes", "methods", "quality")),
@@ -131,6 +131,10 @@ MAY_IMPORT = {
     "spikeclip.publishing": {
         "hqgen.training",
         *(f"spikeclip.{room}" for room in ("networks", "data", "training", "evaluation")),
+    },
+    "spikeclip.view": {
+        *(f"hqgen.{room}" for room in ("report", "view")),
+        "spikeclip.training",
     },
     "spikeclip.recipes": {
         *(f"hqgen.{room}" for room in ("simulation", "methods", "builder")),
@@ -195,7 +199,8 @@ def test_every_room_of_the_table_is_there() -> None:
     assert outside_the_table == {
         *("hqgen.__init__", "hqgen.__main__", "hqgen.api", "hqgen.console"),
         *("hqgen.cli", "hqgen.cli_curate", "hqgen.cli_export"),
-        *("spikeclip.__init__", "spikeclip.api", "spikeclip.cli"),
+        *("spikeclip.__init__", "spikeclip.api"),
+        *("spikeclip.cli", "spikeclip.cli_clip", "spikeclip.cli_view"),
     }
 
 

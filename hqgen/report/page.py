@@ -15,9 +15,9 @@ SHARED = "hqgen.report"
 """Whose templates all pages have: `base.html`, `style.css`, `table.html`."""
 
 
-def environment(package: str = SHARED) -> Environment:
-    """The templates of a package, and the shared ones. All that they insert is escaped."""
-    loaders = [PackageLoader(name) for name in dict.fromkeys((package, SHARED))]
+def environment(*packages: str) -> Environment:
+    """The templates of some packages, and the shared ones. All that they insert is escaped."""
+    loaders = [PackageLoader(name) for name in (*packages, SHARED)]
     made = Environment(
         loader=ChoiceLoader(loaders),
         autoescape=True,

@@ -5,6 +5,7 @@
     OUT/config.toml              the settings of the last run
     OUT/plan.json                what decides the result, stage by stage
     OUT/log.txt                  what happened, all runs one after the other
+    OUT/report.html              all of it to look at: curves, pictures, settings, time
     OUT/network.pth              the final network of the last complete stage, as `spikeclip.load` takes it
     OUT/prompts.pth              the learned prompts
     OUT/pictures/                the same samples after each epoch; at the end all stages in `grid.png`
@@ -143,6 +144,7 @@ class RunFolder:
         self.path = path
         self.network, self.prompts = path / "network.pth", path / "prompts.pth"
         self.log, self.pictures = path / "log.txt", path / "pictures"
+        self.report, self.lock = path / "report.html", path / "lock"
         self.grid = self.pictures / "grid.png"
         self.shown = self.pictures / "small" / "samples.json"
 
@@ -165,7 +167,7 @@ class RunFolder:
         Raises:
             TrainingError: another training holds it, or nothing can be written there.
         """
-        with held(self.path / "lock", self.path, "training", TrainingError):
+        with held(self.lock, self.path, "training", TrainingError):
             for partial in self.path.rglob(".*.partial"):  # what a killed training left
                 partial.unlink(missing_ok=True)
             yield

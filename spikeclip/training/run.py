@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -34,6 +34,7 @@ from spikeclip.training.folder import RunFolder
 from spikeclip.training.inputs import check_stage, hq_crops, initial_network, needed_stages
 from spikeclip.training.losses import coarse_losses, prompt_losses
 from spikeclip.training.plan import Plan, stage_plan
+from spikeclip.training.report import write_report
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName, TrainSettings
 from spikeclip.training.stage import Stage
@@ -82,11 +83,24 @@ def train(
         )
         if place.leads:
             stack.enter_context(folder.locked())
+            stack.enter_context(_reported(folder))
         observer = stack.enter_context(_logged(folder, observer)) if place.leads else SILENT
         place.wait()
         training = _Training(hq_stores, low_light, settings, folder, place, observer)
         training.run(needed, needed if only is None else (only,), stop)
     return folder
+
+
+@contextmanager
+def _reported(folder: RunFolder) -> Iterator[None]:
+    """Say in the report how the training ended, in whatever way."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the disk may be full: what ended the training is what the user must hear
+            write_report(folder.path, running=False)
+        raise
+    write_report(folder.path, running=False)
 
 
 @contextmanager
@@ -125,6 +139,7 @@ class _Training:
         if self.hardware.leads:
             write_atomically(self.folder.path / "config.toml", as_toml("train", self.settings))
             write_atomically(self.folder.path / "plan.json", json.dumps(plans, indent=1) + "\n")
+            write_report(self.folder.path, running=True)
         make = {"coarse": self.coarse, "prompt": self.prompt, "fine": self.fine}
         for name in wanted:
             if name not in missing:

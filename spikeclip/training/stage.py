@@ -25,6 +25,7 @@ from spikeclip.data.hq_crops import HQCrops
 from spikeclip.training.folder import RunFolder, ShownSamples, StageRecord, StageSchedule
 from spikeclip.training.grid import Images, row
 from spikeclip.training.plan import Plan
+from spikeclip.training.report import write_report
 from spikeclip.training.samples import Samples
 from spikeclip.training.settings import StageName
 
@@ -162,6 +163,8 @@ class Stage(Task[Batch]):
         }
         for follower in self.followers:
             follower.show(point.step, values, picture)
+        if point.validation:
+            write_report(self.folder.path, running=True)
 
     def _draw(self, curve: Sequence[Point]) -> None:
         lines = {

@@ -37,6 +37,7 @@ from spikeclip.training.run import train
 from spikeclip.training.settings import STAGES, StageName, train_settings
 from spikeclip.training.stage import Stage
 from tests.builder.small import Recorder
+from tests.report.test_html import Page
 from tests.spikeclip.small import write_recordings
 from tests.spikeclip.tiny_clip import tiny_clip, tiny_config
 
@@ -147,7 +148,7 @@ def test_run_folder_holds_what_its_description_says(done: RunFolder) -> None:
     top = {"config.toml", "plan.json", "log.txt", "lock", "network.pth", "prompts.pth", "pictures/grid.png"}
     small = {f"pictures/small/{stage}-0{epoch}.webp" for stage in ("coarse", "fine") for epoch in (1, 2, 3)}
     small |= {f"pictures/small/{name}" for name in ("samples.json", "tfi.webp", "coarse.webp")}
-    assert found == stages | pictures | small | top
+    assert found == stages | pictures | small | top | {"report.html"}
     assert done.network.read_bytes() == done.stage("fine").final.read_bytes()
     assert done.prompts.read_bytes() == done.stage("prompt").final.read_bytes()
     network = load_network(done.network)
@@ -195,6 +196,26 @@ def test_only_the_prompts_learn_in_stage_two_and_only_the_network_in_stage_three
     assert not torch.equal(prompts["context"][0], prompts["context"][1])
     before, after = (load_network(done.stage(name).final).state_dict() for name in ("coarse", "fine"))
     assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_report_shows_the_whole_training(done: RunFolder) -> None:
+    found = Page(done.report.read_text())
+    assert "complete, 3 stages in" in found.words
+    assert found.words.count("3 of 3") >= 2
+    frames = [link for link in found.links if link.startswith("data:image/webp")]
+    # The epochs, TFI and the end of stage coarse; the newest epoch and what is beside it are shown at first.
+    assert len(frames) == 6 + 2 + 2
+    assert len(set(frames)) == 6 + 1
+
+
+def test_report_says_how_a_training_ended(run: Train, tmp_path: Path) -> None:
+    folder = run(stop=after(3))
+    said = Page(folder.report.read_text()).words
+    assert "stopped, stage coarse, epoch 1 of 3" in said or "stopped, stage coarse, epoch 2 of 3" in said
+    with pytest.raises(TrainingError, match="is nan"):
+        run("other", coarse__learning_rate=1e30, bfloat16=False)
+    said = Page((tmp_path / "other/report.html").read_text()).words
+    assert "The last run ended with an error: training `coarse`, epoch" in said
 
 
 def test_stopped_and_resumed_training_ends_bit_for_bit_like_one_that_ran_through(
@@ -650,6 +671,8 @@ def test_killed_in_every_stage_at_random_moments_and_run_again_the_weights_are_t
             code = interrupted(killed, stage, delay, how)
             assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130), delay
             assert not RunFolder(tmp_path / "killed").stage(stage).record_path.exists(), delay
+            said = Page((tmp_path / "killed/report.html").read_text()).words
+            assert ("running when this page was written" in said) == (how == signal.SIGKILL)
     two = train([hq_store], low_light, train_settings(settings), tmp_path / "killed")
     assert finals(one) == finals(two)
     assert curves(one) == curves(two)
