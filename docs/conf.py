@@ -11,7 +11,6 @@ import hqgen
 
 project = "hqgen + spikeclip"
 version = release = hqgen.__version__
-copyright = "MIT licence"  # noqa: A001 - the name that Sphinx reads
 language = "en"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docs.generate.extension"]
@@ -21,13 +20,15 @@ root_doc = "index"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3  # links to headings are as on GitHub; Sphinx fails where there is no such heading
 
-smartquotes = False  # messages are shown as they are written
+smartquotes_action = "D"  # dashes between a parameter and its text; quotes are shown as they are written
+toc_object_entries = False
 default_role = "code"  # `x` in a docstring means code, as in Markdown
 nitpicky = False  # docstrings name types of other libraries, whose sites cannot be reached offline
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
 napoleon_use_ivar = True
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
@@ -49,7 +50,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
-    "footer_start": ["copyright"],
+    "footer_start": [],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",

@@ -1,4 +1,4 @@
-"""Builds on real recordings: what the README's command gives."""
+"""Builds on real recordings: what the command of docs/sources.md gives."""
 
 from __future__ import annotations
 
