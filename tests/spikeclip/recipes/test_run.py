@@ -89,7 +89,7 @@ ENDINGS = ("json", "md", "tex", "csv")
 
 def files(folder: Path) -> dict[str, int]:
     """When each file was written, except logs and what every run writes again."""
-    again = {"log.txt", "lock", "config.toml", "plan.json", "grid.png"}
+    again = {"log.txt", "lock", "config.toml", "plan.json", "grid.png", "report.html"}
     again |= {f"{table}.{ending}" for table in ("table", "table-1", "table-2") for ending in ENDINGS}
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
