@@ -16,12 +16,13 @@ class Scaled(nn.Module):
 
     Args:
         network: an LRN or UNet, whose parameters are frozen; its last layer is a convolution.
+        gain: where the gain begins, above 0.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, gain: float = 1.0) -> None:
         super().__init__()
         self.network = network.requires_grad_(False)
-        self.log_gain = nn.Parameter(torch.zeros(()))
+        self.log_gain = nn.Parameter(torch.tensor(gain).log())
 
     @property
     def gain(self) -> float:
@@ -40,4 +41,4 @@ class Scaled(nn.Module):
         with torch.no_grad():
             for parameter in last.parameters():
                 parameter.mul_(self.log_gain.exp())
-        return network
+        return network.requires_grad_(True)

@@ -212,8 +212,11 @@ class _Training:
     def fine(self, plan: Plan) -> Stage:
         network = self.start("fine")
         rows = {"coarse" if "coarse" in self.settings.stages else "start": self.samples.images(network)}
+        gain = self.samples.white_gain(network) if self.settings.fine.start_gain == "white" else 1.0
         if self.settings.fine.learns == "gain":
-            network = self.hardware.place(Scaled(network))
+            network = self.hardware.place(Scaled(network, gain))
+        elif gain != 1:
+            network = self.hardware.place(Scaled(network, gain).folded())
         losses = partial(
             fine_losses,
             image_features=self.hardware.compiled(self.clip.image_features),

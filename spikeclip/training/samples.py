@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hqgen.errors import SourceError
+from hqgen.errors import ScoreError, SourceError, TrainingError
 from hqgen.progress import Observer
+from hqgen.quality.normalise import gain_of
 from hqgen.training.hardware import Hardware
 from hqgen.training.loop import Stop
 from spikeclip.data.base_pictures import BasePictures
@@ -105,11 +107,26 @@ class Samples:
 
     def images(self, network: nn.Module) -> Images:
         """What a network makes of the samples that are shown, float32 (N, h, w)."""
-        network.eval()
-        with torch.no_grad(), self.hardware.autocast():
-            images: Tensor = network(self.shown.voxel)
-        network.train()
-        return images[:, 0].float().cpu().numpy()
+        return self._pictures(network, self.shown)
+
+    def white_gain(self, network: nn.Module) -> float:
+        """The gain at which the median held-out picture of a network has the white point of an HQ store's.
+
+        Raises:
+            TrainingError: every held-out picture is black, or not finite.
+        """
+        gains: list[float] = []
+        for batch in self.held_out("fine"):
+            for image in self._pictures(network, batch):
+                with suppress(ScoreError):  # a black picture says nothing about the gain of the others
+                    gains.append(gain_of(image) / 255)
+        if not gains:
+            raise TrainingError(
+                "the network's pictures of all held-out samples are black or not finite, so no gain makes "
+                "them bright",
+                hint='leave out `fine.start-gain = "white"`, or train stage coarse longer',
+            )
+        return float(np.median(gains))
 
     @property
     def tfi(self) -> Images:
@@ -125,6 +142,13 @@ class Samples:
     def grid(self, rows: Mapping[str, Images]) -> Image.Image:
         """Rows of the samples that are shown, under one of their TFI."""
         return grid({"tfi": self.tfi, **rows}, self.shown_classes)
+
+    def _pictures(self, network: nn.Module, batch: Batch) -> Images:
+        network.eval()
+        with torch.no_grad(), self.hardware.autocast():
+            images: Tensor = network(batch.voxel)
+        network.train()
+        return images[:, 0].float().cpu().numpy()
 
     def _maker(
         self, split: LowLightSplit, size: int, target: Target | None = None, hq: HQCrops | None = None

@@ -49,6 +49,7 @@ Schedule = Literal["constant", "multistep", "cosine"]
 Reduction = Literal["mean", "sum"]
 Duplicates = Literal["mask", "literal"]
 AnchorGain = Literal["best", "white"]
+StartGain = Literal["own", "white"]
 Judgement = Literal["probability", "log"]
 Brightness = Literal["raw", "paired", "random"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -130,6 +131,11 @@ class FineSettings(StageSettings, ViewSettings):
     """`gain` leaves the network as it is and learns one factor of all its pictures, from the same losses:
     what a row must be better than. A step changes the factor by about the learning rate as a share: take
     0.02, and some 200 steps."""
+    start_gain: StartGain = "own"
+    """How bright the network's pictures are before the first step. `own`: as dark as the targets of stage
+    coarse, which is the paper's way. `white`: one gain for all pictures is put into the network's last layer,
+    the one at which the median held-out picture has the white point of an HQ store's pictures (0.9). The
+    losses then need not find the brightness first."""
     prompt_weight: Weight = 100.0
     """Lambda, the weight of the prompt loss [11]; 0 leaves it out, and with it the need for stage 2."""
     class_weight: Weight = 1.0
@@ -164,7 +170,9 @@ class FineSettings(StageSettings, ViewSettings):
     """Side of the squares in pixels. What is smaller than them is left to the other terms."""
     anchor_gain: AnchorGain = "best"
     """How bright the picture may be. `best`: as bright as it likes, because it is compared at its best gain.
-    `white`: the brightest squares shall be at 0.9, as in the pictures of an HQ store."""
+    `white`: the brightest squares shall be at 0.9, as in the pictures of an HQ store. That is another gain
+    for each picture, which LRN, whose outputs see 11x11 pixels, cannot know; `start-gain` sets one for
+    all."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> FineSettings:

@@ -20,6 +20,12 @@ def test_a_gain_scales_pictures_and_can_be_folded_into_the_network(name: str) ->
         assert torch.equal(network(voxel), before)
 
 
+def test_a_gain_can_begin_elsewhere_than_at_one() -> None:
+    scaled = Scaled(build("lrn", 4), 12.5)
+    assert scaled.gain == pytest.approx(12.5)
+    assert all(parameter.requires_grad for parameter in scaled.folded().parameters())
+
+
 def test_nothing_but_the_gain_learns() -> None:
     scaled = Scaled(build("lrn", 4))
     scaled(torch.rand(1, 4, 16, 16)).mean().backward()

@@ -114,6 +114,20 @@ def test_a_gain_is_learned_and_nothing_else(run: Train) -> None:
         run(**rest)
 
 
+def test_stage_fine_can_start_at_the_brightness_of_hq_pictures(run: Train) -> None:
+    """The losses of a step that changes nothing are those of the coarse network, times one gain."""
+    rest = {"stages": ["coarse", "fine"], "fine__prompt_weight": 0, "fine__learning_rate": 1e-12}
+    folder = run(fine__start_gain="white", **rest)
+    coarse, fine = (load_network(folder.stage(name).final) for name in ("coarse", "fine"))
+    voxel = torch.rand(1, 50, 16, 16)
+    with torch.no_grad():
+        gains = fine(voxel) / coarse(voxel)
+    assert gains.mean() > 3  # a white pixel of these recordings fires at 0.06
+    torch.testing.assert_close(gains, gains.mean().expand_as(gains))
+    with pytest.raises(PlanMismatchError, match="start gain: white -> none"):
+        run(**rest)
+
+
 def after(steps: int) -> Stop:
     """Stops once so many steps are done."""
     asked = iter(range(steps))

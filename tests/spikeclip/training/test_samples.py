@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from torch import nn
 
+from hqgen.errors import TrainingError
 from hqgen.training.hardware import Hardware
 from spikeclip.data.hq_crops import HQCrops
 from spikeclip.data.lowlight import LowLightSet
@@ -40,6 +43,29 @@ def test_held_out_samples_and_their_crops_are_the_same_each_time(
     for one, other in zip(seen(), seen(), strict=True):
         assert torch.equal(one, other)
     assert 0 <= seen()[3].min() < seen()[3].max() <= 1
+
+
+class Constant(nn.Module):
+    """A network whose pictures are a white square of one brightness, whatever it is given."""
+
+    def __init__(self, brightness: float) -> None:
+        super().__init__()
+        self.brightness = brightness
+
+    def forward(self, voxel: torch.Tensor) -> torch.Tensor:
+        image = torch.zeros(len(voxel), 1, *voxel.shape[2:])
+        image[:, :, 8:24, 8:24] = self.brightness
+        return image
+
+
+def test_the_white_gain_brings_the_white_point_of_pictures_to_that_of_hq_pictures(
+    low_light: LowLightSet,
+) -> None:
+    samples = Samples(low_light, SETTINGS, HERE)
+    assert samples.white_gain(Constant(0.03)) == pytest.approx(0.9 / 0.03)
+    for brightness in (0.0, np.nan):
+        with pytest.raises(TrainingError, match="black or not finite"):
+            samples.white_gain(Constant(brightness))
 
 
 def test_shares_of_the_processes_make_up_the_batch_and_all_know_its_labels(
