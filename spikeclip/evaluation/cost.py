@@ -89,7 +89,7 @@ def profile(
     with exact_arithmetic():
         with counter:
             call()
-        times = _times(call, place, runs, patience)
+        times = time_runs(call, place, runs, patience)
     macs, mean = counter.get_total_flops() // 2, 1000 * sum(times) / len(times)
     return Profile(name, parameters, macs, mean, len(times), place, height, width)
 
@@ -153,7 +153,7 @@ def _deformable() -> dict[Any, Callable[..., int]]:
     return {torch.ops.torchvision.deform_conv2d: operations}
 
 
-def _times(call: Callable[[], object], device: str, runs: int, patience: float) -> list[float]:
+def time_runs(call: Callable[[], object], device: str, runs: int, patience: float) -> list[float]:
     """Seconds of each run that was timed, after some that warm up caches, clocks and compiled kernels."""
     timer = _cuda_timer if device == "cuda" else _cpu_timer
     started = time.perf_counter()
